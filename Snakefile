@@ -1,0 +1,54 @@
+from snakemake.utils import min_version
+
+from robustlaws.attacks import ATTACKS
+from robustlaws.laws import LAWS
+from robustlaws.revisions import revision
+from robustlaws.settings import as_params
+from robustlaws.study import Study
+
+min_version("9.27")
+
+
+# A study named on the command line replaces the default one; Snakemake would mix the two.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+study = checked_study()
+
+
+pathvars:
+    results=f"results/{study.name}",
+    run="{model}/{dataset}/{size}/{seed}",
+
+
+wildcard_constraints:
+    model=r"[^/]+",
+    dataset=r"[^/]+",
+    generator=r"[^/]+",
+    size=r"\d+",
+    seed=r"\d+",
+    shard=r"\d{5}",
+    attack="|".join(ATTACKS),
+    law="|".join(LAWS),
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/generate.smk"
+include: "workflow/rules/quality.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/attack.smk"
+include: "workflow/rules/collect.smk"
+include: "workflow/rules/laws.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.write_report.output.page,

@@ -1,0 +1,174 @@
+"""Projected gradient descent on the Carlini-Wagner objective, and the numbers reported of it.
+
+Source: spec/training.md 7.
+"""
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from robustlaws import device, threat
+from robustlaws.attacks import record
+from robustlaws.data import shards
+from robustlaws.data.batches import to_network
+from robustlaws.joblog import Progress
+from robustlaws.networks import checkpoint
+from robustlaws.seeds import derive
+from robustlaws.training.trades import divergence
+
+_COMPACT = 64  # images; a batch shrinks in steps of this size, as each new size costs the kernels a set-up
+
+
+def cw_margin(logits, labels):
+    """Return how far the best wrong class leads the right one.
+
+    Parameters
+    ----------
+    logits : float tensor (batch, classes)
+    labels : int64 tensor (batch,)
+
+    Returns
+    -------
+    float tensor (batch,)
+        In logits; positive where the image is misclassified.
+
+    Raises
+    ------
+    ValueError
+        If the two do not describe the same batch.
+
+    Source: Carlini and Wagner 2017, objective f6 with the true label. The attack's objective clips it
+    at zero (spec/training.md 7); this margin does not.
+    """
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not describe one batch")
+    right = logits.gather(1, labels[:, None]).squeeze(1)
+    wrong = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+    return wrong - right
+
+
+def attack(network, images, labels, unit_noise, *, epsilon, step_size, steps):
+    """Return the last iterate of the attack.
+
+    The objective is the margin clipped at zero, so an image that is misclassified has no gradient
+    and never moves again; such images are dropped from the computation.
+
+    Parameters
+    ----------
+    network : nn.Module in eval mode, parameters frozen
+    images, unit_noise : float tensors (batch, channels, height, width)
+        Pixels in [0, 1]; noise uniform in [-1, 1].
+    labels : int64 tensor (batch,)
+    epsilon, step_size : float
+        Linf radius and step, pixels in [0, 1].
+    steps : int
+        Gradient steps.
+    """
+    attacked = threat.start(images, unit_noise, epsilon)
+    active = torch.arange(len(images), device=images.device)
+    for _ in range(steps):
+        current = attacked[active].requires_grad_(True)
+        margin = cw_margin(network(current), labels[active])
+        moving = margin.detach() < 0
+        if not moving.any():
+            break
+        (gradient,) = torch.autograd.grad(margin.clamp(max=0).sum(), current)
+        attacked[active] = threat.ascend(current.detach(), images[active], gradient, step_size, epsilon)
+        if moving.sum() <= len(active) - _COMPACT:
+            # those still moving, and some that stand still to fill the batch up to its next size
+            keep = -(-int(moving.sum()) // _COMPACT) * _COMPACT
+            active = active[torch.argsort(moving.to(torch.uint8), descending=True, stable=True)[:keep].sort().values]
+    return attacked
+
+
+def evaluate(network, images, labels, *, epsilon, step_size, steps, beta, seed, batch, progress=None):
+    """Return what the network makes of clean and attacked images, per image.
+
+    Parameters
+    ----------
+    network : nn.Module in eval mode, parameters frozen
+    images : uint8 tensor (count, height, width, channels)
+    labels : int64 tensor (count,)
+    epsilon, step_size : float
+        Linf radius and step, pixels in [0, 1].
+    beta : float
+        Weight of the divergence in the adversarial loss.
+    seed : int
+        Of the random starts; the start of image i depends on the seed and i only.
+    batch : int
+        Images attacked at once.
+    progress : joblog.Progress, optional
+
+    Returns
+    -------
+    dict of numpy arrays (count,)
+        `clean_prediction`, `adversarial_prediction` (int64); `clean_loss`, `adversarial_loss` (float64,
+        nats: cross-entropy, and that + beta KL(clean || attacked)); and `adversarial`, float32
+        (count, height, width, channels) in [0, 1].
+    """
+    where = next(network.parameters()).device
+    columns = {}
+    for start in range(0, len(images), batch):
+        x, y = to_network(images[start : start + batch], where), labels[start : start + batch].to(where)
+        noise = torch.stack([_unit_noise(x.shape[1:], seed, start + i) for i in range(len(x))]).to(where)
+        attacked = attack(network, x, y, noise, epsilon=epsilon, step_size=step_size, steps=steps)
+        with torch.no_grad():
+            logits, attacked_logits = network(x).double(), network(attacked).double()
+        clean_loss = F.cross_entropy(logits, y, reduction="none")
+        part = {
+            "clean_prediction": logits.argmax(1),
+            "adversarial_prediction": attacked_logits.argmax(1),
+            "clean_loss": clean_loss,
+            "adversarial_loss": clean_loss + beta * divergence(logits, attacked_logits),
+            "adversarial": attacked.permute(0, 2, 3, 1),
+        }
+        for name, values in part.items():
+            columns.setdefault(name, []).append(values.cpu().numpy())
+        if progress:
+            progress.advance(len(x))
+    return {name: np.concatenate(values) for name, values in columns.items()}
+
+
+def averages(outcome, labels):
+    """Return `clean_loss`, `clean_acc`, `adv_loss`, `adv_acc` of an outcome of :func:`evaluate`."""
+    labels = np.asarray(labels)
+    return {
+        "clean_loss": float(outcome["clean_loss"].mean()),
+        "clean_acc": float((outcome["clean_prediction"] == labels).mean()),
+        "adv_loss": float(outcome["adversarial_loss"].mean()),
+        "adv_acc": float((outcome["adversarial_prediction"] == labels).mean()),
+    }
+
+
+def pgd_cw(*, weights_path, test_path, outcome_path, settings, n_threads, n_gpus):
+    """Attack one run and write its per-image outcome.
+
+    Parameters
+    ----------
+    weights_path, test_path, outcome_path : path
+        Weights of the run, test images, HDF5 to write (:mod:`robustlaws.attacks.record`).
+    settings : settings.PgdCw
+    """
+    where = device.prepare(n_threads, n_gpus)
+    network = checkpoint.load(weights_path, settings.architecture, where)
+    images, labels = shards.read(test_path)
+    images, labels = images[: settings.images], labels[: settings.images]
+    outcome = evaluate(
+        network,
+        torch.from_numpy(images),
+        torch.from_numpy(labels),
+        epsilon=settings.threat.epsilon,
+        step_size=settings.step_size,
+        steps=settings.steps,
+        beta=settings.beta,
+        seed=settings.seed,
+        batch=settings.batch,
+        progress=Progress(f"PGD-{settings.steps} on {settings.run}", len(images)),
+    )
+    robust = outcome["adversarial_prediction"] == labels
+    record.write(outcome_path, labels, robust, outcome, settings, {"attacks": ["pgd_cw"], **averages(outcome, labels)})
+
+
+def _unit_noise(shape, seed, index):
+    generator = torch.Generator().manual_seed(derive(seed, "attack start", index))
+    return torch.rand(shape, generator=generator) * 2 - 1

@@ -1,0 +1,67 @@
+"""What an attack did to each image, as HDF5.
+
+Datasets, one entry per attacked image: `index` (position in the test split), `label`,
+`clean_prediction`, `adversarial_prediction`, `robust`, `broken_by` (index into the attribute `attacks`;
+-1 where the image was wrong from the start or never broken), `adversarial` (float32 NHWC in [0, 1])
+and, where the attack gives them, `clean_loss` and `adversarial_loss` (nats). Attributes: `run`, `attack`,
+`attacks`, `epsilon` and the numbers that sum the record up.
+"""
+
+import json
+
+import h5py
+import numpy as np
+
+from robustlaws.files import replacing
+from robustlaws.settings import as_params
+
+FORMAT = "robustlaws-attack-1"
+
+
+def write(path, labels, robust, columns, settings, attributes):
+    """Write a record, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    labels : int64 array (count,)
+    robust : bool array (count,)
+        Right on the clean image and on the attacked one.
+    columns : dict of arrays (count, ...)
+        `clean_prediction`, `adversarial_prediction`, `adversarial` and any others of the record; without
+        `broken_by` the only attack broke every image that was right before.
+    settings : settings of the attack
+    attributes : dict
+        `attacks` (list of str) and the numbers that sum the record up.
+
+    Raises
+    ------
+    ValueError
+        If the columns are not of one length.
+    """
+    columns = {"index": np.arange(len(labels)), "label": labels, "robust": robust, **columns}
+    clean_right = columns["clean_prediction"] == labels
+    columns["robust"] = robust & clean_right
+    columns.setdefault("broken_by", np.where(clean_right & ~robust, 0, -1))
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(f"{path}: columns of different lengths: {lengths}")
+    with replacing(path) as partial, h5py.File(partial, "w", track_order=True) as file:
+        for name, values in columns.items():
+            file.create_dataset(name, data=values)
+        about = {"run": settings.run, "epsilon": settings.threat.epsilon, "settings": json.dumps(as_params(settings))}
+        for name, value in {"format": FORMAT, **about, **attributes}.items():
+            file.attrs[name] = value
+
+
+def read(path):
+    """Return (columns, attributes) of the record at `path`; ValueError if it is none."""
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = {n: v.tolist() if isinstance(v, np.ndarray) else v for n, v in file.attrs.items()}
+            columns = {name: values[()] for name, values in file.items()}
+    except OSError as error:
+        raise ValueError(f"{path}: not a readable HDF5 file ({error})") from None
+    if attributes.get("format") != FORMAT:
+        raise ValueError(f"{path}: not a record of an attack (no attribute format = {FORMAT})")
+    return columns, attributes

@@ -1,0 +1,6 @@
+"""Images in and out: sources of real images, HDF5 shards, batches."""
+
+SOURCES = {
+    "digits": "robustlaws.data.sources:digits",
+    "hub_parquet": "robustlaws.data.sources:hub_parquet",
+}

@@ -1,0 +1,117 @@
+"""Sources of real labelled images, and the import that brings any of them to one format."""
+
+import io
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from robustlaws import named
+from robustlaws.data import SOURCES, shards
+from robustlaws.joblog import log
+from robustlaws.seeds import derive
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of one split: uint8 (count, height, width, channels), int64 labels, names of the classes."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+
+def import_source(*, train_path, test_path, train_files, test_files, settings):
+    """Import the training and the test split of a source into two shards.
+
+    Parameters
+    ----------
+    train_path, test_path : path
+        HDF5 files to write.
+    train_files, test_files : list of path
+        What the source reads; empty for a source that ships with a package.
+    settings : settings.Import
+
+    Raises
+    ------
+    ValueError
+        If the source does not give what the settings ask of it.
+    """
+    source = named.load(settings.source, SOURCES)
+    for name, path, split in zip(
+        ("train", "test"), (train_path, test_path), source(train_files, test_files, settings), strict=True
+    ):
+        wanted = getattr(settings, f"{name}_images")
+        if wanted is not None and wanted > len(split.labels):
+            raise ValueError(f"source.{name}_images: {wanted} wanted, source {settings.source} has {len(split.labels)}")
+        images, labels = split.images[:wanted], split.labels[:wanted]
+        about = {"source": settings.source, "split": name, "class_names": list(split.class_names)}
+        shards.write(path, images, labels, about)
+        log.info("%s: %d images of %s, %s", name, len(labels), "x".join(map(str, images.shape[1:])), path)
+
+
+def digits(train_files, test_files, settings):
+    """Return the handwritten digits of scikit-learn: 1,797 grey images of 8x8 pixels, split by seed.
+
+    The test split is the first `test_images` of a random order, the training split is the rest.
+
+    Source: UCI "Optical recognition of handwritten digits", test part, as shipped by scikit-learn.
+    """
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    # 17 grey levels, 0..16, onto 0..255
+    images = np.round(bunch.images[..., None] * (255 / 16)).astype(np.uint8)
+    labels = bunch.target.astype(np.int64)
+    order = np.random.default_rng(derive(settings.seed, "digits split")).permutation(len(labels))
+    n_test = settings.test_images
+    if n_test is None or n_test >= len(labels):
+        raise ValueError(
+            f"source.test_images: {n_test}; digits has {len(labels)} images to split, give 1 to {len(labels) - 1}"
+        )
+    names = tuple(str(digit) for digit in range(10))
+    parts = (order[n_test:], order[:n_test])
+    return tuple(Split(images[part], labels[part], names) for part in parts)
+
+
+def hub_parquet(train_files, test_files, settings):
+    """Return the splits of Parquet files in the public hub's image layout.
+
+    One column is a struct with the encoded image in `bytes` (PNG or JPEG), one holds the class; the names
+    of the classes are read from the schema's metadata where they stand there.
+    """
+    return tuple(_hub_split(files, settings) for files in (train_files, test_files))
+
+
+def _hub_split(files, settings):
+    from PIL import Image
+
+    images, labels, names = [], [], None
+    for path in files:
+        try:
+            table = pq.read_table(path, columns=[settings.image_column, settings.label_column])
+        except (pa.ArrowInvalid, KeyError, OSError) as error:
+            raise ValueError(f"{path}: not a Parquet file with these columns ({error})") from None
+        missing = {settings.image_column, settings.label_column} - set(table.column_names)
+        if missing:
+            has = ", ".join(pq.read_schema(path).names)
+            raise ValueError(f"{path}: no column {sorted(missing)[0]!r}; it has {has}")
+        for row, cell in enumerate(table.column(settings.image_column).to_pylist()):
+            try:
+                images.append(np.asarray(Image.open(io.BytesIO(cell["bytes"]))))
+            except (OSError, TypeError, KeyError) as error:
+                raise ValueError(f"{path} row {row}: not an image ({error})") from None
+            if images[-1].shape != images[0].shape:
+                raise ValueError(f"{path} row {row}: {images[-1].shape} pixels, the first image has {images[0].shape}")
+        labels.append(table.column(settings.label_column).to_numpy().astype(np.int64))
+        names = names or _hub_class_names(table.schema, settings.label_column)
+    images, labels = np.stack(images), np.concatenate(labels)
+    images = images if images.ndim == 4 else images[..., None]
+    return Split(images, labels, names or tuple(str(k) for k in range(int(labels.max()) + 1)))
+
+
+def _hub_class_names(schema, label_column):
+    about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    return tuple(about.get("info", {}).get("features", {}).get(label_column, {}).get("names", ()))

@@ -1,0 +1,127 @@
+"""Figure: adversarial loss against training FLOPs, its lower envelope and the law fitted to it."""
+
+import math
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from robustlaws import records
+from robustlaws.figures import sources, style, words
+
+_LAW_COLOUR = "#C1121F"
+
+
+def draw(*, png_path, svg_path, curves, laws, allocations):
+    """Draw one panel of learning curves per dataset.
+
+    Parameters
+    ----------
+    curves : path
+        Table `records.CURVES`.
+    laws : list of paths
+        Law files; the one named "envelope" is written beside the curves.
+    allocations : list of paths
+        Tables `records.ALLOCATIONS`; the envelope's L* is drawn.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read.
+    """
+    table = records.read(curves, records.CURVES)
+    laws = sources.read_laws(laws)
+    envelope = sources.law_named(laws, "envelope")
+    budgets = sources.read_tables(allocations, records.ALLOCATIONS)
+    budgets = budgets[(budgets["law"] == "envelope") & budgets["loss"].notna() & budgets["measured"]]
+    table = table[(table["flops"] > 0) & (table["adv_loss"] > 0)]
+
+    known = dict(sources.fids_of_laws(laws))
+    order = sources.fid_order((name, known.get(name)) for name in table["dataset"].unique())
+    cost = (table["flops"] / table["images"]).groupby(table["model"]).median().sort_values(kind="stable")
+    looks = style.model_looks(list(cost.index))
+
+    rows = math.ceil(max(len(order), 1) / 3) if len(order) != 4 else 2
+    with style.drawing(png_path, svg_path, (2.6 if rows > 1 else 3.4) * rows + 0.5) as figure:
+        figure.suptitle("Learning curves and their lower envelope")
+        if table.empty:
+            style.nothing(figure.subplots(), "the table of curves is empty")
+            return
+        grid = style.panels(figure, len(order), sharex=True, sharey=True)
+        unknown, fitted = {}, False
+        for axes, (dataset, fid) in zip(grid, order.items(), strict=True):
+            mine = table[table["dataset"] == dataset]
+            _curves(axes, mine, looks)
+            axes.set_title(style.dataset_label(dataset, fid, 18), fontsize=9.5)
+            entry = sources.dataset_entry(envelope, dataset)
+            formula, why = _formula(entry)
+            if formula:
+                fitted = True
+                _law(axes, budgets[budgets["dataset"] == dataset])
+            elif why:
+                unknown[dataset] = why
+            text = formula or (f"law {words.NOT_DETERMINED}" if entry else "no law fitted")
+            axes.text(0.03, 0.04, text, transform=axes.transAxes, fontsize=8.5,
+                      color=_LAW_COLOUR if formula else style.INK,
+                      bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5})  # fmt: skip
+        _scales(grid, table, len(order))
+        style.outer_labels(grid, "training FLOPs", "adversarial loss (nats)")
+        remarks = [words.not_determined("Law of the envelope", unknown)] if unknown else []
+        style.below(figure, _handles(looks, fitted), remarks, columns=4)
+
+
+def _curves(axes, table, looks):
+    for _, curve in table.sort_values("images", kind="stable").groupby("run"):
+        look = looks[curve["model"].iloc[0]]
+        axes.plot(curve["flops"], curve["adv_loss"], color=look.colour, linestyle=look.dash, linewidth=1.1, alpha=0.85)
+        axes.plot(curve["flops"].iloc[-1:], curve["adv_loss"].iloc[-1:], "o", color=look.colour, markersize=3)
+    if table["run"].nunique() > 1:
+        axes.plot(*_lower_envelope(table), color="black", linewidth=1.3)
+
+
+def _lower_envelope(table):
+    """Return FLOPs and the lowest loss within them; between its observations a curve is straight as drawn."""
+    ends = np.log(table["flops"]).agg(["min", "max"])
+    flops = np.unique(np.concatenate([np.linspace(*ends, 500), np.log(table["flops"])]))
+    lowest = np.full(len(flops), np.inf)
+    for _, curve in table.sort_values("flops", kind="stable").groupby("run"):
+        loss = np.interp(flops, np.log(curve["flops"]), np.log(curve["adv_loss"]), left=np.inf)
+        lowest = np.fmin(lowest, loss)
+    return np.exp(flops), np.exp(np.minimum.accumulate(lowest))
+
+
+def _formula(entry):
+    """Return (text of the law of one dataset or None, why there is none)."""
+    parameters = entry.get("parameters") or {}
+    cells = [parameters.get(name) for name in ("coefficient", "exponent")]
+    if all(map(words.is_determined, cells)):
+        return "L* = {} F^{}".format(*(words.number(cell["value"]) for cell in cells)), ""
+    reasons = [cell["why"] for cell in cells if cell and not words.is_determined(cell) and cell.get("why")]
+    return None, reasons[0] if reasons else ""
+
+
+def _law(axes, budgets):
+    budgets = budgets.sort_values("flops")
+    band = budgets.dropna(subset=["loss_low", "loss_high"])
+    axes.fill_between(band["flops"], band["loss_low"], band["loss_high"], color=_LAW_COLOUR, alpha=0.15, linewidth=0)
+    axes.plot(budgets["flops"], budgets["loss"], color=_LAW_COLOUR, linewidth=1.8)
+
+
+def _scales(grid, table, count):
+    # the first losses of a run are far above the rest and would press everything else together
+    top = max(table["adv_loss"].quantile(0.97), table.groupby("run")["adv_loss"].last().max())
+    flops = style.padded(table["flops"], least=1.5)
+    losses = style.padded([table["adv_loss"].min(), top])
+    for axes in grid:
+        style.log_axis(axes, "x", flops, words.scientific, most=5 if count < 3 else 4)
+        style.log_axis(axes, "y", losses, lambda value: f"{value:.3g}", most=6)
+
+
+def _handles(looks, fitted):
+    handles = [
+        Line2D([], [], color=look.colour, linestyle=look.dash, label=style.short(name, 22))
+        for name, look in looks.items()
+    ]
+    handles.append(Line2D([], [], color="black", linewidth=1.6, label="lower envelope"))
+    if fitted:
+        handles.append(Line2D([], [], color=_LAW_COLOUR, linewidth=1.8, label="law of the envelope"))
+    return handles

@@ -1,0 +1,71 @@
+"""Figure: adversarial losses that the laws give, against those measured."""
+
+import math
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from robustlaws import records
+from robustlaws.figures import sources, style, words
+
+
+def draw(*, png_path, svg_path, predictions, laws):
+    """Draw one panel per law that predicts losses.
+
+    Parameters
+    ----------
+    predictions : list of paths
+        Tables `records.PREDICTIONS`; empty ones are named below the panels.
+    laws : list of paths
+        Law files, which give title and R².
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read.
+    """
+    laws = sources.read_laws(laws)
+    table = sources.read_tables(predictions, records.PREDICTIONS)
+    shown = [law for law in laws if (table["law"] == law["law"]).any()]
+    silent = [sources.title(law) for law in laws if law not in shown]
+    order = sources.fid_order(zip(table["dataset"], table["fid"], strict=True))
+    looks = style.dataset_looks(order)
+    limits = style.padded([*table["loss"], *table["predicted"]])
+    rows = math.ceil(len(shown) / 3) or 1
+    with style.drawing(png_path, svg_path, {1: 5.0, 2: 4.1}.get(len(shown), 3.0) * rows + 0.4) as figure:
+        figure.suptitle("Predicted against measured adversarial loss")
+        if not shown:
+            style.nothing(figure.subplots(), "no law predicts single runs, or none could be fitted")
+            return
+        grid = style.panels(figure, len(shown))
+        for axes, law in zip(grid, shown, strict=True):
+            _panel(axes, table[table["law"] == law["law"]], law, looks, limits, 27 if len(shown) > 2 else 44)
+        style.outer_labels(grid, "measured loss (nats)", "predicted loss (nats)")
+        handles = [
+            Line2D(
+                [],
+                [],
+                color=look.colour,
+                marker=look.marker,
+                linestyle="",
+                label=style.dataset_label(name, order[name]),
+            )
+            for name, look in looks.items()
+        ]
+        style.below(figure, handles, [f"Without predictions for single runs: {'; '.join(silent)}."] if silent else [])
+
+
+def _panel(axes, table, law, looks, limits, columns):
+    axes.plot(limits, limits, color=style.FAINT, linewidth=1.2, zorder=1)
+    for dataset, look in looks.items():
+        mine = table[table["dataset"] == dataset]
+        axes.plot(mine["loss"], mine["predicted"], look.marker, color=look.colour, alpha=0.8, markeredgewidth=0,
+                  linestyle="")  # fmt: skip
+    for which in "xy":
+        style.log_axis(axes, which, limits, lambda value: f"{value:.3g}", most=5)
+    axes.set_aspect("equal")
+    axes.set_title(style.wrapped(sources.title(law), columns), fontsize=9)
+    error = float(np.median(np.abs(table["predicted"] / table["loss"] - 1)))
+    r2 = f"R² {words.NOT_DETERMINED}" if law.get("r2") is None else f"R² = {law['r2']:.3f}"
+    axes.text(0.04, 0.96, f"{r2}\n{words.plural(len(table), 'point')}\nmedian error {words.percent(error)}",
+              transform=axes.transAxes, va="top", fontsize=8.5)  # fmt: skip

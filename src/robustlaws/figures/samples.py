@@ -1,0 +1,83 @@
+"""Figure: what the datasets look like, class by class, beside the real images."""
+
+import numpy as np
+
+from robustlaws.data import shards as shard_files
+from robustlaws.figures import mosaics, sources, style, words
+
+_MOST_CLASSES = 10
+
+
+def _first_of_each_class(images, labels, classes, rows):
+    tiles = [[None] * len(classes) for _ in range(rows)]
+    for column, label in enumerate(classes):
+        for row, image in enumerate(images[labels == label][:rows]):
+            tiles[row][column] = image
+    return tiles
+
+
+def _block(path, classes, rows):
+    images, labels = shard_files.read(path)
+    chosen = np.concatenate([np.flatnonzero(labels == label)[:rows] for label in classes])
+    return _first_of_each_class(mosaics.as_rgb(images[chosen]), labels[chosen], classes, rows)
+
+
+def _dataset_title(attributes, fid):
+    name, generator = str(attributes["dataset"]), str(attributes.get("generator", ""))
+    parts = [name] if generator in name else [f"{name} ({generator})"]
+    if "steps" in attributes:
+        parts.append(words.plural(int(attributes["steps"]), "step"))
+    parts.append("FID not measured" if fid is None else f"FID {words.fid(fid)}")
+    return ", ".join([style.short(parts[0], 24), *parts[1:]])
+
+
+def _class_names(train_images, labels):
+    names = shard_files.attributes(train_images).get("class_names")
+    present = np.unique(labels)
+    if names is None or len(names) <= present.max():
+        return present, {int(label): str(label) for label in present}
+    return present, {int(label): str(names[label]) for label in present}
+
+
+def draw(*, png_path, svg_path, train_images, shards, quality):
+    """Draw a block of images for the real data and for each dataset, columns = classes.
+
+    Parameters
+    ----------
+    train_images : path
+        Shard of the real training images; its "class_names" head the columns.
+    shards : list of paths
+        The first shard of each dataset.
+    quality : list of paths
+        JSON files with "dataset" and "fid".
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read or its images are neither grey nor RGB.
+    """
+    fids = {entry["dataset"]: entry.get("fid") for entry in map(sources.read_json, quality)}
+    described = {path: shard_files.attributes(path) for path in shards}
+    by_name = {str(attributes["dataset"]): path for path, attributes in described.items()}
+    order = sources.fid_order((name, fids.get(name)) for name in by_name)
+
+    present, names = _class_names(train_images, shard_files.read(train_images)[1])
+    picks = np.linspace(0, len(present) - 1, min(len(present), _MOST_CLASSES)).round().astype(int)
+    classes = present[picks]
+    rows = 3 if len(order) < 6 else 2
+    blocks = [(train_images, "real training images")]
+    blocks += [(by_name[name], _dataset_title(described[by_name[name]], fid)) for name, fid in order.items()]
+
+    columns = 2 if len(blocks) > 1 else 1
+    block_width = style.WIDTH / columns
+    height = rows * block_width / max(len(classes), 4) + 0.42
+    with style.drawing(png_path, svg_path, height * -(-len(blocks) // columns) + 0.3) as figure:
+        figure.suptitle("Images of each dataset")
+        for axes, (path, heading) in zip(style.panels(figure, len(blocks), columns), blocks, strict=True):
+            tiles = _block(path, classes, rows)
+            if any(tile is not None for row in tiles for tile in row):
+                mosaics.show(axes, tiles, [names[int(c)] for c in classes], heading)
+            else:
+                style.nothing(axes, f"{heading}: the first shard holds none of these classes")
+        if len(classes) < len(present):
+            style.below(figure, lines=[f"{len(classes)} of {len(present)} classes are shown."])

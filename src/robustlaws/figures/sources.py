@@ -1,0 +1,81 @@
+"""What the figures and the report read: law files, lists of tables, and the order of datasets."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from robustlaws import records
+from robustlaws.figures import words
+
+
+def read_json(path):
+    """Return the content of a JSON file; ValueError naming `path` if it is none."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not a readable JSON file ({error})") from None
+
+
+def read_laws(paths):
+    """Return the law files at `paths`, in that order, as dicts.
+
+    Raises
+    ------
+    ValueError
+        If a file does not name its law.
+    """
+    laws = [read_json(path) for path in paths]
+    for path, law in zip(paths, laws, strict=True):
+        if not isinstance(law, dict) or "law" not in law:
+            raise ValueError(f"{path}: not a law file, it has no entry 'law'")
+    return laws
+
+
+def law_named(laws, name):
+    """Return the law called `name`, or None."""
+    return next((law for law in laws if law["law"] == name), None)
+
+
+def title(law):
+    """Return what a reader calls the law."""
+    return law.get("title") or law["law"]
+
+
+def read_tables(paths, columns):
+    """Return the tables at `paths` as one data frame; those without rows leave no trace."""
+    frames = [records.read(path, columns) for path in paths]
+    frames = [frame for frame in frames if len(frame)]
+    return pd.concat(frames, ignore_index=True) if frames else records.table([], columns)
+
+
+def fid_order(pairs):
+    """Return dataset -> FID, best FID first; those without one (mixtures) come last, by name.
+
+    Parameters
+    ----------
+    pairs : iterable of (str, float or None)
+        Datasets and their FIDs; repeats are fine.
+    """
+    fids = {}
+    for dataset, fid in pairs:
+        fid = None if pd.isna(fid) else float(fid)
+        if fids.get(dataset) is None:
+            fids[dataset] = fid
+    return dict(sorted(fids.items(), key=lambda item: (item[1] is None, item[1] or 0.0, item[0])))
+
+
+def fids_of_laws(laws):
+    """Return the (dataset, FID) pairs that the law files name."""
+    return [(entry["dataset"], entry.get("fid")) for law in laws for entry in law.get("datasets") or []]
+
+
+def dataset_entry(law, dataset):
+    """Return what a law file says of one dataset; empty if nothing."""
+    entries = (law or {}).get("datasets") or []
+    return next((entry for entry in entries if entry["dataset"] == dataset), {})
+
+
+def labelled(dataset, fid):
+    """Return `edm-18 (FID 2.10)`, or `edm-18 (no FID)`."""
+    return f"{dataset} (no FID)" if fid is None else f"{dataset} (FID {words.fid(fid)})"

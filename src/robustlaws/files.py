@@ -1,0 +1,45 @@
+"""Write a file whole or not at all."""
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path):
+    """Yield a temporary path beside `path`; it becomes `path` only when the block ends well.
+
+    The temporary file is flushed to disk before the rename, so that a finished name never stands
+    for half a file, whatever is killed when. After an error the temporary file is removed; one
+    left behind by a killed process is overwritten by the next attempt.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        with open(partial, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path, content):
+    """Write `content` (dicts, lists, strings, finite numbers, booleans, None) as JSON.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite: JSON has no word for it.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False)
+    with replacing(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def write_text(path, text):
+    """Write `text` as UTF-8."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")

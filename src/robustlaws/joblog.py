@@ -1,0 +1,109 @@
+"""One job's log: everything it prints, its progress, and the traceback if it fails."""
+
+import logging
+import os
+import sys
+import time
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+
+log = logging.getLogger("robustlaws")
+
+
+@contextmanager
+def to(path):
+    """Send everything the block prints or logs to the file at `path`.
+
+    An error is written there with its traceback, one line of it goes to the terminal together with
+    the name of the log, and the process ends with status 1.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    terminal = sys.stderr
+    with open(path, "w", encoding="utf-8", buffering=1) as file:
+        handler = logging.StreamHandler(file)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        root = logging.getLogger()
+        root.addHandler(handler)
+        log.setLevel(logging.INFO)
+        logging.captureWarnings(True)
+        sys.stdout = sys.stderr = file
+        # compiled libraries write to the descriptors, not to sys.stdout
+        saved = os.dup(1), os.dup(2)
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        except Exception as error:
+            traceback.print_exc(file=file)
+            _restore(saved)
+            print(f"{type(error).__name__}: {error} (log: {path})", file=terminal, flush=True)
+            raise SystemExit(1) from None
+        else:
+            _restore(saved)
+        finally:
+            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+            logging.captureWarnings(False)
+            root.removeHandler(handler)
+
+
+def _restore(saved):
+    for target, copy in enumerate(saved, start=1):
+        os.dup2(copy, target)
+        os.close(copy)
+
+
+class Progress:
+    """Says in the log how far a long loop is: done, rate, time left.
+
+    Parameters
+    ----------
+    what : str
+        What is being done, for the line in the log.
+    total : int
+        How many of `unit` there are to do.
+    unit : str
+        What is counted.
+    done : int
+        How many were done before (a resumed job).
+    every : float
+        Seconds between two lines at least.
+    """
+
+    def __init__(self, what, total, unit="images", done=0, every=5.0):
+        self.what, self.total, self.unit, self.every = what, total, unit, every
+        self.done = self.before = done
+        self.start = self.last = time.monotonic()
+
+    def advance(self, count, detail=""):
+        """Count `count` more as done; log a line if the last one is old enough or all is done."""
+        self.done += count
+        now = time.monotonic()
+        if now - self.last < self.every and self.done < self.total:
+            return
+        self.last = now
+        rate = (self.done - self.before) / max(now - self.start, 1e-9)
+        left = (self.total - self.done) / max(rate, 1e-9)
+        share = self.done / max(self.total, 1)
+        log.info(
+            "%s: %s of %s %s (%.0f %%), %s/s, %s left%s",
+            self.what,
+            f"{self.done:,}",
+            f"{self.total:,}",
+            self.unit,
+            100 * share,
+            f"{rate:,.1f}" if rate < 100 else f"{rate:,.0f}",
+            duration(left),
+            f"; {detail}" if detail else "",
+        )
+
+
+def duration(seconds):
+    """Return `seconds` in words: "4 s", "3 min 20 s", "2 h 5 min"."""
+    seconds = int(round(seconds))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"

@@ -1,0 +1,123 @@
+"""Robust accuracy from adversarial loss: accuracy = intercept + slope L. The only place that turns one into the other.
+
+Source: `spec/laws.md`, loss to accuracy; accuracy is that under the PGD attack on the CW loss.
+"""
+
+import numpy as np
+
+from robustlaws import seeds
+from robustlaws.laws import law
+from robustlaws.laws.observations import REAL
+
+
+def _lines(losses, accuracies, weights):
+    """Return intercepts and slopes (S,) of weighted least squares, weights (S, n); nan where the losses are all one."""
+    total = weights.sum(axis=1)
+    mean_loss, mean_accuracy = weights @ losses / total, weights @ accuracies / total
+    away = losses - mean_loss[:, None]
+    spread = (weights * away**2).sum(axis=1)
+    together = (weights * away * (accuracies - mean_accuracy[:, None])).sum(axis=1)
+    usable = spread > 1e-15 * mean_loss**2 * total
+    slope = np.where(usable, together / np.where(usable, spread, 1.0), np.nan)
+    return mean_accuracy - slope * mean_loss, slope
+
+
+def fit_line(losses, accuracies):
+    """Return the least-squares line through losses in nats (n,) and accuracies in [0, 1] (n,).
+
+    Returns
+    -------
+    dict
+        {"intercept", "slope", "r2", "n"}; r2 is None where the accuracies do not vary.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in length or the losses hold fewer than two values.
+    """
+    losses, accuracies = np.asarray(losses, dtype=float), np.asarray(accuracies, dtype=float)
+    if losses.shape != accuracies.shape:
+        raise ValueError(
+            f"accuracy line: {losses.shape} losses for {accuracies.shape} accuracies; give one of each a run"
+        )
+    if len(np.unique(losses)) < 2:
+        raise ValueError(f"accuracy line: {len(losses)} runs with one loss between them; a line needs two losses")
+    intercept, slope = (float(one[0]) for one in _lines(losses, accuracies, np.ones((1, len(losses)))))
+    r2 = law.r_squared(accuracies, intercept + slope * losses)
+    return {"intercept": intercept, "slope": slope, "r2": r2, "n": len(losses)}
+
+
+def of_loss(line, loss):
+    """Return the accuracy in [0, 1] that `line` gives for `loss` in nats.
+
+    Parameters
+    ----------
+    line : dict
+        From `fit_line`, or the summary from `fit`.
+    loss : float or array
+
+    Returns
+    -------
+    float or array
+        Held within [0, 1], where a line knows no end.
+
+    Raises
+    ------
+    ValueError
+        If `line` is a summary without a line.
+    """
+    intercept, slope = (
+        line[name]["value"] if isinstance(line[name], dict) else line[name] for name in ("intercept", "slope")
+    )
+    if intercept is None or slope is None:
+        raise ValueError("accuracy line: the study's runs give none; its losses must differ")
+    return np.clip(intercept + slope * np.asarray(loss, dtype=float), 0.0, 1.0)[()]
+
+
+def fit(runs, settings):
+    """Return the line through the study's runs, with intervals from a bootstrap over runs.
+
+    Runs that mix real images in are left out, as in the laws; mixtures of generators, without an FID, stay.
+
+    Parameters
+    ----------
+    runs : data frame
+        As `records.RUNS`.
+    settings : settings.LawFit
+        `refits`, `level` and `seed` are used.
+
+    Returns
+    -------
+    dict
+        {"intercept", "slope"} as entries of a law's summary, "r2", "n_runs", "n_runs_left_out", "interval".
+
+    Raises
+    ------
+    ValueError
+        If there are no runs at all.
+    """
+    if not len(runs):
+        raise ValueError("runs: the table is empty; an accuracy line needs finished runs")
+    real = runs["real_fraction"] > 0
+    used = runs[~real]
+    losses, accuracies = used["adv_loss"].to_numpy(dtype=float), used["adv_acc"].to_numpy(dtype=float)
+    distinct = len(np.unique(losses))
+    summary = {
+        "intercept": law.unknown(f"only {distinct} distinct losses"),
+        "slope": law.unknown(f"only {distinct} distinct losses"),
+        "r2": None,
+        "n_runs": len(used),
+        "n_runs_left_out": {REAL: int(real.sum())} if real.any() else {},
+        "interval": {"level": settings.level, "method": "bootstrap over runs", "refits": settings.refits},
+    }
+    if distinct < 2:
+        return summary
+    rng = np.random.default_rng(seeds.derive(settings.seed, "bootstrap", "accuracy"))
+    counts = rng.multinomial(len(used), np.full(len(used), 1 / len(used)), size=settings.refits).astype(float)
+    samples = _lines(losses, accuracies, counts)
+    line = fit_line(losses, accuracies)
+    # any two points lie on a line
+    reason = f"only {distinct} distinct losses" if distinct < law.FEWEST_LEVELS else ""
+    for name, sample, judge in zip(("intercept", "slope"), samples, (law.signed, law.decline), strict=True):
+        summary[name] = law.entry(line[name], sample, settings.level, judge, reason)
+    return summary | {"r2": line["r2"]}

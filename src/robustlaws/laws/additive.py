@@ -1,0 +1,328 @@
+"""Approach 2: L = A/N^alpha + B (1+FID)^zeta / D^beta + E (1+FID)^eps.
+
+A, B, E are those at FID 0. Parameters travel as a dict {"A", "B", "E", "alpha", "beta", "eps", "zeta"}, whose
+values may be arrays that broadcast with N, D and FID.
+"""
+
+import itertools
+
+import numpy as np
+
+from robustlaws.laws import fitting, law, parametric, published
+from robustlaws.laws.observations import observe
+
+NAMES = ("A", "B", "E", "alpha", "beta", "eps", "zeta")
+# Bounds in scaled coordinates. A term under 1e-9 of the median loss is none; a power under 0.01 changes by 5%
+# over a hundredfold and is a constant.
+_SMALLEST_TERM, _LARGEST_TERM = 1e-9, 20.0
+_LOWER = np.array([_SMALLEST_TERM] * 3 + [0.01, 0.01, -3.0, -3.0])
+_UPPER = np.array([_LARGEST_TERM] * 3 + [5.0, 5.0, 3.0, 3.0])
+
+
+class Problem:
+    """The additive law in the coordinates that the engine searches (`fitting.Problem`).
+
+    theta = (A-term, B-term, E-term, alpha, beta, eps, zeta), the terms being those at the runs' mean log N, mean
+    log D and mean log(1+FID) in units of the median loss: of order 1, and far less entangled than A with alpha.
+    The law is linear in them. Without `quality`, eps and zeta are held at 0.
+
+    Parameters
+    ----------
+    params, images, fid, loss : float arrays (n,)
+        N, D, FID and the measured loss in nats, above 0.
+    quality : bool
+    centre : tuple of three floats, optional
+        Means of log N, log D, log(1+FID) to use instead of the runs' own.
+    """
+
+    def __init__(self, params, images, fid, loss, quality=True, centre=None):
+        logs = np.log(params), np.log(images), np.log1p(fid)
+        self.centre = tuple(float(one.mean()) for one in logs) if centre is None else centre
+        self._n, self._d, self._f = (one - middle for one, middle in zip(logs, self.centre, strict=True))
+        self.unit = float(np.median(loss))
+        self.log_loss = np.log(loss / self.unit)
+        self.lower, self.upper = _LOWER.copy(), _UPPER.copy()
+        if not quality:
+            self.lower[5:] = self.upper[5:] = 0.0
+
+    def _powers(self, theta):
+        alpha, beta, eps, zeta = (theta[:, index, None] for index in (3, 4, 5, 6))
+        return np.exp(-alpha * self._n), np.exp(zeta * self._f - beta * self._d), np.exp(eps * self._f)
+
+    def predict(self, theta):
+        """Return the losses (S, n) in units of the median loss."""
+        return sum(theta[:, index, None] * power for index, power in enumerate(self._powers(theta)))
+
+    def slopes(self, theta):
+        """Return the losses (S, n) and their derivatives (S, n, 7)."""
+        of_a, of_b, of_e = self._powers(theta)
+        term_a, term_b, term_e = (theta[:, i, None] * power for i, power in enumerate((of_a, of_b, of_e)))
+        columns = (of_a, of_b, of_e, -self._n * term_a, -self._d * term_b, self._f * term_e, self._f * term_b)
+        return term_a + term_b + term_e, np.stack(columns, axis=-1)
+
+    def curvature(self, theta, weights):
+        """Return the weighted sum of the second derivatives, (S, 7, 7)."""
+        of_a, of_b, of_e = (weights * power for power in self._powers(theta))
+        a, b, e = theta[:, 0], theta[:, 1], theta[:, 2]
+        n, d, f = self._n, self._d, self._f
+        entries = {
+            (0, 3): -(of_a @ n),
+            (3, 3): a * (of_a @ n**2),
+            (1, 4): -(of_b @ d),
+            (1, 6): of_b @ f,
+            (4, 4): b * (of_b @ d**2),
+            (4, 6): -b * (of_b @ (d * f)),
+            (6, 6): b * (of_b @ f**2),
+            (2, 5): of_e @ f,
+            (5, 5): e * (of_e @ f**2),
+        }
+        matrix = np.zeros((len(theta), 7, 7))
+        for (row, column), entry in entries.items():
+            matrix[:, row, column] = matrix[:, column, row] = entry
+        return matrix
+
+    def logs(self, theta):
+        """Return the parameters at `theta` (S, 7) with A, B, E as logs: a dict of arrays (S,)."""
+        a, b, e, alpha, beta, eps, zeta = theta.T
+        n, d, f = self.centre
+        unit = np.log(self.unit)
+        return {
+            "A": np.log(a) + unit + alpha * n,
+            "B": np.log(b) + unit + beta * d - zeta * f,
+            "E": np.log(e) + unit - eps * f,
+            "alpha": alpha,
+            "beta": beta,
+            "eps": eps,
+            "zeta": zeta,
+        }
+
+    def theta(self, logs):
+        """Return the coordinates (S, 7) of parameters with A, B, E as logs: inverse of `logs`."""
+        alpha, beta, eps, zeta = (np.asarray(logs[name], dtype=float) for name in NAMES[3:])
+        n, d, f = self.centre
+        terms = (logs["A"] - alpha * n, logs["B"] - beta * d + zeta * f, logs["E"] + eps * f)
+        scaled = [np.exp(np.clip(term - np.log(self.unit), -50, 50)) for term in terms]
+        return np.stack(np.broadcast_arrays(*scaled, alpha, beta, eps, zeta), axis=-1)
+
+
+def _starts(problem, kind):
+    """Return the published grid of starts (3125, 7), or 108 of them; each is given one of the 12 quality starts."""
+    grid = published.ADDITIVE_STARTS
+    if kind == "small":
+        grid = {name: values[1:4] for name, values in grid.items()}
+        grid |= {"e": (-1.0, -0.5, 0.0), "alpha": (0.1, 0.5), "beta": (0.1, 0.5)}
+    base = np.array(list(itertools.product(*(grid[name] for name in ("a", "b", "e", "alpha", "beta")))))
+    quality = np.array(list(itertools.product(published.QUALITY_STARTS["eps"], published.QUALITY_STARTS["zeta"])))
+    # in turn: the product of both would be twelve times the work for starts that end alike
+    eps, zeta = quality[np.arange(len(base)) % len(quality)].T
+    return problem.theta(dict(zip(NAMES, (*base.T, eps, zeta), strict=True)))
+
+
+def _logs(parameters):
+    coefficients = {name: np.log(np.asarray(parameters[name], dtype=float)) for name in ("A", "B", "E")}
+    return {name: np.asarray(parameters[name], dtype=float) for name in NAMES[3:]} | coefficients
+
+
+def _named(logs):
+    return {name: np.exp(logs[name]) if name in ("A", "B", "E") else logs[name] for name in NAMES}
+
+
+def _at_fid(logs, fid):
+    quality = np.log1p(fid)
+    return {"E'": np.exp(logs["E"] + logs["eps"] * quality), "B'": np.exp(logs["B"] + logs["zeta"] * quality)}
+
+
+def _loss(logs, log_params, log_images, fid):
+    quality = np.log1p(fid)
+    of_params = np.exp(logs["A"] - logs["alpha"] * log_params)
+    of_images = np.exp(logs["B"] + logs["zeta"] * quality - logs["beta"] * log_images)
+    return of_params + of_images + np.exp(logs["E"] + logs["eps"] * quality)
+
+
+def _optimum(logs, log_budget, fid):
+    alpha, beta = logs["alpha"], logs["beta"]
+    ratio = np.log(alpha) + logs["A"] - np.log(beta) - logs["B"] - logs["zeta"] * np.log1p(fid)
+    log_params = (ratio + beta * log_budget) / (alpha + beta)
+    return log_params, log_budget - log_params
+
+
+def _share(logs, log_budget, fid):
+    return logs["beta"] / (logs["alpha"] + logs["beta"])
+
+
+def loss(parameters, params, images, fid):
+    """Return the loss in nats for N = `params`, D = `images` and `fid`; all broadcast."""
+    return _loss(_logs(parameters), np.log(params), np.log(images), fid)
+
+
+def asymptote(parameters, fid):
+    """Return E' in nats: the loss at `fid` with N and D unlimited."""
+    return _at_fid(_logs(parameters), fid)["E'"]
+
+
+def optimum(parameters, flops, fid, flops_per_parameter_image):
+    """Return the compute-optimal N* and D* for training budgets.
+
+    Parameters
+    ----------
+    parameters : dict
+    flops : float or array
+        Training FLOPs, k N D.
+    fid : float or array
+    flops_per_parameter_image : float
+        k; 7822 for the paper's networks.
+
+    Returns
+    -------
+    params, images
+
+    Source: `spec/laws.md`, closed forms of approach 2.
+    """
+    logs = _optimum(_logs(parameters), np.log(np.asarray(flops) / flops_per_parameter_image), fid)
+    return tuple(np.exp(one) for one in logs)
+
+
+def exponents(parameters):
+    """Return a and b of N* ~ FLOPs^a, D* ~ FLOPs^b."""
+    alpha, beta = (np.asarray(parameters[name], dtype=float) for name in ("alpha", "beta"))
+    return beta / (alpha + beta), alpha / (alpha + beta)
+
+
+def overhead(parameters, model_ratio):
+    """Return what a model of the wrong size costs, at equal loss.
+
+    At the optimum alpha A/N*^alpha = beta B'/D*^beta, so the answer is the same for every budget and FID.
+
+    Parameters
+    ----------
+    parameters : dict
+    model_ratio : float or array
+        w_N = N / N*.
+
+    Returns
+    -------
+    data_ratio, compute_overhead
+        w_D = D / D* and w_N w_D - 1; both inf where no amount of data makes up for so small a model.
+
+    Source: `spec/laws.md`, overhead.
+    """
+    alpha, beta = (np.asarray(parameters[name], dtype=float) for name in ("alpha", "beta"))
+    model_ratio = np.asarray(model_ratio, dtype=float)
+    bracket = 1 - (model_ratio**-alpha - 1) * beta / alpha
+    data_ratio = np.where(bracket > 0, np.where(bracket > 0, bracket, 1.0) ** (-1 / beta), np.inf)
+    return data_ratio, model_ratio * data_ratio - 1
+
+
+FORM = parametric.Form(
+    name="additive",
+    title="Approach 2: additive terms with data quality",
+    text="L = A/N^alpha + B'/D^beta + E', B' = B (1+FID)^zeta, E' = E (1+FID)^eps",
+    judges={
+        "A": law.positive,
+        "B": law.positive,
+        "E": law.loss_above_zero,
+        "alpha": law.exponent,
+        "beta": law.exponent,
+        "eps": law.signed,
+        "zeta": law.signed,
+    },
+    rests_on={
+        "A": ("N",),
+        "B": ("D", "FID"),
+        "E": ("N", "D", "FID"),
+        "alpha": ("N",),
+        "beta": ("D",),
+        "eps": ("FID",),
+        "zeta": ("FID",),
+        "E'": ("N", "D"),
+        "B'": ("D",),
+        "exponents": ("N", "D"),
+        "asymptote": ("N", "D"),
+    },
+    tied={
+        "A": ("A", "alpha"),
+        "B": ("B", "beta", "zeta"),
+        "E": ("E", "alpha", "beta", "eps"),
+        "alpha": ("A", "alpha"),
+        "beta": ("B", "beta"),
+        "eps": ("E", "eps"),
+        "zeta": ("B", "zeta"),
+        "E'": ("E", "alpha", "beta"),
+        "B'": ("B", "beta"),
+        "exponents": ("A", "B", "alpha", "beta"),
+        "asymptote": ("E", "alpha", "beta"),
+    },
+    of_quality=("eps", "zeta"),
+    problem=Problem,
+    starts=_starts,
+    named=_named,
+    loss=_loss,
+    optimum=_optimum,
+    share=_share,
+    at_fid=_at_fid,
+    asymptote=lambda logs, fid: _at_fid(logs, fid)["E'"],
+)
+
+
+def fit(runs, curves, settings):
+    """Return approach 2 fitted in one stage to all comparable runs, as a `Law`.
+
+    Parameters
+    ----------
+    runs, curves : data frames
+        As `records.RUNS` and `records.CURVES`.
+    settings : settings.LawFit
+
+    Raises
+    ------
+    ValueError
+        If there are no runs at all, or a setting is unknown.
+    """
+    return parametric.fit(FORM, observe(runs, curves, settings), settings)
+
+
+def fit_two_stage(seen, base, quality, delta=1e-3, starts="grid"):
+    """Return the published order of fitting: five parameters on one dataset, then eps and zeta on others.
+
+    Parameters
+    ----------
+    seen : Observations
+    base : str
+        Dataset of the first stage, fitted at its own FID.
+    quality : sequence of str
+        Datasets of the second stage, with the first stage's parameters held.
+    delta : float
+        Of the Huber loss.
+    starts : str
+        "grid" or "small".
+
+    Returns
+    -------
+    parameters : dict
+        With B and E at FID 0.
+    stages : tuple of two fitting.Fit
+
+    Raises
+    ------
+    ValueError
+        If a stage has no observations.
+
+    Source: appendix F.2.1 of the paper; here the sum of the Huber losses, converged.
+    """
+    for names in ([base], list(quality)):
+        if not np.isin(seen.dataset, names).any():
+            raise ValueError(
+                f"two-stage fit: no run on {', '.join(names)}; known: {', '.join(sorted(set(seen.dataset)))}"
+            )
+    first = seen.of(seen.dataset == base)
+    problem = Problem(first.params, first.images, first.fid, first.loss, quality=False)
+    one = fitting.multistart(problem, _starts(problem, starts), delta)
+    second = seen.of(np.isin(seen.dataset, list(quality)))
+    # the first stage's centre keeps its five coordinates what they were: the terms at the base dataset's FID
+    later = Problem(second.params, second.images, second.fid, second.loss, centre=problem.centre)
+    held = one.theta[:5].copy()
+    held[:3] *= problem.unit / later.unit
+    later.lower[:5] = later.upper[:5] = held
+    grid = np.array(list(itertools.product(published.QUALITY_STARTS["eps"], published.QUALITY_STARTS["zeta"])))
+    two = fitting.multistart(later, np.column_stack([np.tile(held, (len(grid), 1)), grid]), delta)
+    return {name: float(value[0]) for name, value in _named(later.logs(two.theta[None])).items()}, (one, two)

@@ -1,0 +1,263 @@
+"""Approach 1: power laws through the lower envelope of one dataset's training curves.
+
+L* = c F^g, N* ~ F^a, D* ~ F^b, each a straight line in log10 through the points of the envelope. It knows
+neither FID nor an asymptote, and predicts no single run.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from robustlaws import records, seeds
+from robustlaws.laws import law, parametric
+from robustlaws.laws.observations import NO_CURVE, comparable
+
+QUERIES = 1000
+LINES = ("loss", "params", "images")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One run's observations: `params` N; `flops` (k,) rising, `images` (k,), `loss` (k,) in nats."""
+
+    params: float
+    flops: np.ndarray
+    images: np.ndarray
+    loss: np.ndarray
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """R curves at Q budgets: `flops` (Q,); `loss`, `images`, `running` (R, Q); `params`, `first` (R,).
+
+    `loss` is inf before a curve's first observation, at `first` FLOPs, and stays at the curve's lowest after
+    its last; `running` holds in between.
+    """
+
+    flops: np.ndarray
+    params: np.ndarray
+    first: np.ndarray
+    loss: np.ndarray
+    images: np.ndarray
+    running: np.ndarray
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Points of the envelope, by rising FLOPs: `flops`, `loss`, `params`, `images` (m,); `winner` (m,): which run."""
+
+    flops: np.ndarray
+    loss: np.ndarray
+    params: np.ndarray
+    images: np.ndarray
+    winner: np.ndarray
+
+
+def sample(curves, flops):
+    """Return `curves` (a list of `Curve`) interpolated linearly at `flops` (Q,)."""
+    loss = np.array([np.interp(flops, one.flops, one.loss, left=np.inf, right=one.loss.min()) for one in curves])
+    return Sampled(
+        flops=flops,
+        params=np.array([one.params for one in curves]),
+        first=np.array([one.flops[0] for one in curves]),
+        loss=loss,
+        images=np.array([np.interp(flops, one.flops, one.images) for one in curves]),
+        running=np.array([(flops >= one.flops[0]) & (flops <= one.flops[-1]) for one in curves]),
+    )
+
+
+def _contest_starts(params, first):
+    """Return the FLOPs from which two model sizes have been observed: before, the only one wins by default."""
+    begins = sorted(first[params == size].min() for size in np.unique(params))
+    return begins[min(1, len(begins) - 1)]
+
+
+def follow(sampled, chosen=None):
+    """Return the lower envelope of the curves `chosen` (indices, repeats allowed; default all).
+
+    At each budget the lowest curve wins. A budget counts if its winner is still training there (one
+    that has ended keeps its best loss, and may win, but then the budget says nothing about N* and D*) and
+    no smaller budget has a lower loss. Budgets start where two model sizes have been observed.
+
+    Source: `spec/laws.md`, approach 1; the published fit starts at 1.9e17 FLOPs instead, which is where its second
+    smallest model begins.
+    """
+    chosen = np.arange(len(sampled.params)) if chosen is None else np.unique(chosen)
+    begin = _contest_starts(sampled.params[chosen], sampled.first[chosen])
+    winner = chosen[sampled.loss[chosen].argmin(axis=0)]
+    at = np.arange(len(sampled.flops))
+    loss = np.where(sampled.flops >= begin, sampled.loss[winner, at], np.inf)
+    before = np.concatenate([[np.inf], np.minimum.accumulate(loss)[:-1]])
+    kept = np.flatnonzero(np.isfinite(loss) & sampled.running[winner, at] & (loss <= before))
+    winner = winner[kept]
+    images = sampled.images[winner, kept]
+    return Envelope(sampled.flops[kept], loss[kept], sampled.params[winner], images, winner)
+
+
+def lines(envelope):
+    """Return intercept and slope (3, 2) in log10 of L*, N* and D* against FLOPs; nan where there is no line."""
+    if len(envelope.flops) < 3 or envelope.flops[-1] < 1.001 * envelope.flops[0]:
+        return np.full((3, 2), np.nan)
+    x = np.log10(envelope.flops)
+    y = np.log10([getattr(envelope, name) for name in LINES])
+    away = x - x.mean()
+    slope = (y - y.mean(axis=1, keepdims=True)) @ away / (away @ away)
+    return np.column_stack([y.mean(axis=1) - slope * x.mean(), slope])
+
+
+def _curves(runs, curves, min_train_fraction):
+    """Return {run: Curve}, without the rows from early training, and runs without a row."""
+    params = dict(zip(runs["run"], runs["params"], strict=True))
+    late = (curves["train_fraction"] >= min_train_fraction - 1e-9) & (curves["flops"] > 0) & (curves["images"] > 0)
+    kept = curves[late & (curves["adv_loss"] > 0) & curves["run"].isin(params)]
+    kept = kept.sort_values("flops").drop_duplicates(["run", "flops"])
+    return {
+        run: Curve(float(params[run]), *(rows[name].to_numpy(dtype=float) for name in ("flops", "images", "adv_loss")))
+        for run, rows in kept.groupby("run", sort=True)
+    }
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """One dataset's envelope; `lines` (3, 2), `refits` (refits, 3, 2)."""
+
+    dataset: str
+    fid: float
+    envelope: Envelope
+    lines: np.ndarray
+    refits: np.ndarray
+
+    @property
+    def reason(self):
+        """Why N* and D* are not determined whatever their intervals, or ""."""
+        sizes = law.levels(self.envelope.params)
+        if not np.isfinite(self.lines).all():
+            return "the curves have no envelope: at no budget is the best run still training"
+        if sizes < law.FEWEST_LEVELS:
+            return f"only {sizes} model size{'s' if sizes != 1 else ''} on the envelope"
+        return ""
+
+
+def _fit_dataset(dataset, fid, curves, settings):
+    low = _contest_starts(np.array([one.params for one in curves]), np.array([one.flops[0] for one in curves]))
+    sampled = sample(curves, np.geomspace(low, max(one.flops[-1] for one in curves), QUERIES))
+    rng = np.random.default_rng(seeds.derive(settings.seed, "bootstrap", "envelope", dataset))
+    picks = rng.integers(0, len(curves), size=(settings.refits, len(curves)))
+    refits = np.array([lines(follow(sampled, pick)) for pick in picks]).reshape(-1, 3, 2)
+    envelope = follow(sampled)
+    return _Fitted(dataset, fid, envelope, lines(envelope), refits)
+
+
+def _summary_of(fitted, level):
+    of_loss, of_params, of_images = range(3)
+
+    def entry(line, power, judge, reason):
+        value, samples = fitted.lines[line, power], fitted.refits[:, line, power]
+        if power == 0:
+            with np.errstate(over="ignore", under="ignore"):
+                value, samples = 10**value, 10**samples
+        return law.entry(value, samples, level, judge, reason)
+
+    reason = fitted.reason
+    winners = len(set(fitted.envelope.winner))
+    few = f"only {winners} runs on the envelope" if winners < law.FEWEST_LEVELS else ""
+    # L* needs several runs, not several model sizes
+    of_curve = reason if not np.isfinite(fitted.lines).all() else few
+    return {
+        "dataset": fitted.dataset,
+        "fid": fitted.fid,
+        "parameters": {
+            "coefficient": entry(of_loss, 0, law.positive, of_curve),
+            "exponent": entry(of_loss, 1, law.decline, of_curve),
+        },
+        "exponents": {
+            "N_star": entry(of_params, 1, law.allocation, reason),
+            "D_star": entry(of_images, 1, law.allocation, reason),
+        },
+        "asymptote": None,
+    }
+
+
+def _allocations(fitted, flops, measured, level):
+    """Return the allocation rows of one dataset; N* and D* are nan where its envelope cannot tell them."""
+    if not np.isfinite(fitted.lines).all():
+        return []
+    x = np.log10(flops)
+    columns = {"flops": flops, "measured": measured}
+    kept = fitted.refits[np.isfinite(fitted.refits).all(axis=(1, 2))]
+    for index, name in enumerate(("loss", "params", "images")):
+        if name != "loss" and fitted.reason:
+            continue
+        columns[name] = 10 ** (fitted.lines[index, 0] + fitted.lines[index, 1] * x)
+        if len(kept):
+            low, high = law.interval(10 ** (kept[:, index, :1] + kept[:, index, 1:] * x), level)
+            columns[f"{name}_low"] = np.minimum(low, columns[name])
+            columns[f"{name}_high"] = np.maximum(high, columns[name])
+    return parametric.rows_of("envelope", fitted.dataset, fitted.fid, columns)
+
+
+def _r_squared(fitted):
+    if not np.isfinite(fitted.lines).all():
+        return None
+    measured = np.log10(fitted.envelope.loss)
+    return law.r_squared(measured, fitted.lines[0, 0] + fitted.lines[0, 1] * np.log10(fitted.envelope.flops))
+
+
+def _warnings(fits):
+    told = []
+    for one in fits:
+        flops = one.envelope.flops
+        if len(flops) and flops[-1] < 10 * flops[0]:
+            told.append(f"{one.dataset}: the envelope spans only {flops[-1] / flops[0]:.2g}x in FLOPs")
+        if one.reason:
+            told.append(f"{one.dataset}: {one.reason}")
+    return told
+
+
+def fit(runs, curves, settings):
+    """Return approach 1 fitted to each dataset by itself, as a `Law`.
+
+    Rows of the curves from `min_train_fraction` of training on are used; `observations` and `small_on_large` are for
+    approaches 2 and 3. `parameters` of a dataset are c and g of L* = c F^g, F in FLOPs; its R2 is that line's, in logs.
+
+    Parameters
+    ----------
+    runs, curves : data frames
+        As `records.RUNS` and `records.CURVES`.
+    settings : settings.LawFit
+
+    Raises
+    ------
+    ValueError
+        If there are no runs at all.
+    """
+    chosen, left_out = comparable(runs)
+    traced = _curves(chosen, curves, settings.min_train_fraction)
+    used = chosen[chosen["run"].isin(traced)]
+    if len(used) < len(chosen):
+        left_out[NO_CURVE] = len(chosen) - len(used)
+    fids = {name: float(rows["fid"].iloc[0]) for name, rows in used.groupby("dataset")}
+    fits = []
+    for name, fid in sorted(fids.items(), key=lambda one: one[1]):
+        mine = used[used["dataset"] == name]["run"]
+        fits.append(_fit_dataset(name, fid, [traced[run] for run in mine], settings))
+    rows = []
+    if fits:
+        every = np.concatenate([traced[run].flops[-1:] for run in used["run"]])
+        flops, measured = parametric.budgets(every, settings)
+        rows = [row for one in fits for row in _allocations(one, flops, measured, settings.level)]
+    summary = {
+        "law": "envelope",
+        "title": "Approach 1: envelope of training curves",
+        "form": "L* = c F^g, N* ~ F^a, D* ~ F^b",
+        "n_runs": len(used),
+        "n_runs_left_out": left_out,
+        "parameters": {},
+        "datasets": [_summary_of(one, settings.level) for one in fits],
+        "interval": {"level": settings.level, "method": "bootstrap over runs", "refits": settings.refits},
+        "fit": {},
+        "r2": None,
+        "r2_by_dataset": {one.dataset: _r_squared(one) for one in fits},
+        "warnings": _warnings(fits),
+    }
+    return law.Law(summary, records.table(rows, records.ALLOCATIONS), records.table([], records.PREDICTIONS))

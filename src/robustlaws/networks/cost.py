@@ -1,0 +1,57 @@
+"""Parameters and FLOPs of the networks, by arithmetic; imports no torch.
+
+Source: spec/training.md 8. One forward pass of one image costs
+2 multiply-adds (convolutions, linear) + 2 per BatchNorm element + 1 per activation
++ 1 per element of a residual sum + 1 per element averaged.
+"""
+
+
+def passes_per_step(attack_steps):
+    """Return the forward-pass equivalents that a TRADES step is charged per image: 27 for 10 attack steps.
+
+    1 for the target of the attack, 2 per attack step (forward, and backward to the input) and 6 for
+    the two outer passes with their backward passes. Source: spec/training.md 3.
+    """
+    return 1 + 2 * attack_steps + 6
+
+
+def wrn_parameters(depth, width, classes=10, channels=3):
+    """Return the number of trainable parameters of a WideResNet."""
+    total = channels * 16 * 9
+    for block in _blocks(depth, width, image_size=4):
+        total += 2 * block.channels_in + 9 * block.channels_in * block.channels_out
+        total += 2 * block.channels_out + 9 * block.channels_out**2
+        total += block.channels_in * block.channels_out if block.channels_in != block.channels_out else 0
+    last = 64 * width
+    return total + 2 * last + last * classes + classes
+
+
+def wrn_forward_flops(depth, width, image_size, classes=10, channels=3):
+    """Return the FLOPs of one eval-mode forward pass of one square image of `image_size` pixels a side."""
+    flops = 2 * channels * 16 * 9 * image_size**2
+    size = image_size
+    for block in _blocks(depth, width, image_size):
+        size = block.size_out
+        n_in, n_out = block.channels_in * block.size_in**2, block.channels_out * size**2
+        flops += 3 * n_in + 2 * 9 * block.channels_in * n_out  # BatchNorm 2, SiLU 1, convolution
+        flops += 3 * n_out + 2 * 9 * block.channels_out * n_out
+        if block.channels_in != block.channels_out:
+            flops += 2 * block.channels_in * n_out
+        flops += n_out
+    last = 64 * width
+    return flops + 4 * last * size**2 + 2 * last * classes  # BatchNorm, SiLU, mean; linear
+
+
+class _Block:
+    def __init__(self, channels_in, channels_out, size_in, size_out):
+        self.channels_in, self.channels_out = channels_in, channels_out
+        self.size_in, self.size_out = size_in, size_out
+
+
+def _blocks(depth, width, image_size):
+    channels_in, size_in = 16, image_size
+    for group, channels_out in enumerate((16 * width, 32 * width, 64 * width)):
+        for index in range((depth - 4) // 6):
+            size_out = -(-size_in // 2) if group and not index else size_in
+            yield _Block(channels_in, channels_out, size_in, size_out)
+            channels_in, size_in = channels_out, size_out

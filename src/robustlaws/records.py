@@ -1,0 +1,219 @@
+"""The Parquet tables: their columns, units, and a read and a write that check both.
+
+Every table of a study goes through :func:`write` and :func:`read`; a file with a missing, surplus
+or mistyped column, or a value out of its range, is refused with the column's name. Units are kept
+in the file beside each column (Parquet field metadata), so a table explains itself.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from robustlaws.files import replacing
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    `kind` is "string", "int64", "float64" or "bool"; `low` and `high` bound its numbers (inclusive);
+    `optional` columns may hold nulls.
+    """
+
+    kind: str
+    unit: str
+    meaning: str
+    low: float | None = None
+    high: float | None = None
+    optional: bool = False
+
+
+def _string(meaning, optional=False):
+    return Column("string", "", meaning, optional=optional)
+
+
+def _count(unit, meaning, low=0):
+    return Column("int64", unit, meaning, low=low)
+
+
+def _number(unit, meaning, low=0.0, high=None, optional=False):
+    return Column("float64", unit, meaning, low, high, optional)
+
+
+_RUN_KEYS = {
+    "run": _string("model/dataset/size/seed"),
+    "model": _string("name of the WideResNet shape in the config"),
+    "dataset": _string("name of the dataset or mixture trained on"),
+    "size": _count("images", "D asked for: training images of the run", low=1),
+    "seed": _count("", "seed of the run, as in the grid"),
+}
+# The four numbers that every evaluation gives.
+LOSSES = {
+    "clean_loss": _number("nats", "mean cross-entropy on clean test images, no label smoothing"),
+    "clean_acc": _number("1", "share of clean test images classified right", high=1),
+    "adv_loss": _number("nats", "clean cross-entropy + beta KL(clean || attacked), PGD on the CW loss"),
+    "adv_acc": _number("1", "share of attacked test images classified right, PGD on the CW loss", high=1),
+}
+
+RUNS = {
+    **_RUN_KEYS,
+    "generator": _string("generator of the dataset; null for mixtures of several", optional=True),
+    "steps": Column("int64", "steps", "sampler steps of the dataset", low=2, optional=True),
+    "fid": _number("1", "FID of the dataset in the study's features; null for mixtures", optional=True),
+    "real_fraction": _number("1", "share of real images in each batch; 0 = purely synthetic", high=1),
+    "depth": _count("layers", "WideResNet depth", low=10),
+    "width": _count("1", "WideResNet widening factor", low=1),
+    "params": _count("parameters", "N: trainable parameters", low=1),
+    "forward_flops": _count("FLOPs/image", "one eval-mode forward pass of one image", low=1),
+    "images": _count("images", "D: images drawn during training", low=1),
+    "flops": _number("FLOPs", "training FLOPs: passes per step x forward_flops x images"),
+    **LOSSES,
+    "test_images": _count("images", "test images behind the four numbers before", low=1),
+    "autoattack_acc": _number("1", "robust accuracy under AutoAttack; null where not run", high=1, optional=True),
+    "autoattack_images": Column(
+        "int64", "images", "test images behind autoattack_acc; null where not run", low=1, optional=True
+    ),
+}
+
+CURVES = {
+    **_RUN_KEYS,
+    "train_fraction": _number("1", "share of the run's images seen", high=1),
+    "images": _count("images", "training images seen so far"),
+    "flops": _number("FLOPs", "training FLOPs spent so far"),
+    **LOSSES,
+    "test_images": _count("images", "test images behind the four numbers before", low=1),
+    "train_loss": _number("nats", "mean TRADES loss over the batches since the last row", optional=True),
+    "learning_rate": _number("1", "learning rate of the step before this row", optional=True),
+}
+
+ALLOCATIONS = {
+    "law": _string("name of the law"),
+    "dataset": _string("dataset whose FID is meant; null for a FID of no dataset", optional=True),
+    "fid": _number("1", "FID that the row holds for", optional=True),
+    "flops": _number("FLOPs", "training budget"),
+    "params": _number("parameters", "N*: compute-optimal model size", optional=True),
+    "params_low": _number("parameters", "lower end of the interval of N*", optional=True),
+    "params_high": _number("parameters", "upper end of the interval of N*", optional=True),
+    "images": _number("images", "D*: compute-optimal training images", optional=True),
+    "images_low": _number("images", "lower end of the interval of D*", optional=True),
+    "images_high": _number("images", "upper end of the interval of D*", optional=True),
+    "loss": _number("nats", "L*: adversarial loss at (N*, D*)", optional=True),
+    "loss_low": _number("nats", "lower end of the interval of L*", optional=True),
+    "loss_high": _number("nats", "upper end of the interval of L*", optional=True),
+    "measured": Column("bool", "", "whether flops lies within the study's own runs"),
+}
+
+PREDICTIONS = {
+    "law": _string("name of the law"),
+    "run": _string("model/dataset/size/seed"),
+    "model": _string("name of the WideResNet shape"),
+    "dataset": _string("dataset trained on"),
+    "params": _number("parameters", "N"),
+    "images": _number("images", "D at the observation"),
+    "fid": _number("1", "FID of the dataset"),
+    "flops": _number("FLOPs", "training FLOPs at the observation"),
+    "loss": _number("nats", "adversarial loss measured"),
+    "predicted": _number("nats", "adversarial loss that the law gives"),
+}
+
+_ARROW = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
+_PANDAS = {"string": "str", "int64": "int64", "float64": "float64", "bool": "bool"}
+
+
+def _arrow_schema(columns):
+    return pa.schema(
+        pa.field(name, _ARROW[c.kind], nullable=c.optional, metadata={"unit": c.unit, "meaning": c.meaning})
+        for name, c in columns.items()
+    )
+
+
+def _check_values(frame, columns, where):
+    for name, column in columns.items():
+        values = frame[name]
+        if values.isna().any():
+            if not column.optional:
+                raise ValueError(f"{where} column {name}: {int(values.isna().sum())} empty values; none is allowed")
+            values = values.dropna()
+        if column.kind not in ("int64", "float64") or values.empty:
+            continue
+        numbers = values.to_numpy(dtype="float64")
+        bad = ~np.isfinite(numbers)
+        if column.low is not None:
+            bad |= numbers < column.low
+        if column.high is not None:
+            bad |= numbers > column.high
+        if bad.any():
+            low = "-inf" if column.low is None else column.low
+            high = "inf" if column.high is None else column.high
+            raise ValueError(f"{where} column {name}: {numbers[bad][0]:g} is not within [{low}, {high}] {column.unit}")
+
+
+def table(rows, columns, where="table"):
+    """Return `rows` as a checked data frame with exactly `columns`.
+
+    Parameters
+    ----------
+    rows : list of dict, or data frame
+        One entry a row; missing optional columns become null.
+    columns : dict of str to Column
+        One of the tables of this module.
+    where : str
+        What to call the table in an error.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, unknown, mistyped or out of its range.
+    """
+    frame = pd.DataFrame(rows) if not isinstance(rows, pd.DataFrame) else rows.copy()
+    unknown = sorted(set(frame.columns) - set(columns))
+    if unknown:
+        raise ValueError(f"{where}: unknown column {unknown[0]!r}; known: {', '.join(columns)}")
+    for name, column in columns.items():
+        if name not in frame:
+            if not column.optional and len(frame):
+                raise ValueError(f"{where}: column {name!r} is missing")
+            frame[name] = None
+        kind = _PANDAS[column.kind]
+        if column.kind == "int64" and column.optional:
+            kind = "Int64"
+        try:
+            frame[name] = frame[name].astype(kind)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{where} column {name}: not {column.kind} ({error})") from None
+    frame = frame[list(columns)].reset_index(drop=True)
+    _check_values(frame, columns, where)
+    return frame
+
+
+def write(path, rows, columns):
+    """Check `rows` against `columns` and write them to `path` as Parquet, whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        As :func:`table`; then nothing is written.
+    """
+    frame = table(rows, columns, str(path))
+    arrow = pa.Table.from_pandas(frame, schema=_arrow_schema(columns), preserve_index=False)
+    with replacing(path) as partial:
+        # pandas' own metadata would carry its version into the bytes
+        pq.write_table(arrow.replace_schema_metadata(None), partial)
+
+
+def read(path, columns):
+    """Return the table at `path` as a data frame, checked against `columns`.
+
+    Raises
+    ------
+    ValueError
+        If the file is not such a table; names the file and the column.
+    """
+    try:
+        frame = pq.read_table(path).to_pandas()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path}: not a readable Parquet file ({error})") from None
+    return table(frame, columns, str(path))

@@ -1,0 +1,170 @@
+"""What a study shows, in sentences computed from its tables; nothing here knows the answer beforehand."""
+
+import math
+from itertools import pairwise
+
+import pandas as pd
+
+from robustlaws.figures import sources, words
+
+
+def best_run(runs):
+    """Return the run with the highest adversarial accuracy (PGD); among equals the lowest loss. None without runs."""
+    if runs.empty:
+        return None
+    return runs.sort_values(["adv_acc", "adv_loss", "run"], ascending=[False, True, True], kind="stable").iloc[0]
+
+
+def what_was_run(runs):
+    """Return one sentence on the number of runs and the grid that they fill.
+
+    Parameters
+    ----------
+    runs : data frame as `records.RUNS`
+    """
+    if runs.empty:
+        return "No run has finished."
+    synthetic = runs[runs["real_fraction"] == 0]
+    mixed = len(runs) - len(synthetic)
+    parts = []
+    if len(synthetic):
+        nouns = {"model": "model", "size": "dataset size", "dataset": "dataset", "seed": "seed"}
+        counts = {name: synthetic[name].nunique() for name in nouns}
+        shown = [words.plural(n, nouns[name]) for name, n in counts.items() if name != "seed" or n > 1]
+        grid, cells = math.prod(counts.values()), len(synthetic.drop_duplicates(list(nouns)))
+        filled = "" if cells == grid else f" ({cells} of the grid's {grid} combinations)"
+        parts.append(
+            f"{words.plural(len(synthetic), 'run')} on purely synthetic data: {f' {words.TIMES} '.join(shown)}{filled}"
+        )
+    if mixed:
+        verb = "mixes" if mixed == 1 else "mix"
+        parts.append(f"{words.plural(mixed, 'run')} that {verb} real images in")
+    spans = (
+        f"N from {_span(runs['params'], words.count)} parameters, D from {_span(runs['images'], words.count)} images, "
+        f"{_span(runs['flops'], lambda value: words.scientific(value, 2))} training FLOPs"
+    )
+    return f"{', and '.join(parts)}; {spans}."
+
+
+def _span(values, text):
+    low, high = text(values.min()), text(values.max())
+    return low if low == high else f"{low} to {high}"
+
+
+def best_in_words(runs):
+    """Return one sentence on the best run and its accuracies."""
+    best = best_run(runs)
+    if best is None:
+        return ""
+    if pd.notna(best["autoattack_acc"]):
+        images = words.plural(int(best["autoattack_images"]), "image")
+        attack = f"{words.percent(best['autoattack_acc'])} under AutoAttack ({images})"
+    else:
+        attack = "AutoAttack was not run on it"
+    return (
+        f"The most robust run is {best['model']} on {best['dataset']} with {words.count(best['images'])} images: "
+        f"accuracy {words.percent(best['clean_acc'])} clean, {words.percent(best['adv_acc'])} under PGD on the CW loss "
+        f"({words.plural(int(best['test_images']), 'test image')}), {attack}; adversarial loss "
+        f"{best['adv_loss']:.4f} nats."
+    )
+
+
+def more_images(runs):
+    """Return whether every larger dataset size lowered the adversarial loss, and each step that did not.
+
+    Steps go from one size to the next larger one, within one model, dataset and seed; the losses are compared
+    as measured, without allowance for noise.
+
+    Returns
+    -------
+    sentence : str
+    exceptions : list of str
+        One a step that did not lower the loss, the largest rise first.
+    """
+    groups, exceptions, steps, failing = 0, [], 0, set()
+    several = runs["seed"].nunique() > 1
+    for key, group in runs.groupby(["model", "dataset", "seed"]):
+        group = group.sort_values("size", kind="stable")
+        if len(group) < 2:
+            continue
+        groups += 1
+        steps += len(group) - 1
+        ordered = group.to_dict("records")
+        for small, large in pairwise(ordered):
+            if large["adv_loss"] < small["adv_loss"]:
+                continue
+            failing.add(key)
+            seed = f", seed {key[2]}" if several else ""
+            text = (
+                f"{key[0]} on {key[1]}{seed}: from {words.count(small['size'])} to {words.count(large['size'])} images "
+                f"the loss goes from {small['adv_loss']:.4f} to {large['adv_loss']:.4f}"
+            )
+            exceptions.append((small["adv_loss"] - large["adv_loss"], text))
+    pair = "model, dataset and seed" if several else "model and dataset"
+    if not groups:
+        return f"Whether more images help cannot be said: no {pair} was trained at two sizes.", []
+    if not exceptions:
+        return (
+            f"Each larger dataset size lowers the adversarial loss, for every {pair} "
+            f"({groups} of {groups}; {words.plural(steps, 'step')})."
+        ), []
+    sentence = (
+        "A larger dataset size does not always lower the adversarial loss: it does at every step for "
+        f"{groups - len(failing)} of {groups} combinations of {pair}; "
+        f"{len(exceptions)} of {words.plural(steps, 'step')} {'does' if len(exceptions) == 1 else 'do'} not."
+    )
+    return sentence, [text for _, text in sorted(exceptions)]
+
+
+def better_fid(runs):
+    """Return whether a better FID went with a lower adversarial loss at equal model, size and seed.
+
+    Returns
+    -------
+    sentence : str
+    details : list of str
+        One for each two datasets next to each other in FID.
+    """
+    runs = runs[runs["fid"].notna() & (runs["real_fraction"] == 0)]
+    order = list(sources.fid_order(zip(runs["dataset"], runs["fid"], strict=True)).items())
+    losses = runs.pivot_table(index=["model", "size", "seed"], columns="dataset", values="adv_loss")
+    won = total = 0
+    for i, (better, low) in enumerate(order):
+        for worse, high in order[i + 1 :]:
+            pairs = losses[[better, worse]].dropna()
+            if low < high:
+                won += int((pairs[better] < pairs[worse]).sum())
+                total += len(pairs)
+    if not total:
+        return "Whether better FID helps cannot be said: no model and size was trained on datasets of two FIDs.", []
+    verdict = {total: "always goes", 0: "never goes"}.get(won, "does not always go")
+    sentence = (
+        f"Better FID {verdict} with lower adversarial loss: in {won} of {total} comparisons of two datasets at equal "
+        "model and size, the dataset with the better FID has the lower loss."
+    )
+    details = []
+    for (better, low), (worse, high) in pairwise(order):
+        pairs = losses[[better, worse]].dropna()
+        if len(pairs) and low < high:
+            gain = (pairs[worse] - pairs[better]).mean()
+            details.append(
+                f"{better} (FID {words.fid(low)}) has the lower loss than {worse} (FID {words.fid(high)}) in "
+                f"{int((pairs[better] < pairs[worse]).sum())} of {len(pairs)}, by {gain:.4f} nats on average"
+            )
+    return sentence, details
+
+
+def exponents(laws):
+    """Return one sentence per law on the exponent of N* at the best FID that it was fitted to."""
+    sentences = []
+    for law in laws:
+        order = sources.fid_order(sources.fids_of_laws([law]))
+        best = next(iter(order), None)
+        cell = (sources.dataset_entry(law, best).get("exponents") or {}).get("N_star")
+        where = f" on {sources.labelled(best, order[best])}" if best is not None else ""
+        if words.is_determined(cell):
+            sentences.append(f"{sources.title(law)}: N* grows as FLOPs to the power {words.interval(cell)}{where}.")
+        else:
+            why = (cell or {}).get("why") or "; ".join(law.get("warnings") or []) or "the law was not fitted"
+            sentences.append(f"{sources.title(law)}: the exponent of N*{where} is {words.NOT_DETERMINED}: {why}.")
+    return sentences

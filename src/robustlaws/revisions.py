@@ -1,0 +1,193 @@
+"""Which code change makes which output stale.
+
+Snakemake compares params, not imported modules. So every computing rule passes
+``revision=revision("train")``, a string such as "train-r3" from ``revisions.toml``. Beside each
+revision the ledger keeps a fingerprint of the modules behind it, with comments, docstrings and
+layout removed. A test compares the fingerprints with the code; where they differ, somebody decides:
+
+    python -m robustlaws.revisions bump train     outputs change: a new revision, Snakemake reruns
+    python -m robustlaws.revisions accept train   outputs cannot change: the fingerprint only
+    python -m robustlaws.revisions                what differs
+
+The modules behind an entry are those that its roots import, directly or not. Imports no torch.
+"""
+
+import ast
+import hashlib
+import sys
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+
+from robustlaws.files import write_text
+
+_PACKAGE = Path(__file__).parent
+_LEDGER = _PACKAGE / "revisions.toml"
+
+# Modules that decide no byte of an output: what they say reaches a job through its params, or only its log.
+_ASIDE = {"robustlaws", "robustlaws.joblog", "robustlaws.named", "robustlaws.settings", "robustlaws.files"}
+
+ROOTS = {
+    "data.digits": ("robustlaws.data.sources",),
+    "data.hub_parquet": ("robustlaws.data.sources",),
+    "generator.edm": ("robustlaws.generators.fitting",),
+    "sampler.edm": ("robustlaws.generators.edm",),
+    "features": ("robustlaws.generators.quality",),
+    "quality": ("robustlaws.generators.quality",),
+    "train": ("robustlaws.training.loop",),
+    "attack.pgd_cw": ("robustlaws.attacks.pgd",),
+    "attack.autoattack": ("robustlaws.attacks.autoattack",),
+    "collect": ("robustlaws.collecting",),
+    "law.envelope": ("robustlaws.laws.envelope", "robustlaws.laws.tables"),
+    "law.additive": ("robustlaws.laws.additive", "robustlaws.laws.tables"),
+    "law.bottleneck": ("robustlaws.laws.bottleneck", "robustlaws.laws.tables"),
+    "law.accuracy": ("robustlaws.laws.accuracy", "robustlaws.laws.tables"),
+    "figure.samples": ("robustlaws.figures.samples",),
+    "figure.learning_curves": ("robustlaws.figures.learning_curves",),
+    "figure.predictions": ("robustlaws.figures.predictions",),
+    "figure.allocation": ("robustlaws.figures.allocation",),
+    "figure.accuracy": ("robustlaws.figures.accuracy",),
+    "figure.adversarial": ("robustlaws.figures.adversarial",),
+    "report": ("robustlaws.report",),
+}
+
+
+@lru_cache
+def ledger():
+    """Return the ledger: entry -> {"revision": int, "fingerprint": str}."""
+    return tomllib.loads(_LEDGER.read_text(encoding="utf-8"))
+
+
+def revision(entry):
+    """Return the revision of an entry, for example "train-r3".
+
+    Raises
+    ------
+    ValueError
+        If the ledger has no such entry.
+    """
+    if entry not in ledger():
+        raise ValueError(f"{_LEDGER.name}: no entry {entry!r}; add its root to revisions.py and bump it")
+    return f"{entry}-r{ledger()[entry]['revision']}"
+
+
+def fingerprint(entry):
+    """Return the SHA-256 (hex) of what the modules behind `entry` do, whatever their layout."""
+    digest = hashlib.sha256()
+    for name in modules(entry):
+        digest.update(name.encode())
+        digest.update(_meaning(_source(name)).encode())
+        for template in sorted(_path(name).parent.glob(f"{_path(name).stem}.*.j2")):
+            digest.update(template.read_bytes())
+    return digest.hexdigest()
+
+
+def modules(entry):
+    """Return the names of the modules behind `entry`: its roots and all of this package that they import."""
+    found, queue = set(), list(ROOTS[entry])
+    while queue:
+        name = queue.pop()
+        if name in found or name in _ASIDE:
+            continue
+        found.add(name)
+        queue.extend(_imports(name))
+    return sorted(found)
+
+
+def changed():
+    """Return the entries whose code is not what the ledger knows."""
+    known = ledger()
+    return [entry for entry in ROOTS if known.get(entry, {}).get("fingerprint") != fingerprint(entry)]
+
+
+def record(entries, bump):
+    """Write the fingerprints of `entries` to the ledger, with new revisions if `bump`."""
+    known = dict(ledger())
+    for entry in entries:
+        old = known.get(entry, {"revision": 0})["revision"]
+        known[entry] = {"revision": old + 1 if bump or not old else old, "fingerprint": fingerprint(entry)}
+    text = "# Kept by `python -m robustlaws.revisions`; see revisions.py.\n"
+    for entry in ROOTS:
+        if entry in known:
+            item = known[entry]
+            text += f'\n["{entry}"]\nrevision = {item["revision"]}\nfingerprint = "{item["fingerprint"]}"\n'
+    write_text(_LEDGER, text)
+    ledger.cache_clear()
+
+
+def _path(name):
+    stem = _PACKAGE.parent.joinpath(*name.split("."))
+    return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
+
+
+@lru_cache
+def _source(name):
+    return _path(name).read_text(encoding="utf-8")
+
+
+def _imports(name):
+    for node in ast.walk(ast.parse(_source(name))):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            targets = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
+        else:
+            continue
+        # the tables of names in a package's __init__ are no code behind an output
+        yield from (t for t in targets if t.startswith("robustlaws.") and _path(t).is_file() and not _is_package(t))
+
+
+def _is_package(name):
+    return _PACKAGE.parent.joinpath(*name.split(".")).is_dir()
+
+
+def _meaning(source):
+    """Return the syntax tree of `source` as text, without docstrings, positions and empty fields.
+
+    Written out by hand because the text of `ast.dump` differs between versions of Python.
+    """
+
+    def walk(node):
+        if isinstance(node, list):
+            return "[" + ",".join(map(walk, node)) + "]"
+        if not isinstance(node, ast.AST):
+            return repr(node)
+        given = ((name, getattr(node, name, None)) for name in node._fields)
+        inner = ",".join(f"{name}={walk(value)}" for name, value in given if value not in (None, []) and name != "kind")
+        return f"{type(node).__name__}({inner})"
+
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and body:
+            first = body[0]
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = body[1:]
+    return walk(tree)
+
+
+def main(arguments):
+    """Run the command line; return the exit status."""
+    if not arguments:
+        differing = changed()
+        print("\n".join(f"{entry}: the code is not what the ledger knows" for entry in differing) or "nothing differs")
+        return 1 if differing else 0
+    command, *entries = arguments
+    unknown = sorted(set(entries) - set(ROOTS))
+    if command not in ("bump", "accept") or not entries or unknown:
+        print(
+            f"usage: python -m robustlaws.revisions [bump|accept ENTRY ...]; entries: {', '.join(ROOTS)}",
+            file=sys.stderr,
+        )
+        return 2
+    record(entries, bump=command == "bump")
+    print("\n".join(revision(entry) for entry in entries))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

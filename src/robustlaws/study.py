@@ -1,0 +1,237 @@
+"""A config as tables: its runs, datasets and shards, and what each job is told. Imports no torch.
+
+The Snakefile makes one :class:`Study`; rules ask it for names and settings. It knows no paths.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from robustlaws import settings as told
+from robustlaws.networks import cost
+from robustlaws.seeds import derive
+from robustlaws.validation import check
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the grid; its `name` is model/dataset/size/seed."""
+
+    model: str
+    dataset: str
+    size: int
+    seed: int
+
+    @property
+    def name(self):
+        """The run's name and, under the runs of the study, its folder."""
+        return f"{self.model}/{self.dataset}/{self.size}/{self.seed}"
+
+
+class Study:
+    """The tables behind one config.
+
+    Parameters
+    ----------
+    config : dict
+        As read from YAML.
+    schema_path : path
+        Its schema.
+    origin : str
+        File the config comes from, for errors.
+
+    Raises
+    ------
+    ValueError
+        One line: file, key, what was given, what would do.
+    """
+
+    def __init__(self, config, schema_path, origin="config"):
+        check(config, schema_path, origin)
+        self.config, self.origin = config, origin
+        self.name = config["study"]
+        self.runs = self._runs()
+        self._check_runs()
+
+    def _runs(self):
+        runs = {}
+        for block in self.config["grid"]:
+            for model in block["models"]:
+                for dataset in block["datasets"]:
+                    for size in block["sizes"]:
+                        for seed in block.get("seeds", [1]):
+                            run = Run(model, dataset, int(size), int(seed))
+                            runs[run.name] = run
+        return runs
+
+    def _check_runs(self):
+        for index, block in enumerate(self.config["grid"]):
+            for dataset in block["datasets"]:
+                source, _ = self.ingredients(dataset)
+                has = self.config["datasets"][source]["images"]
+                for size in block["sizes"]:
+                    run = Run(block["models"][0], dataset, int(size), 1)
+                    if self.training(run).synthetic_images > has:
+                        where = f"{self.origin} grid[{index}].sizes"
+                        raise ValueError(
+                            f"{where}: {size} is more than {dataset} has; datasets.{source}.images is {has}"
+                        )
+        for index, name in enumerate(self.config["attacks"].get("autoattack", {}).get("runs", [])):
+            if name != "all" and name not in self.runs:
+                where = f"{self.origin} attacks.autoattack.runs[{index}]"
+                raise ValueError(
+                    f"{where}: {name!r} is no run of the grid; for example {next(iter(self.runs))}, or all"
+                )
+
+    # names
+
+    def ingredients(self, dataset):
+        """Return (dataset that gives the synthetic images, share of real images) of a dataset or mixture."""
+        mixture = self.config.get("mixtures", {}).get(dataset)
+        return (mixture["dataset"], float(mixture["real_fraction"])) if mixture else (dataset, 0.0)
+
+    @property
+    def datasets(self):
+        """Names of the datasets that the grid uses, in the order of the config; each has a FID."""
+        used = {self.ingredients(run.dataset)[0] for run in self.runs.values()}
+        return [name for name in self.config["datasets"] if name in used]
+
+    @property
+    def autoattack_runs(self):
+        """Names of the runs that AutoAttack is run on."""
+        wanted = self.config["attacks"].get("autoattack", {}).get("runs", [])
+        return [name for name in self.runs if name in wanted or "all" in wanted]
+
+    def shards(self, dataset, images):
+        """Return the names of the shards that hold the first `images` images of a dataset."""
+        return [f"{index:05d}" for index in range(ceil(images / self.config["sampling"]["shard_images"]))]
+
+    def run(self, name):
+        """Return the :class:`Run` called `name`; ValueError if the grid has none."""
+        if name not in self.runs:
+            raise ValueError(f"{self.origin} grid: no run {name!r}; for example {next(iter(self.runs))}")
+        return self.runs[name]
+
+    # what each job is told
+
+    def _architecture(self, shape):
+        image = self.config["image"]
+        return told.Architecture(
+            shape["depth"],
+            shape["width"],
+            image["classes"],
+            image["channels"],
+            image["size"],
+            tuple(image["mean"]),
+            tuple(image["std"]),
+        )
+
+    @property
+    def _threat(self):
+        return told.Threat(**self.config["threat"])
+
+    def _seed(self, *names):
+        return derive(self.config["seed"], *names)
+
+    def importing(self):
+        """Return the settings of the import."""
+        source = self.config["source"]
+        given = [source.get(key) for key in ("train_images", "test_images", "image_column", "label_column")]
+        return told.Import(source["name"], self._seed("data"), *given)
+
+    def generator(self, name):
+        """Return the settings of the training of generator `name`."""
+        image, own = self.config["image"], self.config["generators"][name]
+        about = {"classes": image["classes"], "channels": image["channels"], "image_size": image["size"]}
+        return told.GeneratorTraining(seed=self._seed("generator", name), **about, **own)
+
+    def sampling(self, dataset, shard):
+        """Return the settings of shard `shard` (its name) of a dataset."""
+        own, common = self.config["datasets"][dataset], dict(self.config["sampling"])
+        images = common.pop("shard_images")
+        first = int(shard) * images
+        return told.Sampling(
+            dataset=dataset,
+            generator=own["generator"],
+            sampler=self.config["generators"][own["generator"]]["kind"],
+            steps=own["steps"],
+            seed=self._seed("sampling", own["generator"]),
+            classes=self.config["image"]["classes"],
+            first=first,
+            count=min(images, own["images"] - first),
+            **common,
+        )
+
+    def features(self):
+        """Return the settings of the feature network of the FID."""
+        own = dict(self.config["quality"]["features"])
+        shape = {"depth": own.pop("depth"), "width": own.pop("width")}
+        return told.Features(architecture=self._architecture(shape), seed=self._seed("features"), **own)
+
+    def quality(self, dataset):
+        """Return the settings of the FID of a dataset."""
+        own, quality = self.config["datasets"][dataset], self.config["quality"]
+        shape = self._architecture(quality["features"])
+        return told.Quality(dataset, own["generator"], own["steps"], quality["images"], shape)
+
+    def training(self, run):
+        """Return the settings of the training of a :class:`Run`."""
+        own = dict(self.config["training"])
+        curve = told.Curve(seed=self._seed("curve"), **own.pop("curve"))
+        return told.Training(
+            run=run.name,
+            architecture=self._architecture(self.config["models"][run.model]),
+            threat=self._threat,
+            seed=self._seed("train", run.model, run.dataset, run.size, run.seed),
+            images=run.size,
+            real_fraction=self.ingredients(run.dataset)[1],
+            curve=curve,
+            **own,
+        )
+
+    def attack(self, attack, run):
+        """Return the settings of an attack on a :class:`Run`."""
+        own = {name: value for name, value in self.config["attacks"][attack].items() if name != "runs"}
+        own.setdefault("images", None)
+        if attack == "pgd_cw":
+            own["beta"] = self.config["training"]["beta"]
+        return told.ATTACK_SETTINGS[attack](
+            run=run.name,
+            architecture=self._architecture(self.config["models"][run.model]),
+            threat=self._threat,
+            seed=self._seed("attack", attack) % 2**31,  # attack packages hand it to numpy as well
+            **own,
+        )
+
+    def collecting(self):
+        """Return the settings of the tables: what each run is, in the order of the grid."""
+        image, attack_steps = self.config["image"], self.config["training"]["attack_steps"]
+        rows = []
+        for run in self.runs.values():
+            shape, (source, real_fraction) = self.config["models"][run.model], self.ingredients(run.dataset)
+            size = (shape["depth"], shape["width"])
+            forward = cost.wrn_forward_flops(*size, image["size"], image["classes"], image["channels"])
+            rows.append(
+                {
+                    "run": run.name,
+                    "model": run.model,
+                    "dataset": run.dataset,
+                    "size": run.size,
+                    "seed": run.seed,
+                    "generator": self.config["datasets"][source]["generator"],
+                    "steps": self.config["datasets"][source]["steps"],
+                    "real_fraction": real_fraction,
+                    "depth": size[0],
+                    "width": size[1],
+                    "params": cost.wrn_parameters(*size, image["classes"], image["channels"]),
+                    "forward_flops": forward,
+                    "images": run.size,
+                    "flops": float(cost.passes_per_step(attack_steps) * forward * run.size),
+                }
+            )
+        return told.Collect(tuple(rows))
+
+    def law(self, law):
+        """Return the settings of the fit of a law."""
+        own = {name: value for name, value in self.config["laws"].items() if name != "fit"}
+        own.setdefault("small_on_large", None)
+        return told.LawFit(law=law, seed=self._seed("law", law), **own)

@@ -1,0 +1,27 @@
+"""What an attacker may do to an image: the Linf ball around it, within [0, 1]."""
+
+import torch
+
+NORMS = ("Linf",)
+
+
+def project(attacked, images, epsilon):
+    """Return `attacked` brought back to within `epsilon` of `images` and into [0, 1].
+
+    Parameters
+    ----------
+    attacked, images : float tensors (batch, channels, height, width)
+    epsilon : float
+        Linf radius, pixels in [0, 1].
+    """
+    return torch.clamp(torch.minimum(torch.maximum(attacked, images - epsilon), images + epsilon), 0.0, 1.0)
+
+
+def start(images, unit_noise, epsilon):
+    """Return the random start of an attack: `images` moved by `epsilon` times `unit_noise` in [-1, 1]."""
+    return torch.clamp(images + epsilon * unit_noise, 0.0, 1.0)
+
+
+def ascend(attacked, images, gradient, step_size, epsilon):
+    """Return `attacked` after one signed gradient step; a pixel without gradient does not move."""
+    return project(attacked + step_size * gradient.sign(), images, epsilon)

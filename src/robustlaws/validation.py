@@ -1,0 +1,171 @@
+"""Check a config before any job: closed schema first, then what no schema can say. Imports no torch.
+
+Every error is one line: file, key, what was given, what would do.
+"""
+
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from robustlaws import named
+from robustlaws.attacks import ATTACKS
+from robustlaws.data import SOURCES
+from robustlaws.figures import FIGURE_INPUTS, FIGURES
+from robustlaws.generators import GENERATORS
+from robustlaws.laws import LAWS
+
+_WORDS = {
+    "object": "a block of keys",
+    "array": "a list",
+    "number": "a number",
+    "integer": "a whole number",
+    "string": "a text",
+}
+
+
+def check(config, schema_path, origin):
+    """Raise ValueError with one line if `config` is not a study.
+
+    Parameters
+    ----------
+    config : dict
+        As read from YAML.
+    schema_path : path
+        JSON schema in YAML.
+    origin : str
+        Name of the file the config comes from, for the error.
+    """
+    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(config), key=lambda error: (len(error.path), str(error.path))
+    )
+    if errors:
+        raise ValueError(_line(errors[0], schema, origin))
+    _check_names(config, origin)
+    _check_sizes(config, origin)
+
+
+def _key(path):
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _line(error, schema, origin):
+    key, given = _key(error.absolute_path), error.instance
+    meaning = error.schema.get("description") or _parent_description(error, schema)
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        unknown = sorted(set(given) - set(known))[0]
+        return f"{origin} {_key([*error.absolute_path, unknown])}: unknown key; known: {', '.join(known)}"
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in given)
+        meaning = error.schema["properties"][missing].get("description", "")
+        return f"{origin} {_key([*error.absolute_path, missing])}: missing; {meaning}"
+    allowed = {
+        "type": lambda v: f"is not {_WORDS.get(v, v)}",
+        "enum": lambda v: f"is not one of {', '.join(map(str, v))}",
+        "minimum": lambda v: f"is less than {v}",
+        "maximum": lambda v: f"is more than {v}",
+        "exclusiveMinimum": lambda v: f"must be more than {v}",
+        "exclusiveMaximum": lambda v: f"must be less than {v}",
+        "multipleOf": lambda v: f"is not a multiple of {v}",
+        "pattern": lambda v: "has other characters than a-z 0-9 + _ . -",
+        "minItems": lambda v: f"needs at least {v} entries",
+        "maxItems": lambda v: f"has more than {v} entries",
+        "minProperties": lambda v: f"needs at least {v} entries",
+        "uniqueItems": lambda v: "names something twice",
+    }.get(error.validator, lambda v: error.message)
+    return f"{origin} {key or 'config'}: {given!r} {allowed(error.validator_value)}. {meaning}".rstrip(". ")
+
+
+def _parent_description(error, schema):
+    # the description stands beside the $ref that led to the failing part
+    node, best = schema, ""
+    for part in error.absolute_path:
+        node = _follow(node, schema)
+        if isinstance(part, int):
+            node = node.get("items", {})
+        else:
+            node = node.get("properties", {}).get(part, node.get("additionalProperties", {}))
+        best = node.get("description", best) if isinstance(node, dict) else best
+    return best
+
+
+def _follow(node, schema):
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+    return node
+
+
+def _check_names(config, origin):
+    def each(key, names, table):
+        for name in names:
+            named.check(name, table, f"{origin} {key}")
+
+    each("source.name", [config["source"]["name"]], SOURCES)
+    each("laws.fit", config["laws"]["fit"], LAWS)
+    each("figures", config["figures"], FIGURES)
+    each("attacks", config["attacks"], ATTACKS)
+    for name, generator in config["generators"].items():
+        each(f"generators.{name}.kind", [generator["kind"]], GENERATORS)
+    for name, dataset in config["datasets"].items():
+        each(f"datasets.{name}.generator", [dataset["generator"]], config["generators"])
+    mixtures = config.get("mixtures", {})
+    for name, mixture in mixtures.items():
+        each(f"mixtures.{name}.dataset", [mixture["dataset"]], config["datasets"])
+        if name in config["datasets"]:
+            raise ValueError(f"{origin} mixtures.{name}: a dataset has this name already; choose another")
+    for index, block in enumerate(config["grid"]):
+        each(f"grid[{index}].models", block["models"], config["models"])
+        each(f"grid[{index}].datasets", block["datasets"], {**config["datasets"], **mixtures})
+    attacked = config["attacks"].get("autoattack", {}).get("runs", [])
+    for index, figure in enumerate(config["figures"]):
+        if "autoattack" in FIGURE_INPUTS[figure] and not attacked:
+            raise ValueError(
+                f"{origin} figures[{index}]: {figure!r} shows AutoAttack; name a run in attacks.autoattack.runs"
+            )
+
+
+def _check_sizes(config, origin):
+    image, models = config["image"], config["models"]
+    for key in ("mean", "std"):
+        if len(image[key]) != image["channels"]:
+            raise ValueError(
+                f"{origin} image.{key}: {image[key]} has not one value for each of {image['channels']} channels"
+            )
+    if min(image["std"]) <= 0:
+        raise ValueError(f"{origin} image.std: {image['std']} must be positive")
+    shapes = [(f"models.{name}.depth", model["depth"]) for name, model in models.items()]
+    for key, depth in [*shapes, ("quality.features.depth", config["quality"]["features"]["depth"])]:
+        if (depth - 4) % 6:
+            raise ValueError(f"{origin} {key}: {depth} is no depth of a WideResNet; 4 + 6 n: 10, 16, 22, 28, ...")
+    sampling = config["sampling"]
+    if sampling["sigma_min"] >= sampling["sigma_max"]:
+        raise ValueError(f"{origin} sampling.sigma_min: {sampling['sigma_min']} must be less than sigma_max")
+    for name, generator in config["generators"].items():
+        if image["size"] % 2 ** (len(generator["widths"]) - 1):
+            raise ValueError(
+                f"{origin} generators.{name}.widths: {len(generator['widths'])} resolutions;"
+                f" {image['size']} pixels cannot be halved {len(generator['widths']) - 1} times"
+            )
+    for name, dataset in config["datasets"].items():
+        if dataset["images"] % sampling["shard_images"]:
+            # a shard that is not full would change when the dataset grows, and every run on it with it
+            raise ValueError(
+                f"{origin} datasets.{name}.images: {dataset['images']} is not a multiple of"
+                f" sampling.shard_images: {sampling['shard_images']}"
+            )
+        if config["quality"]["images"] > dataset["images"]:
+            wanted = config["quality"]["images"]
+            raise ValueError(
+                f"{origin} quality.images: {wanted} is more than datasets.{name}.images: {dataset['images']}"
+            )
+    if config["source"]["name"] == "hub_parquet":
+        for key in ("train_files", "test_files", "image_column", "label_column"):
+            if key not in config["source"]:
+                raise ValueError(f"{origin} source.{key}: missing; hub_parquet needs it")
+    elif "train_files" in config["source"] or "test_files" in config["source"]:
+        raise ValueError(f"{origin} source.train_files: source {config['source']['name']} reads no files; leave it out")

@@ -1,0 +1,198 @@
+"""The report: one page that says what the tables say, and nothing that the data do not determine."""
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+from test_figures import build
+
+from robustlaws import report
+from robustlaws.figures import FIGURE_INPUTS, FIGURES
+from robustlaws.figures.captions import CAPTIONS
+from robustlaws.figures.words import TIMES
+from robustlaws.named import load
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask for, and every tag that is not closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.problems, self.images, self.addresses, self.words, self.headers = [], [], [], [], [], []
+        self.feed(text)
+        self.close()
+        self.problems += [f"<{tag}> is never closed" for tag in self.open]
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.addresses += [value for name, value in attributes.items() if name in ("src", "href", "srcset", "data")]
+        if tag == "img":
+            self.images.append(attributes)
+        if tag == "th":
+            self.headers.append(attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> at {self.getpos()}")
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+
+def write(folder, *, figures=(), settings=None, **options):
+    inputs = build(folder / "in", **options)
+    timings = []
+    for stage, jobs in {"train": [("12.5", "800.5"), ("61.0", "1200.0")], "fit_law": [("3.25", "-")]}.items():
+        for i, (seconds, memory) in enumerate(jobs):
+            timings.append(folder / "results" / "benchmarks" / stage / f"a/{i}.tsv")
+            timings[-1].parent.mkdir(parents=True, exist_ok=True)
+            timings[-1].write_text(f"s\th:m:s\tmax_rss\tcpu_time\n{seconds}\t0:00:12\t{memory}\t10.0\n")
+    drawn = []
+    for name in figures:
+        drawn.append(folder / f"{name}.png")
+        given = {noun: inputs[noun] for noun in FIGURE_INPUTS[name]}
+        load(name, FIGURES)(png_path=drawn[-1], svg_path=folder / f"{name}.svg", **given)
+    path = folder / "report.html"
+    report.write(
+        path,
+        study="digits",
+        description="A study of <digits> & their laws.",
+        figures=drawn,
+        timings=timings,
+        settings=settings or {"threat": {"norm": "linf", "epsilon": 0.15}},
+        versions={"robustlaws": "0.1.0", "numpy": "2.4.6"},
+        **{name: inputs[name] for name in ("runs", "curves", "laws", "accuracy", "quality")},
+    )
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.problems == []
+    return text, page
+
+
+def test_a_page_stands_alone(tmp_path):
+    _, page = write(tmp_path, figures=FIGURES)
+    assert len(page.images) == len(FIGURES)
+    for image in page.images:
+        assert image["src"].startswith("data:image/png;base64,")
+        assert image["alt"]
+    assert [address for address in page.addresses if not address.startswith(("data:", "#"))] == []
+    assert all(header.get("scope") in ("row", "col") for header in page.headers)
+    assert "A study of <digits> & their laws." in page.text
+
+
+def test_every_figure_has_a_caption():
+    assert set(CAPTIONS) == set(FIGURES)
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path):
+    assert write(tmp_path / "a")[0] == write(tmp_path / "b")[0]
+
+
+def test_the_summary_counts_and_names_the_best_run(tmp_path):
+    _, page = write(tmp_path)
+    grid = f"3 models {TIMES} 4 dataset sizes {TIMES} 3 datasets, and 1 run that mixes"
+    assert f"36 runs on purely synthetic data: {grid}" in page.text
+    assert "The most robust run is wrn-16-2 on edm-18 with 60k images: accuracy" in page.text
+    assert "under AutoAttack (300 images)" in page.text
+    assert "for every model and dataset (9 of 9; 27 steps)" in page.text
+    assert "Better FID always goes with lower adversarial loss: in 36 of 36 comparisons" in page.text
+    assert (
+        "Approach 2: additive with data quality: N* grows as FLOPs to the power 0.488 [0.439, 0.536] on edm-18"
+        in page.text
+    )
+
+
+def test_a_size_that_raises_the_loss_is_named(tmp_path):
+    def planted(rows):
+        by_size = {row["size"]: row for row in rows if row["model"] == "wrn-10-2" and row["dataset"] == "edm-5"}
+        by_size[20000]["adv_loss"] = by_size[6000]["adv_loss"] + 0.5
+
+    _, page = write(tmp_path, change=planted)
+    assert "does not always lower the adversarial loss" in page.text
+    assert "8 of 9 combinations of model and dataset; 1 of 27 steps does not" in page.text
+    assert "wrn-10-2 on edm-5: from 6k to 20k images the loss goes from" in page.text
+    assert "wrn-10-1 on edm-5: from" not in page.text
+
+
+def test_a_worse_dataset_that_wins_is_counted(tmp_path):
+    def planted(rows):
+        for row in rows:
+            if row["dataset"] == "edm-18":
+                row["adv_loss"] += 10
+
+    _, page = write(tmp_path, change=planted)
+    assert "Better FID does not always go with lower adversarial loss: in 12 of 36 comparisons" in page.text
+    assert "edm-18 (FID 2.10) has the lower loss than edm-5 (FID 8.76) in 0 of 12" in page.text
+
+
+def test_a_missing_run_of_the_grid_is_told(tmp_path):
+    _, page = write(tmp_path, change=lambda rows: rows.pop(5))
+    assert "35 runs on purely synthetic data" in page.text
+    assert "(35 of the grid's 36 combinations)" in page.text
+
+
+def test_what_is_not_determined_is_told_without_its_number(tmp_path):
+    text, page = write(tmp_path, determined=False)
+    assert page.text.count("not determined: the interval spans zero") >= 3
+    for number in ("0.488", "0.4876", "0.512", "3.14", "0.234", "12.3", "-0.0512", "0.542"):
+        assert number not in text, number
+    known, _ = write(tmp_path / "known")
+    assert "0.488" in known
+    assert "3.14" in known
+
+
+def test_a_study_of_one_cell_says_what_cannot_be_said(tmp_path):
+    one = {"models": {"wrn-10-1": 80_000}, "datasets": {"edm-5": 8.76}, "sizes": (2000,), "mixture": False}
+    _, page = write(tmp_path, determined=False, with_allocations=False, with_predictions=False, **one)
+    assert f"1 run on purely synthetic data: 1 model {TIMES} 1 dataset size {TIMES} 1 dataset;" in page.text
+    assert "Whether more images help cannot be said" in page.text
+    assert "Whether better FID helps cannot be said" in page.text
+
+
+def test_time_is_added_up_by_stage(tmp_path):
+    _, page = write(tmp_path)
+    assert "train 2 1 min 14 s 1 min 01 s 1.2 GB" in page.text
+    assert "fit_law 1 3.2 s 3.2 s not measured" in page.text
+    assert "Jobs run in parallel" in page.text
+
+
+def test_names_cannot_become_markup(tmp_path):
+    text, page = write(tmp_path, models={"<script>alert(1)</script>": 80_000}, settings={"a": "</pre><script>"})
+    assert "<script" not in text
+    assert "<script>alert(1)</script>" in page.text
+
+
+def test_a_broken_file_is_named(tmp_path):
+    inputs = build(tmp_path / "in")
+    bad = tmp_path / "benchmarks" / "train" / "x.tsv"
+    bad.parent.mkdir(parents=True)
+    bad.write_text("nothing here\n1\n")
+    given = {name: inputs[name] for name in ("runs", "curves", "laws", "accuracy", "quality")}
+    rest = {"study": "s", "description": "", "settings": {}, "versions": {}}
+    with pytest.raises(ValueError, match=r"x\.tsv: not a Snakemake benchmark file"):
+        report.write(tmp_path / "r.html", figures=[], timings=[bad], **given, **rest)
+    with pytest.raises(ValueError, match=r"x\.tsv: not a PNG file"):
+        report.write(tmp_path / "r.html", figures=[bad], timings=[], **given, **rest)
+    inputs["laws"][0].write_text(json.dumps({"title": "no law"}))
+    with pytest.raises(ValueError, match="not a law file"):
+        report.write(tmp_path / "r.html", figures=[], timings=[], **given, **rest)
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_the_workflow_gives_its_config_and_a_folder_of_benchmarks(tmp_path):
+    inputs = build(tmp_path / "in")
+    (tmp_path / "benchmarks" / "collect").mkdir(parents=True)
+    (tmp_path / "benchmarks" / "collect" / "runs.tsv").write_text("s\tmax_rss\n2.0\t100.0\n")
+    given = {name: inputs[name] for name in ("runs", "curves", "laws", "accuracy", "quality")}
+    config = {"study": "mine", "description": "All mine.", "seed": 17}
+    path, benchmarks = tmp_path / "report.html", tmp_path / "benchmarks"
+    report.write_files(path, config=config, figures=[], benchmarks=benchmarks, **given)
+    page = Page(path.read_text(encoding="utf-8"))
+    for words in ("mine: scaling laws", "All mine.", "collect 1 2.0 s 2.0 s 100 MB", "matplotlib", '"seed": 17'):
+        assert words in page.text

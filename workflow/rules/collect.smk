@@ -1,0 +1,27 @@
+# Reads: what all runs left behind. Writes: the table of runs and the table of curves.
+
+
+rule collect_runs:
+    input:
+        curves=of_each_run(rules.train_run.output.curve, study.runs),
+        pgd=of_each_run(rules.attack_run.output.outcome, study.runs, attack="pgd_cw"),
+        autoattack=of_each_run(rules.attack_run.output.outcome, study.autoattack_runs, attack="autoattack"),
+        quality=expand(rules.measure_quality.output.quality, dataset=study.datasets),
+    output:
+        runs="<results>/tables/runs.parquet",
+        curves="<results>/tables/curves.parquet",
+    log:
+        "<results>/logs/collect/runs.log",
+    benchmark:
+        "<results>/benchmarks/collect/runs.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=as_params(study.collecting()),
+        revision=revision("collect"),
+    script:
+        "../scripts/collect_runs.py"

@@ -1,0 +1,35 @@
+# What several stages ask of the study. Nothing here imports torch: every job parses this again.
+from snakemake.exceptions import WorkflowError
+
+
+def checked_study():
+    """Return the Study of the config; end with its one-line error before any job."""
+    origin = workflow.configfiles[-1] if workflow.configfiles else "config"
+    try:
+        return Study(config, workflow.source_path("../schemas/config.yaml"), origin)
+    except ValueError as error:
+        raise WorkflowError(error) from None
+
+
+def of_run(wildcards):
+    """Return the study's run that the wildcards name."""
+    return study.run(f"{wildcards.model}/{wildcards.dataset}/{wildcards.size}/{wildcards.seed}")
+
+
+def first_shards(dataset, images):
+    """Return the shards that hold the first `images` images of a dataset."""
+    return expand(rules.sample_shard.output.shard, dataset=dataset, shard=study.shards(dataset, images))
+
+
+def of_each_run(pattern, runs, **fixed):
+    """Return `pattern` for each of the named runs."""
+    found = []
+    for name in runs:
+        run = study.run(name)
+        found += expand(pattern, model=run.model, dataset=run.dataset, size=run.size, seed=run.seed, **fixed)
+    return found
+
+
+def generator_of(wildcards):
+    """Return the name of the generator of a dataset."""
+    return config["datasets"][wildcards.dataset]["generator"]

@@ -1,0 +1,38 @@
+# Reads: what each figure says it is drawn from. Writes: each figure as PNG and SVG.
+from robustlaws.figures import FIGURE_INPUTS
+
+FIGURE_FILES = {
+    "train_images": rules.import_data.output.train,
+    "test_images": rules.import_data.output.test,
+    "shards": expand(rules.sample_shard.output.shard, dataset=study.datasets, shard=study.shards(None, 1)),
+    "quality": expand(rules.measure_quality.output.quality, dataset=study.datasets),
+    "autoattack": of_each_run(rules.attack_run.output.outcome, study.autoattack_runs, attack="autoattack"),
+    "runs": rules.collect_runs.output.runs,
+    "curves": rules.collect_runs.output.curves,
+    "laws": expand(rules.fit_law.output.law, law=config["laws"]["fit"]),
+    "allocations": expand(rules.fit_law.output.allocations, law=config["laws"]["fit"]),
+    "predictions": expand(rules.fit_law.output.predictions, law=config["laws"]["fit"]),
+    "accuracy": rules.fit_accuracy.output.accuracy,
+}
+
+
+rule draw_figure:
+    input:
+        unpack(lambda wildcards: {noun: FIGURE_FILES[noun] for noun in FIGURE_INPUTS[wildcards.figure]}),
+    output:
+        png="<results>/figures/{figure}.png",
+        svg="<results>/figures/{figure}.svg",
+    log:
+        "<results>/logs/figures/{figure}.log",
+    benchmark:
+        "<results>/benchmarks/figures/{figure}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        revision=lambda wildcards: revision(f"figure.{wildcards.figure}"),
+    script:
+        "../scripts/draw_figure.py"

@@ -1,0 +1,48 @@
+# Reads: the tables. Writes: each law with its intervals, N* and D* over budgets, predictions; loss to accuracy.
+
+
+rule fit_law:
+    input:
+        runs=rules.collect_runs.output.runs,
+        curves=rules.collect_runs.output.curves,
+    output:
+        law="<results>/laws/{law}.json",
+        allocations="<results>/laws/{law}_allocations.parquet",
+        predictions="<results>/laws/{law}_predictions.parquet",
+    log:
+        "<results>/logs/laws/{law}.log",
+    benchmark:
+        "<results>/benchmarks/laws/{law}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=lambda wildcards: as_params(study.law(wildcards.law)),
+        revision=lambda wildcards: revision(f"law.{wildcards.law}"),
+    script:
+        "../scripts/fit_law.py"
+
+
+rule fit_accuracy:
+    input:
+        runs=rules.collect_runs.output.runs,
+    output:
+        accuracy="<results>/laws/accuracy.json",
+    log:
+        "<results>/logs/laws/accuracy.log",
+    benchmark:
+        "<results>/benchmarks/laws/accuracy.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=as_params(study.law("accuracy")),
+        revision=revision("law.accuracy"),
+    script:
+        "../scripts/fit_accuracy.py"

@@ -1,0 +1,11 @@
+"""Bind rule draw_figure to the figure that its wildcard names."""
+
+from robustlaws import joblog, named
+from robustlaws.figures import FIGURES
+
+with joblog.to(snakemake.log[0]):
+    named.load(snakemake.wildcards.figure, FIGURES)(
+        png_path=snakemake.output.png,
+        svg_path=snakemake.output.svg,
+        **dict(snakemake.input.items()),
+    )

@@ -1,0 +1,12 @@
+"""Bind rule fit_accuracy to robustlaws.laws.tables.fit_accuracy."""
+
+from robustlaws import joblog, settings
+
+with joblog.to(snakemake.log[0]):
+    from robustlaws.laws import tables
+
+    tables.fit_accuracy(
+        runs_path=snakemake.input.runs,
+        accuracy_path=snakemake.output.accuracy,
+        settings=settings.LawFit(**snakemake.params.settings),
+    )

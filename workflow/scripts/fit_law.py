@@ -1,0 +1,15 @@
+"""Bind rule fit_law to robustlaws.laws.tables.fit_law."""
+
+from robustlaws import joblog, settings
+
+with joblog.to(snakemake.log[0]):
+    from robustlaws.laws import tables
+
+    tables.fit_law(
+        runs_path=snakemake.input.runs,
+        curves_path=snakemake.input.curves,
+        law_path=snakemake.output.law,
+        allocations_path=snakemake.output.allocations,
+        predictions_path=snakemake.output.predictions,
+        settings=settings.LawFit(**snakemake.params.settings),
+    )

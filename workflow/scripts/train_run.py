@@ -1,0 +1,19 @@
+"""Bind rule train_run to robustlaws.training.loop.train."""
+
+from robustlaws import joblog, settings
+
+with joblog.to(snakemake.log[0]):
+    from robustlaws.training import loop
+
+    loop.train(
+        real_path=snakemake.input.real,
+        test_path=snakemake.input.test,
+        shard_paths=snakemake.input.shards,
+        weights_path=snakemake.output.weights,
+        curve_path=snakemake.output.curve,
+        state_path=f"{snakemake.output.weights}.partial",  # undeclared: survives a failed job
+        settings=settings.Training(**snakemake.params.settings),
+        n_threads=snakemake.threads,
+        n_gpus=snakemake.resources.gpu,
+        state_minutes=snakemake.config["compute"]["state_minutes"],
+    )

@@ -1,0 +1,18 @@
+"""Bind rule write_report to robustlaws.report.write_files."""
+
+from robustlaws import joblog
+
+with joblog.to(snakemake.log[0]):
+    from robustlaws import report
+
+    report.write_files(
+        snakemake.output.page,
+        config=snakemake.params.config,
+        runs=snakemake.input.runs,
+        curves=snakemake.input.curves,
+        laws=snakemake.input.laws,
+        accuracy=snakemake.input.accuracy,
+        quality=snakemake.input.quality,
+        figures=snakemake.input.figures,
+        benchmarks=snakemake.params.benchmarks,
+    )
