@@ -101,7 +101,7 @@ class Progress:
 
 def duration(seconds):
     """Return `seconds` in words: "4 s", "3 min 20 s", "2 h 5 min"."""
-    seconds = int(round(seconds))
+    seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
     if seconds < 3600:

@@ -55,20 +55,10 @@ def write(
     """
     runs = records.read(runs, records.RUNS)
     laws = sources.read_laws(laws)
-    images_sentence, exceptions = report_findings.more_images(runs)
-    fid_sentence, fid_details = report_findings.better_fid(runs)
     page = _template().render(
         study=study,
         description=description,
-        sentences=[
-            report_findings.what_was_run(runs),
-            report_findings.best_in_words(runs),
-            images_sentence,
-            fid_sentence,
-        ],
-        exceptions=exceptions,
-        fid_details=fid_details,
-        exponents=report_findings.exponents(laws),
+        **_findings(runs, laws),
         datasets=_datasets(quality),
         runs=_runs(runs),
         columns=_run_columns(runs),
@@ -83,6 +73,18 @@ def write(
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )
     write_text(path, page)
+
+
+def _findings(runs, laws):
+    images_sentence, exceptions = report_findings.more_images(runs)
+    fid_sentence, fid_details = report_findings.better_fid(runs)
+    runs_sentences = [report_findings.what_was_run(runs), report_findings.best_in_words(runs)]
+    return {
+        "sentences": [*runs_sentences, images_sentence, fid_sentence],
+        "exceptions": exceptions,
+        "fid_details": fid_details,
+        "exponents": report_findings.exponents(laws),
+    }
 
 
 def write_files(path, *, config, runs, curves, laws, accuracy, quality, figures, benchmarks):

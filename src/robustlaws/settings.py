@@ -42,7 +42,7 @@ def _coerced(value, kind, where):
         return None
     kind = next(option for option in options if option is not type(None))
     if isinstance(kind, type) and issubclass(kind, Settings):
-        return kind(**value) if isinstance(value, dict) else value
+        value = kind(**value) if isinstance(value, dict) else value
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():

@@ -3,8 +3,12 @@
 The Snakefile makes one :class:`Study`; rules ask it for names and settings. It knows no paths.
 """
 
+import sys
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
+
+import yaml
 
 from robustlaws import settings as told
 from robustlaws.networks import cost
@@ -235,3 +239,21 @@ class Study:
         own = {name: value for name, value in self.config["laws"].items() if name != "fit"}
         own.setdefault("small_on_large", None)
         return told.LawFit(law=law, seed=self._seed("law", law), **own)
+
+
+def main(arguments):
+    """Check config files against a schema and say what each holds; return the exit status."""
+    schema_path, *paths = arguments
+    status = 0
+    for path in paths:
+        try:
+            study = Study(yaml.safe_load(Path(path).read_text(encoding="utf-8")), schema_path, path)
+            print(f"{path}: {len(study.runs)} runs on {len(study.datasets)} datasets")
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -37,6 +37,7 @@ def check(config, schema_path, origin):
         Name of the file the config comes from, for the error.
     """
     schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
     errors = sorted(
         Draft202012Validator(schema).iter_errors(config), key=lambda error: (len(error.path), str(error.path))
     )

@@ -79,7 +79,8 @@ def test_a_trades_step_is_the_papers(precision, fixture_arrays):
     attacked = arrays[f"x_adv_{precision}"]
     parts = [float(part.detach()) for part in (step.loss, step.cross_entropy, step.divergence)]
     equal = np.mean(np.abs(step.attacked.numpy() - attacked) < 1e-6)
-    print(f"\n{precision}: attacked pixels equal {equal:.6f}, loss parts off by {np.abs(parts - arrays[f'loss_{precision}'])}")
+    off = np.abs(parts - arrays[f"loss_{precision}"])
+    print(f"\n{precision}: attacked pixels equal {equal:.6f}, loss parts off by {off}")
     if precision == "f32":
         assert equal >= 0.999
         assert np.allclose(parts, arrays["loss_f32"], rtol=1e-3)

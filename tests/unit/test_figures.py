@@ -87,8 +87,8 @@ def allocation_rows(law, runs, datasets, reach=1e3):
             rows.append({
                 "law": law, "dataset": dataset, "fid": fid, "flops": budget, "params": params,
                 "params_low": params / wide, "params_high": params * wide, "images": c / params,
-                "images_low": c / params / wide, "images_high": c / params * wide, "loss": loss, "loss_low": loss * 0.97, "loss_high": loss * 1.03,
-                "measured": bool(budget <= max(flops)),
+                "images_low": c / params / wide, "images_high": c / params * wide, "loss": loss,
+                "loss_low": loss * 0.97, "loss_high": loss * 1.03, "measured": bool(budget <= max(flops)),
             })  # fmt: skip
     return rows
 
@@ -209,7 +209,6 @@ def draw(name, folder, inputs, into="out"):
 ONE_CELL = {"models": {"wrn-10-1": 80_000}, "sizes": (2000,), "datasets": {"edm-5": 8.8}, "mixture": False}
 LONG = "a name with $ign$ and_underscores, much longer than any panel has room for"
 STUDIES = {
-    "ordinary": {},
     "one model on one dataset": {"models": {"wrn-10-1": 80_000}, "datasets": {"edm-5": 8.8}, "pixels": (12, 12, 3)},
     "one cell, nothing fitted": {
         **ONE_CELL, "determined": False, "with_allocations": False, "with_predictions": False, "fooled": 0,
@@ -224,24 +223,34 @@ def ordinary(tmp_path_factory):
     return build(tmp_path_factory.mktemp("ordinary"))
 
 
+@pytest.fixture(scope="module")
+def drawn(ordinary, tmp_path_factory):
+    """All figures of the ordinary study, each drawn once."""
+    folder = tmp_path_factory.mktemp("drawn")
+    return {name: draw(name, folder, ordinary) for name in FIGURES}
+
+
+def _check_picture(name, picture, text):
+    assert picture.shape[1] == style.WIDTH * style.DPI, name
+    assert np.ptp(picture[..., :3]) == 1, name
+    assert text.strip(), name
+
+
 @pytest.mark.parametrize("study", STUDIES)
-def test_figures_of_rich_and_poor_studies_are_pictures(tmp_path, study):
+def test_figures_of_poor_studies_are_pictures(tmp_path, study):
     inputs = build(tmp_path / "in", **STUDIES[study])
     for name in FIGURES:
-        picture, text, _ = draw(name, tmp_path, inputs)
-        assert picture.shape[1] == style.WIDTH * style.DPI, name
-        assert np.ptp(picture[..., :3]) == 1, name
-        assert text.strip(), name
+        _check_picture(name, *draw(name, tmp_path, inputs)[:2])
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_the_same_inputs_give_the_same_bytes(tmp_path, ordinary, name):
-    first = draw(name, tmp_path, ordinary, "first")[2]
-    assert draw(name, tmp_path, ordinary, "second")[2] == first
+def test_the_same_inputs_give_the_same_bytes(tmp_path, ordinary, drawn, name):
+    _check_picture(name, *drawn[name][:2])
+    assert draw(name, tmp_path, ordinary)[2] == drawn[name][2]
 
 
-def test_learning_curves_write_the_law_that_is_determined(tmp_path, ordinary):
-    text = draw("learning_curves", tmp_path, ordinary)[1]
+def test_learning_curves_write_the_law_that_is_determined(tmp_path, drawn):
+    text = drawn["learning_curves"][1]
     assert "edm-18 (FID 2.10)" in text
     assert "L* = 12.3 F^-0.0512" in text
     unknown = build(tmp_path / "in", determined=False)
@@ -251,9 +260,8 @@ def test_learning_curves_write_the_law_that_is_determined(tmp_path, ordinary):
     assert "0.0512" not in text
 
 
-def test_allocation_draws_no_law_whose_exponent_is_unknown(tmp_path, ordinary):
-    text = draw("allocation", tmp_path, ordinary)[1]
-    assert "beyond the study's budgets" in text
+def test_allocation_draws_no_law_whose_exponent_is_unknown(tmp_path, drawn):
+    assert "beyond the study's budgets" in drawn["allocation"][1]
     unknown = build(tmp_path / "in", determined=False)
     text = draw("allocation", tmp_path, unknown)[1]
     assert "N* and D* not determined: the interval spans zero" in text
@@ -268,8 +276,8 @@ def test_allocation_says_which_datasets_it_leaves_out(tmp_path):
     assert "edm-0 (FID 20.0)" in text
 
 
-def test_accuracy_draws_limits_only_where_determined(tmp_path, ordinary):
-    assert "limit at infinite compute" in draw("accuracy", tmp_path, ordinary)[1]
+def test_accuracy_draws_limits_only_where_determined(tmp_path, ordinary, drawn):
+    assert "limit at infinite compute" in drawn["accuracy"][1]
     law = next(path for path in ordinary["laws"] if path.stem == "additive")
     content = json.loads(law.read_text())
     for entry in content["datasets"]:
@@ -285,14 +293,14 @@ def test_accuracy_without_a_line_shows_the_runs_alone(tmp_path):
     assert "the line from loss to accuracy is not determined: all runs have nearly the same loss" in text
 
 
-def test_predictions_name_the_law_that_predicts_nothing(tmp_path, ordinary):
-    text = draw("predictions", tmp_path, ordinary)[1]
+def test_predictions_name_the_law_that_predicts_nothing(drawn):
+    text = drawn["predictions"][1]
     assert "R² = 0.970" in text
     assert "Without predictions for single runs: Approach 1: envelope of training curves." in text
 
 
-def test_adversarial_counts_what_each_attack_broke(tmp_path, ordinary):
-    text = draw("adversarial", tmp_path, ordinary)[1]
+def test_adversarial_counts_what_each_attack_broke(drawn):
+    text = drawn["adversarial"][1]
     assert "60 test images, 57 right when clean; broken by apgd-ce 6, apgd-t 6, fab-t 6, square 6; 33 right" in text
     assert "three → six (apgd-ce)" in text
 
@@ -307,8 +315,8 @@ def test_adversarial_names_the_file_that_is_no_record(tmp_path, ordinary):
     assert not (tmp_path / "out").exists()
 
 
-def test_samples_are_titled_with_steps_and_fid(tmp_path, ordinary):
-    text = draw("samples", tmp_path, ordinary)[1]
+def test_samples_are_titled_with_steps_and_fid(drawn):
+    text = drawn["samples"][1]
     for words_there in ("real training images", "edm-18, 3 steps, FID 2.10", "edm-3, 5 steps, FID 41.2", "nine"):
         assert words_there in text
 

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from test_laws_fits import settings, study
 
 from robustlaws.laws import accuracy, additive, published
+from tests.unit.test_laws_fits import settings, study
 
 pytestmark = pytest.mark.filterwarnings("error")
 

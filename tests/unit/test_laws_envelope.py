@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_laws_fits import NO_CURVES, curves_of, settings, study
 
 from robustlaws import records
 from robustlaws.laws import additive, envelope
+from tests.unit.test_laws_fits import NO_CURVES, curves_of, settings, study
 
 # E = 0: N*, D* and L* are exact powers of FLOPs
 POWERS = {"A": 6.0, "B": 9.0, "E": 1e-300, "alpha": 0.3, "beta": 0.2, "eps": 0.0, "zeta": 0.0}

@@ -33,3 +33,14 @@ def of_each_run(pattern, runs, **fixed):
 def generator_of(wildcards):
     """Return the name of the generator of a dataset."""
     return config["datasets"][wildcards.dataset]["generator"]
+
+
+def run_shards(wildcards):
+    """Return the shards of one run: those that its size needs and no others."""
+    run = of_run(wildcards)
+    return first_shards(study.ingredients(run.dataset)[0], study.training(run).synthetic_images)
+
+
+def run_real(wildcards):
+    """Return the real training images if the run mixes them in."""
+    return rules.import_data.output.train if study.training(of_run(wildcards)).real_fraction else []

@@ -24,6 +24,6 @@ rule write_report:
     params:
         config=config,
         benchmarks=subpath(rules.collect_runs.benchmark, ancestor=2),
-        revision="x",
+        revision=revision("report"),
     script:
         "../scripts/write_report.py"

@@ -1,17 +1,6 @@
 # Reads: the shards that a run's size needs. Writes: the run's averaged weights and its learning curve.
 
 
-def run_shards(wildcards):
-    """Return the shards of one run: those that its size needs and no others."""
-    run = of_run(wildcards)
-    return first_shards(study.ingredients(run.dataset)[0], study.training(run).synthetic_images)
-
-
-def run_real(wildcards):
-    """Return the real training images if the run mixes them in."""
-    return rules.import_data.output.train if study.training(of_run(wildcards)).real_fraction else []
-
-
 rule train_run:
     input:
         real=run_real,

@@ -90,14 +90,14 @@ def _hub_split(files, settings):
 
     images, labels, names = [], [], None
     for path in files:
+        columns = [settings.image_column, settings.label_column]
         try:
-            table = pq.read_table(path, columns=[settings.image_column, settings.label_column])
-        except (pa.ArrowInvalid, KeyError, OSError) as error:
-            raise ValueError(f"{path}: not a Parquet file with these columns ({error})") from None
-        missing = {settings.image_column, settings.label_column} - set(table.column_names)
-        if missing:
-            has = ", ".join(pq.read_schema(path).names)
-            raise ValueError(f"{path}: no column {sorted(missing)[0]!r}; it has {has}")
+            has = pq.read_schema(path).names
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(f"{path}: not a readable Parquet file ({error})") from None
+        if missing := sorted(set(columns) - set(has)):
+            raise ValueError(f"{path}: no column {missing[0]!r}; it has {', '.join(has)}")
+        table = pq.read_table(path, columns=columns)
         for row, cell in enumerate(table.column(settings.image_column).to_pylist()):
             try:
                 images.append(np.asarray(Image.open(io.BytesIO(cell["bytes"]))))

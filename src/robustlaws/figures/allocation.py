@@ -116,12 +116,14 @@ def _handles(laws, looks, drawn):
 def _remarks(remarks, laws, order, shown):
     titles = {law["law"]: sources.title(law) for law in laws}
     lines = [] if laws else ["No law was fitted."]
-    for law, missing in remarks.items():
-        symbols = words.listed(dict.fromkeys(symbol for symbol, _, _ in missing))
+    for law, missing in sorted(remarks.items(), key=lambda item: list(titles).index(item[0])):
+        symbols = dict.fromkeys(symbol for symbol, _, _ in missing)
         reasons = {}
-        for _, dataset, why in missing:
-            reasons[dataset] = why if reasons.get(dataset, why) == why else f"{reasons[dataset]}; {why}"
-        lines.append(words.not_determined(f"{titles[law]}: {symbols}", reasons, shown))
+        for dataset in dict.fromkeys(dataset for _, dataset, _ in missing):
+            whys = {symbol: why for symbol, where, why in missing if where == dataset}
+            alike = len(set(whys.values())) == 1
+            reasons[dataset] = "; ".join(set(whys.values()) if alike else [f"{s}: {w}" for s, w in whys.items()])
+        lines.append(words.not_determined(f"{titles[law]}: {words.listed(symbols)}", reasons, shown))
     if len(shown) < len(order):
         lines.append(f"{len(shown)} of {len(order)} datasets are shown, from the best FID to the worst.")
     return lines

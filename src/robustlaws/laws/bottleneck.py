@@ -30,8 +30,8 @@ class Problem:
 
     With x = log (B/D)^beta and y = log (Q FID)^kappa, both linear in theta, the middle term is exp(g),
     g = beta log(exp(x/beta) + exp(y/beta)). Its gradient in (x, y, beta) is (s, 1-s, H) with
-    s = expit((x-y)/beta) and H the entropy of (s, 1-s); its Hessian is m w w', m = s(1-s)/beta, w = (1, -1, -(x-y)/beta).
-    Without `quality` the floor is absent and eps is 0.
+    s = expit((x-y)/beta) and H the entropy of (s, 1-s); its Hessian is m w w' with m = s(1-s)/beta and
+    w = (1, -1, -(x-y)/beta). Without `quality` the floor is absent and eps is 0.
     """
 
     def __init__(self, params, images, fid, loss, quality=True):

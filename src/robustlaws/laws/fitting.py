@@ -19,6 +19,8 @@ import numpy as np
 CONVERGED = 1e-8
 _GOAL = 1e-11
 _ITERATIONS = 1000
+_SCREENING = 200  # iterations after which only the lowest of a refit's minimisations goes on
+_APART = 0.05  # in any scaled coordinate: another minimum
 _FALL, _RISE = 0.2, 5.0  # of the damping, after a step that lowers the objective and one that does not
 _REFUSALS = 24  # in a row, so with 1e17 times the damping: no step lowers the objective any more
 _BLOCK_ELEMENTS = 60_000  # observations times problems handled at once: stays in the cache
@@ -173,14 +175,14 @@ def _candidate(problem, here, matrix, scale, gradient, blocked, damping, definit
     return np.clip(here + step / scale, problem.lower, problem.upper)
 
 
-def _minimise_block(problem, theta, weights, delta):
+def _minimise_block(problem, theta, weights, delta, iterations):
     theta = theta.copy()
     count = len(theta)
     best = np.full(count, np.inf)
     damping = np.full((count, 2), 1e-3)  # of Newton's step and of the reweighted one
     refusals = np.zeros(count, dtype=int)
     active = np.flatnonzero(np.isfinite(objective(problem, theta, weights, delta)))
-    for _ in range(_ITERATIONS):
+    for _ in range(iterations):
         if not len(active):
             break
         here, counts = theta[active], weights[active]
@@ -233,7 +235,7 @@ def _polish(problem, theta, weights, delta):
     return theta[0], float(norm)
 
 
-def minimise(problem, starts, weights, delta):
+def minimise(problem, starts, weights, delta, iterations=_ITERATIONS):
     """Return where the minimisation ends from each of `starts`.
 
     Parameters
@@ -245,6 +247,8 @@ def minimise(problem, starts, weights, delta):
         How often each run counts.
     delta : float
         Of the Huber loss, in log loss.
+    iterations : int
+        At most so many; most end after some tens.
 
     Returns
     -------
@@ -258,7 +262,7 @@ def minimise(problem, starts, weights, delta):
     block = max(1, _BLOCK_ELEMENTS // len(problem.log_loss))
     for first in range(0, len(starts), block):
         part = slice(first, first + block)
-        theta[part], value[part] = _minimise_block(problem, starts[part], weights[part], delta)
+        theta[part], value[part] = _minimise_block(problem, starts[part], weights[part], delta, iterations)
         usable = np.arange(first, min(first + block, len(starts)))[np.isfinite(value[part])]
         _, gradient, _, _ = derivatives(problem, theta[usable], weights[usable], delta)
         gradient, _ = _projected(problem, theta[usable], gradient)
@@ -288,7 +292,7 @@ def multistart(problem, starts, delta, keep=4):
     for index in order[1:]:
         if len(distinct) == keep or not np.isfinite(found.objective[index]):
             break
-        if not _agreeing(found.objective[index], found.objective[distinct[-1]], runs):
+        if (np.abs(found.theta[index] - found.theta[distinct]).max(axis=1) > _APART).all():
             distinct.append(index)
     theta, norm = _polish(problem, found.theta[order[0]], np.ones(runs), delta)
     value, _, hessian, _ = derivatives(problem, theta[None], np.ones((1, runs)), delta)
@@ -304,6 +308,28 @@ def multistart(problem, starts, delta, keep=4):
         distinct=np.concatenate([theta[None], found.theta[distinct[1:]]]),
         hessian_condition=float(spread.max() / spread.min()) if spread.min() > 0 else np.inf,
     )
+
+
+def lowest(problem, starts, weights, delta):
+    """Return the lowest minimum that `starts` (m, p) lead to, for each of R weightings of the runs.
+
+    Parameters
+    ----------
+    problem : Problem
+    starts : float array (m, p)
+    weights : float array (R, n)
+        How often each run counts.
+    delta : float
+
+    Returns
+    -------
+    Minima
+        Of length R.
+    """
+    groups, count = len(weights), len(starts)
+    screened = minimise(problem, np.tile(starts, (groups, 1)), np.repeat(weights, count, axis=0), delta, _SCREENING)
+    best = screened.objective.reshape(groups, count).argmin(axis=1)
+    return minimise(problem, screened.theta[np.arange(groups) * count + best], weights, delta)
 
 
 def bootstrap(problem, fit, refits, delta, rng):
@@ -322,14 +348,12 @@ def bootstrap(problem, fit, refits, delta, rng):
     Returns
     -------
     theta (refits, p) and converged (refits,), bool
+        Refits count as converged from a gradient norm of 1e-4 on, far below the width of any interval.
     """
     runs = len(problem.log_loss)
     counts = rng.multinomial(runs, np.full(runs, 1.0 / runs), size=refits).astype(float)
-    starts = np.tile(fit.distinct, (refits, 1))  # all starts of refit 0, then of refit 1, ...
-    found = minimise(problem, starts, np.repeat(counts, len(fit.distinct), axis=0), delta)
-    lowest = found.objective.reshape(refits, len(fit.distinct)).argmin(axis=1)
-    chosen = np.arange(refits) * len(fit.distinct) + lowest
-    return found.theta[chosen], found.gradient_norm[chosen] <= 1e-4
+    found = lowest(problem, fit.distinct, counts, delta)
+    return found.theta, found.gradient_norm <= 1e-4
 
 
 def unresolved(problem, theta):

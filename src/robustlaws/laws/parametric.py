@@ -116,14 +116,18 @@ def _without_each(problem, seen, best, starts, delta):
         return {}
     # a dozen fresh starts: without the dataset the best fit may lie elsewhere
     starts = np.concatenate([best.distinct, starts[:: max(1, len(starts) // 12)]])
-    found = {}
-    for name in names:
-        kept = seen.dataset != name
-        axes = (seen.params[kept], law.FEWEST_LEVELS), (seen.images[kept], law.FEWEST_LEVELS), (seen.fid[kept], 2)
-        if kept.sum() > len(best.theta) and all(law.levels(values) >= fewest for values, fewest in axes):
-            ends = fitting.minimise(problem, starts, kept.astype(float), delta)
-            found[name] = ends.theta[ends.objective.argmin()]
-    return found
+    kept = {name: seen.dataset != name for name in names}
+    enough = [name for name, mask in kept.items() if _enough(seen, mask, len(best.theta))]
+    if not enough:
+        return {}
+    found = fitting.lowest(problem, starts, np.array([kept[name] for name in enough], dtype=float), delta)
+    return dict(zip(enough, found.theta, strict=True))
+
+
+def _enough(seen, kept, unknowns):
+    """Whether the runs `kept` (n,), bool, can be fitted by themselves."""
+    axes = (seen.params, law.FEWEST_LEVELS), (seen.images, law.FEWEST_LEVELS), (seen.fid, 2)
+    return kept.sum() > unknowns and all(law.levels(values[kept]) >= fewest for values, fewest in axes)
 
 
 def _parameters(fitted):

@@ -1,0 +1,36 @@
+# Two commands on a fresh machine with Python 3.11, make and a C compiler: `make study`, `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CORES ?= all
+
+.PHONY: study test setup check clean
+
+study: $(READY)
+	@$(BIN)/python -m robustlaws.locks
+	$(BIN)/snakemake --cores $(CORES)
+	@echo "The report: $(CURDIR)/results/digits/report.html"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+setup: $(READY)
+
+# The whole closure is pinned, so pip has nothing to search for. Bytecode is compiled on first use.
+$(READY): pyproject.toml envs/lock.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --requirement envs/lock.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/pip check
+	@touch $@
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/python -m robustlaws.study workflow/schemas/config.yaml config/*.yaml
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
+
+clean:
+	rm -rf results .snakemake .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,66 @@
+"""The ledger knows the code as it stands, and sees what changes an output and nothing else."""
+
+import pytest
+
+from robustlaws import revisions
+
+CODE = '''
+"""A module."""
+def double(x):
+    """Twice x."""
+    # a comment
+    return [x * 2, f"{x}"]
+'''
+
+
+def test_the_ledger_is_up_to_date():
+    differing = revisions.changed()
+    advice = "run `python -m robustlaws.revisions bump` (outputs change) or `accept` (they cannot)"
+    assert not differing, f"code changed behind {' '.join(differing)}: {advice}"
+
+
+def test_every_entry_has_a_revision():
+    assert set(revisions.ledger()) == set(revisions.ROOTS)
+    assert revisions.revision("train").startswith("train-r")
+    with pytest.raises(ValueError, match="no entry 'trian'"):
+        revisions.revision("trian")
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        CODE.replace("    # a comment\n", ""),
+        CODE.replace("Twice x.", "Two times x."),
+        CODE.replace("[x * 2, ", "[\n        x   *   2,\n        "),
+        CODE.replace('"""A module."""', ""),
+    ],
+)
+def test_layout_comments_and_docstrings_do_not_count(harmless):
+    assert revisions._meaning(harmless) == revisions._meaning(CODE)
+
+
+@pytest.mark.parametrize(
+    "real", [CODE.replace("2", "3"), CODE.replace("double", "twice"), CODE.replace("(x)", "(x=1)")]
+)
+def test_a_change_of_meaning_counts(real):
+    assert revisions._meaning(real) != revisions._meaning(CODE)
+
+
+def test_the_modules_behind_training_are_found():
+    behind = revisions.modules("train")
+    for name in (
+        "training.trades",
+        "networks.wrn",
+        "data.batches",
+        "attacks.pgd",
+        "threat",
+        "training.averaging",
+        "seeds",
+    ):
+        assert f"robustlaws.{name}" in behind
+    assert not [name for name in behind if "laws.laws" in name or "figures" in name or "generators" in name]
+
+
+def test_laws_and_figures_do_not_hang_on_training():
+    for entry in ("law.additive", "figure.accuracy", "report", "collect"):
+        assert not [name for name in revisions.modules(entry) if "training" in name or "generators" in name], entry

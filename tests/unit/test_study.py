@@ -1,0 +1,121 @@
+"""A config becomes tables, or one line that says what is wrong with it."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from robustlaws.study import Study
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "workflow/schemas/config.yaml"
+CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def changed(*path, to):
+    config = copy.deepcopy(CONFIG)
+    place = config
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = to
+    return config
+
+
+BROKEN = {
+    "unknown key": (changed("trianing", to={}), "trianing", "unknown key"),
+    "unknown inner key": (changed("training", "betta", to=5), "training.betta", "unknown key; known: attack_step_size"),
+    "wrong type": (changed("training", "beta", to="five"), "training.beta", "'five' is not a number"),
+    "fraction of an image": (changed("training", "batch", to=32.5), "training.batch", "32.5 is not a whole number"),
+    "epsilon in grey levels": (changed("threat", "epsilon", to=8), "threat.epsilon", "8 is more than 1. Linf radius"),
+    "no such generator": (
+        changed("datasets", "edm-3", "generator", to="emd"),
+        "datasets.edm-3.generator",
+        "unknown 'emd'; known: edm",
+    ),
+    "no such kind": (
+        changed("generators", "edm", "kind", to="gan"),
+        "generators.edm.kind",
+        "unknown 'gan'; known: edm",
+    ),
+    "no such model": (changed("grid", 0, "models", to=["wrn-1"]), "grid[0].models", "unknown 'wrn-1'; known: wrn-10-1"),
+    "no such dataset": (changed("grid", 1, "datasets", to=["edm"]), "grid[1].datasets", "unknown 'edm'; known: edm-18"),
+    "size beyond the dataset": (
+        changed("grid", 0, "sizes", to=[512, 8192]),
+        "grid[0].sizes",
+        "8192 is more than edm-3 has",
+    ),
+    "one step": (changed("datasets", "edm-3", "steps", to=1), "datasets.edm-3.steps", "1 is less than 2"),
+    "impossible depth": (
+        changed("models", "wrn-10-1", "depth", to=12),
+        "models.wrn-10-1.depth",
+        "12 is no depth of a WideResNet",
+    ),
+    "no such run": (
+        changed("attacks", "autoattack", "runs", to=["wrn"]),
+        "attacks.autoattack.runs[0]",
+        "'wrn' is no run",
+    ),
+    "no such law": (changed("laws", "fit", to=["power"]), "laws.fit", "unknown 'power'; known: additive"),
+    "no such figure": (changed("figures", to=["pie"]), "figures", "unknown 'pie'; known: accuracy"),
+    "figure without its attack": (changed("attacks", "autoattack", "runs", to=[]), "figures[5]", "shows AutoAttack"),
+    "missing part": ({k: v for k, v in CONFIG.items() if k != "image"}, "image", "missing"),
+    "channels": (changed("image", "channels", to=3), "image.mean", "has not one value for each of 3 channels"),
+    "a shard that is not full": (
+        changed("datasets", "edm-3", "images", to=4000),
+        "datasets.edm-3.images",
+        "not a multiple of",
+    ),
+    "a name with a slash": (changed("study", to="a/b"), "study", "'a/b' has other characters than"),
+    "a mixture named like a dataset": (
+        changed("mixtures", "edm-3", to={"dataset": "edm-5", "real_fraction": 0.1}),
+        "mixtures.edm-3",
+        "already",
+    ),
+    "a source without files": (changed("source", to={"name": "hub_parquet"}), "source.train_files", "missing"),
+}
+
+
+@pytest.mark.parametrize(("config", "key", "says"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_config_gets_one_clear_line(config, key, says):
+    with pytest.raises(ValueError, match="^my.yaml ") as caught:
+        Study(config, SCHEMA, "my.yaml")
+    line = str(caught.value)
+    assert line.startswith(f"my.yaml {key}: ")
+    assert says in line
+    assert "\n" not in line
+    assert len(line) < 400
+
+
+def test_the_default_grid_is_three_by_four_by_three_and_one_mixture():
+    study = Study(CONFIG, SCHEMA)
+    assert len(study.runs) == 3 * 4 * 3 + 1
+    mixed = study.training(study.run("wrn-10-1/edm-18-real/4096/1"))
+    assert (mixed.synthetic_per_batch, mixed.batch, mixed.synthetic_images) == (28, 32, 3584)
+
+
+def test_a_run_needs_the_shards_of_its_size_and_no_more():
+    study = Study(CONFIG, SCHEMA)
+    assert study.shards("edm-3", 2048) == ["00000"]
+    assert study.shards("edm-3", 2049) == ["00000", "00001"]
+
+
+def test_shards_cover_a_dataset_without_overlap():
+    study = Study(changed("datasets", "edm-3", "images", to=6144), SCHEMA)
+    told = [study.sampling("edm-3", shard) for shard in study.shards("edm-3", 6144)]
+    covered = [index for s in told for index in range(s.first, s.first + s.count)]
+    assert covered == list(range(6144))
+
+
+def test_seeds_differ_between_runs_and_not_between_datasets_of_a_generator():
+    study = Study(CONFIG, SCHEMA)
+    assert len({study.training(run).seed for run in study.runs.values()}) == len(study.runs)
+    # the same latents at every step count: datasets differ in quality, not in luck
+    assert len({study.sampling(name, "00000").seed for name in study.datasets}) == 1
+
+
+def test_planning_imports_no_torch():
+    code = "import sys, robustlaws.study, robustlaws.revisions; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
