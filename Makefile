@@ -17,10 +17,10 @@ test: $(READY)
 
 setup: $(READY)
 
-# The whole closure is pinned, so pip has nothing to search for. Bytecode is compiled on first use.
+# The whole closure is pinned, so pip has nothing to search for.
 $(READY): pyproject.toml envs/lock.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --requirement envs/lock.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement envs/lock.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check
 	@touch $@

@@ -13,7 +13,7 @@ import yaml
 from robustlaws import settings as told
 from robustlaws.networks import cost
 from robustlaws.seeds import derive
-from robustlaws.validation import check
+from robustlaws.validation import checked
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,8 @@ class Study:
     """
 
     def __init__(self, config, schema_path, origin="config"):
-        check(config, schema_path, origin)
-        self.config, self.origin = config, origin
-        self.name = config["study"]
+        self.config, self.origin = checked(config, schema_path, origin), origin
+        self.name = self.config["study"]
         self.runs = self._runs()
         self._check_runs()
 
@@ -114,6 +113,11 @@ class Study:
         if name not in self.runs:
             raise ValueError(f"{self.origin} grid: no run {name!r}; for example {next(iter(self.runs))}")
         return self.runs[name]
+
+    @property
+    def science(self):
+        """The config without what only concerns the machine: what a report shows."""
+        return {name: value for name, value in self.config.items() if name != "compute"}
 
     # what each job is told
 

@@ -24,8 +24,10 @@ _WORDS = {
 }
 
 
-def check(config, schema_path, origin):
-    """Raise ValueError with one line if `config` is not a study.
+def checked(config, schema_path, origin):
+    """Return `config` in one spelling: keys in the order of the schema, every number of its declared type.
+
+    So 5 and 5.0, or reordered keys, are the same config to everything downstream.
 
     Parameters
     ----------
@@ -35,6 +37,11 @@ def check(config, schema_path, origin):
         JSON schema in YAML.
     origin : str
         Name of the file the config comes from, for the error.
+
+    Raises
+    ------
+    ValueError
+        One line if `config` is not a study: file, key, what was given, what would do.
     """
     schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
@@ -45,6 +52,20 @@ def check(config, schema_path, origin):
         raise ValueError(_line(errors[0], schema, origin))
     _check_names(config, origin)
     _check_sizes(config, origin)
+    return _one_spelling(config, schema, schema)
+
+
+def _one_spelling(value, node, schema):
+    node = _follow(node, schema)
+    if isinstance(value, dict):
+        known, others = node.get("properties", {}), node.get("additionalProperties")
+        names = [name for name in known if name in value] + [name for name in value if name not in known]
+        return {name: _one_spelling(value[name], known.get(name, others), schema) for name in names}
+    if isinstance(value, list):
+        return [_one_spelling(item, node.get("items", {}), schema) for item in value]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return {"number": float, "integer": int}.get(node.get("type"), lambda same: same)(value)
+    return value
 
 
 def _key(path):

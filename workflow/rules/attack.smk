@@ -13,6 +13,8 @@ rule attack_run:
         "<results>/benchmarks/attack/<run>/{attack}.tsv"
     conda:
         "../../envs/gpu.yaml"
+    # before further training: AutoAttack is the longest job of a small study and should not come last
+    priority: 10
     threads: 1
     resources:
         gpu=config["compute"]["gpus"],

@@ -22,7 +22,7 @@ rule write_report:
         mem_mb=2000,
         runtime=10,
     params:
-        config=config,
+        config=study.science,
         benchmarks=subpath(rules.collect_runs.benchmark, ancestor=2),
         revision=revision("report"),
     script:

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 # Of the projected gradient, relative to delta times the number of runs: what "converged" means.
-CONVERGED = 1e-8
+CONVERGED = 1e-6
 _GOAL = 1e-11
 _ITERATIONS = 1000
 _SCREENING = 200  # iterations after which only the lowest of a refit's minimisations goes on
@@ -176,6 +176,7 @@ def _candidate(problem, here, matrix, scale, gradient, blocked, damping, definit
 
 
 def _minimise_block(problem, theta, weights, delta, iterations):
+    """Return theta (S, p) and objective (S,) where as many minimisations as fit the cache end."""
     theta = theta.copy()
     count = len(theta)
     best = np.full(count, np.inf)

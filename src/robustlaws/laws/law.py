@@ -4,8 +4,8 @@ An entry of a summary is {"value", "low", "high", "determined", "why"}. `low` an
 interval between the bootstrap's percentiles, widened where need be to hold the value itself. The
 rules for `determined` are deliberately blunt, and all of them are here:
 
-- structure first: too few runs, fewer than 3 distinct N, D or FIDs where the number rests on them, or a
-  change of the parameters that changes no prediction;
+- structure first: a fit that has not converged, too few runs, fewer than 3 distinct N, D or FIDs where
+  the number rests on them, or a change of the parameters that changes no prediction;
 - bounds: the value, or one tail of the refits, ends at the edge of what the fit may try;
 - then the interval: an allocation exponent must stay within (0, 1) and a width of 0.5; a positive
   parameter must not span more than a factor 10; an exponent of the law both; a signed exponent (FID)

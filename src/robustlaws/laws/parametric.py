@@ -74,6 +74,8 @@ class _Fitted:
     def reason(self, name):
         """Why `name` is not determined whatever its interval, or ""."""
         form, order = self.form, list(self.form.judges)
+        if not self.best.converged:
+            return "the fit has not converged"
         few = [axis for axis in form.rests_on[name] if self.levels[axis] < law.FEWEST_LEVELS]
         if few:
             return f"only {self.levels[few[0]]} distinct {few[0]}"

@@ -17,6 +17,7 @@ from robustlaws.seeds import derive
 from robustlaws.settings import as_params
 from robustlaws.training import schedule, trades
 from robustlaws.training.averaging import Average
+from robustlaws.training.optimiser import Nesterov
 
 
 def train(
@@ -87,14 +88,6 @@ def _batches(real_path, shard_paths, settings):
     return Batches(synthetic, real, settings.images, settings.batch, settings.synthetic_per_batch, settings.seed)
 
 
-def _optimiser(network, settings):
-    """SGD with Nesterov momentum; weight decay on everything but BatchNorm (spec/training.md 4)."""
-    decayed = [p for name, p in network.named_parameters() if "batchnorm" not in name]
-    others = [p for name, p in network.named_parameters() if "batchnorm" in name]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum_high, nesterov=True)
-
-
 class _Run:
     """The state of a run and how one step changes it."""
 
@@ -102,7 +95,7 @@ class _Run:
         self.settings, self.where = settings, where
         torch.manual_seed(derive(settings.seed, "weights"))
         self.network = wrn.build(settings.architecture).to(where).train()
-        self.optimiser = _optimiser(self.network, settings)
+        self.optimiser = Nesterov(self.network, settings.weight_decay)
         self.average = Average(self.network, settings.warmup_fraction * settings.steps, settings.average_decay)
         self.step, self.rows, self.losses = 0, [], []
         self.observed_at = {round(fraction * settings.steps) for fraction in settings.curve.fractions}
@@ -114,7 +107,8 @@ class _Run:
         generator = self.batches.generator(self.step)
         x = to_network(augment(images, s.crop_padding, s.mirror, generator), self.where)
         noise = (torch.rand(x.shape, generator=generator) * 2 - 1).to(self.where)
-        self._set_step_size()
+        rate, momentum = self._step_size()
+        self._set_statistics()
         step = trades.step(
             self.network,
             x,
@@ -126,9 +120,8 @@ class _Run:
             beta=s.beta,
             label_smoothing=s.label_smoothing,
         )
-        self.optimiser.zero_grad(set_to_none=True)
         step.loss.backward()
-        self.optimiser.step()
+        self.optimiser.step(rate, momentum)
         self.step += 1
         self.average.update(self.network, self.step)
         self.losses.append(float(step.loss.detach()))
@@ -137,16 +130,16 @@ class _Run:
                 f"{s.run}: the loss is {self.losses[-1]} at step {self.step}; lower training.learning_rate"
             )
         if self.step in self.observed_at:
-            self.observe(self.optimiser.param_groups[0]["lr"])
+            self.observe(rate)
         return len(labels), f"loss {self.losses[-1]:.3f}" if self.losses else ""
 
-    def _set_step_size(self):
+    def _step_size(self):
         s = self.settings
         last = max(s.steps - 1, 1)
         warmup = schedule.warmup_steps(s.steps, s.warmup_fraction)
-        rate, momentum = schedule.one_cycle(self.step, last, warmup, s.learning_rate, s.momentum_low, s.momentum_high)
-        for group in self.optimiser.param_groups:
-            group["lr"], group["momentum"] = rate, momentum
+        return schedule.one_cycle(self.step, last, warmup, s.learning_rate, s.momentum_low, s.momentum_high)
+
+    def _set_statistics(self):
         # the very first batch defines the statistics alone (spec/training.md 3)
         for module in self.network.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -204,7 +197,7 @@ class _Run:
             "step": self.step,
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": self.optimiser.state(),
             "rows": self.rows,
             "losses": self.losses,
         }
@@ -226,6 +219,6 @@ class _Run:
             return
         self.network.load_state_dict(state["network"])
         self.average.network.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.load_state(state["optimiser"])
         self.step, self.rows, self.losses = state["step"], state["rows"], state["losses"]
         log.info("going on at step %d of %d", self.step, self.settings.steps)

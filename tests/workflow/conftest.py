@@ -1,0 +1,75 @@
+"""A copy of the workflow in which the tiny study has been run once."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TINY = Path(__file__).with_name("tiny.yaml")
+PARTS = ("Snakefile", "workflow", "envs", "profiles", "config")
+SNAKEMAKE = (str(Path(sys.executable).with_name("snakemake")), "--configfile", "study.yaml", "--nocolor")
+
+
+class Checkout:
+    """A working folder with the workflow and a config of its own."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def configure(self, change=None):
+        """Write the tiny config, changed by the function `change`."""
+        config = yaml.safe_load(TINY.read_text())
+        if change:
+            change(config)
+        (self.folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def snakemake(self, *arguments):
+        """Run Snakemake here to its end; return the finished process."""
+        command = [*SNAKEMAKE, "--cores", "2", *arguments]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=600)
+
+    def planned(self):
+        """Return the outputs of the jobs that a dry run lists, as {rule: set of (wildcards or output)}."""
+        done = self.snakemake("--dry-run", "--quiet", "host")
+        assert done.returncode == 0, done.stdout + done.stderr
+        jobs, rule = {}, None
+        for line in (done.stdout + done.stderr).splitlines():
+            words = line.split()
+            if line.startswith(("rule ", "localrule ")):
+                rule = words[1].rstrip(":")
+                jobs.setdefault(rule, set())
+            elif line.startswith("    output: ") and rule:
+                jobs[rule].add(line.removeprefix("    output: ").split(", ")[0].removeprefix("results/tiny/"))
+        jobs.pop("all", None)
+        return jobs
+
+
+def fresh_checkout(folder):
+    """Return a Checkout of the workflow at `folder`, without results."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        source = ROOT / part
+        shutil.copytree(source, folder / part) if source.is_dir() else shutil.copy(source, folder / part)
+    made = Checkout(folder)
+    made.configure()
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A checkout in which the tiny study is finished; tests must leave its results as they are."""
+    checkout = fresh_checkout(tmp_path_factory.mktemp("finished") / "checkout")
+    done = checkout.snakemake()
+    assert done.returncode == 0, done.stdout + done.stderr
+    return checkout
+
+
+@pytest.fixture
+def checkout(finished):
+    """The finished checkout with its config and files back in order after the test."""
+    yield finished
+    finished.configure()

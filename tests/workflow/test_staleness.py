@@ -1,0 +1,141 @@
+"""Stale means stale: what a change makes Snakemake run, and what it does not."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.conftest import Checkout
+
+ONWARDS = {"collect_runs", "fit_law", "fit_accuracy", "draw_figure", "write_report"}
+RUNS = {f"runs/wrn-10-1/{rest}/1" for rest in ("edm-2/128", "edm-2/256", "edm-4/128", "edm-4/256", "edm-4-real/256")}
+
+
+def outputs(folders, name):
+    return {f"{folder}/{name}" for folder in folders}
+
+
+def test_a_finished_study_has_nothing_to_do(checkout):
+    assert checkout.planned() == {}
+
+
+def test_a_new_dataset_makes_its_own_jobs_and_what_comes_after(checkout):
+    def add(config):
+        config["datasets"]["edm-6"] = {"generator": "edm", "steps": 6, "images": 256}
+        config["grid"][0]["datasets"].append("edm-6")
+
+    checkout.configure(add)
+    jobs = checkout.planned()
+    new = {"runs/wrn-10-1/edm-6/128/1", "runs/wrn-10-1/edm-6/256/1"}
+    assert set(jobs) == {"sample_shard", "measure_quality", "train_run", "attack_run"} | ONWARDS
+    assert jobs["sample_shard"] == {"datasets/edm-6/shard-00000.h5", "datasets/edm-6/shard-00001.h5"}
+    assert jobs["measure_quality"] == {"quality/edm-6.json"}
+    assert jobs["train_run"] == outputs(new, "weights.safetensors")
+    assert jobs["attack_run"] == outputs(new, "pgd_cw.h5")
+
+
+def test_a_new_model_makes_its_runs_and_what_comes_after(checkout):
+    def add(config):
+        config["models"]["wrn-16-1"] = {"depth": 16, "width": 1}
+        config["grid"][0]["models"].append("wrn-16-1")
+
+    checkout.configure(add)
+    jobs = checkout.planned()
+    new = {f"runs/wrn-16-1/{dataset}/{size}/1" for dataset in ("edm-2", "edm-4") for size in (128, 256)}
+    assert jobs["train_run"] == outputs(new, "weights.safetensors")
+    assert jobs["attack_run"] == outputs(new, "pgd_cw.h5")
+    # the figure of the samples shows no model
+    assert set(jobs) == {"train_run", "attack_run"} | ONWARDS
+    assert "figures/samples.png" not in jobs["draw_figure"]
+
+
+def test_a_new_size_makes_its_runs_and_no_sampling(checkout):
+    checkout.configure(lambda config: config["grid"][0]["sizes"].append(64))
+    jobs = checkout.planned()
+    new = {f"runs/wrn-10-1/{dataset}/64/1" for dataset in ("edm-2", "edm-4")}
+    assert jobs["train_run"] == outputs(new, "weights.safetensors")
+    assert set(jobs) == {"train_run", "attack_run"} | ONWARDS
+
+
+def test_a_grown_dataset_reruns_nothing_that_used_its_first_images(checkout):
+    def grow(config):
+        config["datasets"]["edm-2"]["images"] = 512
+        config["grid"].append({"models": ["wrn-10-1"], "datasets": ["edm-2"], "sizes": [512]})
+
+    checkout.configure(grow)
+    jobs = checkout.planned()
+    assert jobs["sample_shard"] == {"datasets/edm-2/shard-00002.h5", "datasets/edm-2/shard-00003.h5"}
+    assert jobs["train_run"] == {"runs/wrn-10-1/edm-2/512/1/weights.safetensors"}
+    assert "measure_quality" not in jobs
+
+
+def test_a_training_setting_makes_all_runs_and_no_sampling(checkout):
+    checkout.configure(lambda config: config["training"].update(beta=6))
+    jobs = checkout.planned()
+    assert jobs["train_run"] == outputs(RUNS, "weights.safetensors")
+    assert set(jobs) == {"train_run", "attack_run"} | ONWARDS
+
+
+def test_an_attack_setting_trains_nothing(checkout):
+    checkout.configure(lambda config: config["attacks"]["pgd_cw"].update(steps=6))
+    jobs = checkout.planned()
+    assert jobs["attack_run"] == outputs(RUNS, "pgd_cw.h5")
+    assert set(jobs) == {"attack_run"} | ONWARDS
+
+
+def test_a_law_setting_touches_no_run(checkout):
+    checkout.configure(lambda config: config["laws"].update(level=0.8))
+    assert set(checkout.planned()) == ONWARDS - {"collect_runs"}
+
+
+@pytest.mark.parametrize(
+    "respell",
+    [
+        lambda config: config["training"].update(beta=5),
+        lambda config: config.update(training=dict(reversed(config["training"].items()))),
+        lambda config: config["compute"].update(state_minutes=9),
+    ],
+    ids=["5 for 5.0", "reordered keys", "how often the state is saved"],
+)
+def test_another_spelling_or_a_machine_setting_makes_nothing_stale(checkout, respell):
+    checkout.configure(respell)
+    assert checkout.planned() == {}
+
+
+def test_touched_and_reformatted_code_makes_nothing_stale(checkout):
+    files = [*checkout.folder.glob("workflow/**/*.*"), *checkout.folder.glob("envs/*"), checkout.folder / "Snakefile"]
+    assert len(files) > 20
+    for path in files:
+        if path.suffix == ".py":
+            path.write_text(path.read_text() + "\n# another comment\n")
+        os.utime(path)
+    assert checkout.planned() == {}
+
+
+def test_a_fresh_checkout_beside_old_results_has_nothing_to_do(checkout, tmp_path):
+    moved = tmp_path / "moved"
+    subprocess.run(["cp", "-a", str(checkout.folder), str(moved)], check=True)
+    for part in ("workflow", "envs", "profiles", "Snakefile"):
+        path = moved / part
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        source = Path(__file__).parents[2] / part
+        shutil.copytree(source, path, copy_function=shutil.copy) if source.is_dir() else shutil.copy(source, path)
+    assert Checkout(moved).planned() == {}
+
+
+def test_a_broken_config_stops_before_any_job_with_one_line(checkout):
+    checkout.configure(lambda config: config["threat"].update(epsilon=8))
+    done = checkout.snakemake()
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "study.yaml threat.epsilon: 8 is more than 1. Linf radius" in said
+    assert "Traceback" not in said
+    assert "rule " not in said
+
+
+def test_no_path_of_results_stands_in_the_library():
+    root = Path(__file__).parents[2]
+    code = [*root.glob("src/**/*.py"), *root.glob("workflow/scripts/*.py")]
+    assert [path for path in code if "results/" in path.read_text()] == []

@@ -1,0 +1,83 @@
+"""Killed at any stage, a study goes on and ends with the numbers of one that was left alone."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from robustlaws import records
+from robustlaws.locks import clear
+from tests.workflow.conftest import SNAKEMAKE, fresh_checkout
+
+KILLED_IN = {
+    "sampling": "logs/generate/sample/edm-4/00001.log",
+    "training": "logs/train/wrn-10-1/edm-4/256/1.log",
+    "autoattack": "logs/attack/wrn-10-1/edm-4/256/1/autoattack.log",
+}
+
+
+def kill_when_begun(checkout, log):
+    """Start Snakemake, SIGKILL all of it as soon as `log` says that the job computes."""
+    command = [*SNAKEMAKE, "--cores", "2"]
+    driver = subprocess.Popen(
+        command, cwd=checkout.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    path = checkout.folder / "results/tiny" / log
+    deadline = time.monotonic() + 300
+    # a log is made when the job starts and computes from then on for seconds
+    while not path.exists():
+        assert driver.poll() is None, f"the study ended before {log} was begun"
+        assert time.monotonic() < deadline, f"{log} was never begun"
+        time.sleep(0.02)
+    time.sleep(2.5)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+
+
+@pytest.fixture(scope="module")
+def battered(tmp_path_factory):
+    checkout = fresh_checkout(tmp_path_factory.mktemp("battered") / "checkout")
+    for log in KILLED_IN.values():
+        kill_when_begun(checkout, log)
+        assert clear(checkout.folder) > 0  # what `make study` does first
+    done = checkout.snakemake()
+    assert done.returncode == 0, done.stdout + done.stderr
+    return checkout
+
+
+@pytest.mark.parametrize("table", ["runs", "curves"])
+def test_the_tables_are_those_of_an_undisturbed_study(battered, finished, table):
+    paths = [checkout.folder / f"results/tiny/tables/{table}.parquet" for checkout in (battered, finished)]
+    ours, theirs = (records.read(path, getattr(records, table.upper())) for path in paths)
+    assert ours.equals(theirs), ours.compare(theirs)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_shards_weights_and_attacked_images_are_the_same_bytes(battered, finished):
+    for name in ("datasets/edm-4/shard-00001.h5", "runs/wrn-10-1/edm-4/256/1/weights.safetensors",
+                 "runs/wrn-10-1/edm-4/256/1/autoattack.h5"):  # fmt: skip
+        ours, theirs = (checkout.folder / "results/tiny" / name for checkout in (battered, finished))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+
+
+def test_nothing_half_written_is_left(battered):
+    assert list((battered.folder / "results").rglob("*.partial")) == []
+
+
+def test_a_lock_is_kept_while_its_snakemake_lives(tmp_path):
+    locks = tmp_path / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("x")
+    program = tmp_path / "snakemake"
+    program.write_text("import time; time.sleep(60)")
+    alive = subprocess.Popen(["python3", str(program)], cwd=tmp_path)
+    try:
+        time.sleep(0.5)
+        with pytest.raises(ValueError, match=f"process {alive.pid}"):
+            clear(tmp_path)
+    finally:
+        alive.kill()
+        alive.wait()
+    assert clear(tmp_path) == 1
