@@ -203,6 +203,7 @@ class Training(Settings):
     momentum_high: float
     weight_decay: float
     average_decay: float
+    batchnorm_momentum: float
     curve: Curve
 
     @property

@@ -52,6 +52,7 @@ def told(**changes):
         "images": 128, "real_fraction": 0.125, "batch": 16, "beta": 5, "label_smoothing": 0.1, "attack_steps": 1,
         "attack_step_size": 0.1, "crop_padding": 1, "mirror": False, "learning_rate": 0.1, "warmup_fraction": 0.1,
         "momentum_low": 0.85, "momentum_high": 0.95, "weight_decay": 5e-4, "average_decay": 0.9,
+        "batchnorm_momentum": 0.1,
         "curve": Curve((0.5, 1.0), 20, 2, 0.1, 4),
     }  # fmt: skip
     return Training(**(given | changes))

@@ -143,7 +143,7 @@ class _Run:
         # the very first batch defines the statistics alone (spec/training.md 3)
         for module in self.network.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.momentum = 1.0 if self.step == 0 else wrn.BATCHNORM_MOMENTUM
+                module.momentum = 1.0 if self.step == 0 else self.settings.batchnorm_momentum
 
     def observe(self, learning_rate):
         """Add a row to the curve: the averaged network on the first test images, clean and attacked."""
