@@ -74,7 +74,8 @@ class Progress:
     def __init__(self, what, total, unit="images", done=0, every=5.0):
         self.what, self.total, self.unit, self.every = what, total, unit, every
         self.done = self.before = done
-        self.start = self.last = time.monotonic()
+        self.start = time.monotonic()
+        self.last = self.start - every  # the first step says that the work has begun
 
     def advance(self, count, detail=""):
         """Count `count` more as done; log a line if the last one is old enough or all is done."""

@@ -174,7 +174,10 @@ def _runs(runs):
             "FLOPs": words.scientific(run["flops"], 2),
             "adv. loss": f"{run['adv_loss']:.4f}",
             "PGD": words.percent(run["adv_acc"]),
-            "AutoAttack": words.percent(run["autoattack_acc"]) if pd.notna(run["autoattack_acc"]) else "",
+            # of how many: AutoAttack may have seen fewer images than PGD, and easier ones
+            "AutoAttack": f"{words.percent(run['autoattack_acc'])} of {run['autoattack_images']:,}"
+            if pd.notna(run["autoattack_acc"])
+            else "",
             "clean": words.percent(run["clean_acc"]),
             "seed": run["seed"],
         }

@@ -154,6 +154,15 @@ def better_fid(runs):
     return sentence, details
 
 
+def _spread(law, cell):
+    # how little is known is a finding too; the estimate itself stays out
+    if not cell or cell.get("low") is None or cell.get("high") is None:
+        return ""
+    level = (law.get("interval") or {}).get("level")
+    share = f"the {100 * level:.3g}% interval" if level else "its interval"
+    return f" ({share} goes from {words.number(cell['low'])} to {words.number(cell['high'])})"
+
+
 def exponents(laws):
     """Return one sentence per law on the exponent of N* at the best FID that it was fitted to."""
     sentences = []
@@ -166,5 +175,8 @@ def exponents(laws):
             sentences.append(f"{sources.title(law)}: N* grows as FLOPs to the power {words.interval(cell)}{where}.")
         else:
             why = (cell or {}).get("why") or "; ".join(law.get("warnings") or []) or "the law was not fitted"
-            sentences.append(f"{sources.title(law)}: the exponent of N*{where} is {words.NOT_DETERMINED}: {why}.")
+            spread = _spread(law, cell)
+            sentences.append(
+                f"{sources.title(law)}: the exponent of N*{where} is {words.NOT_DETERMINED}: {why}{spread}."
+            )
     return sentences

@@ -11,27 +11,26 @@ from robustlaws import records
 from robustlaws.locks import clear
 from tests.workflow.conftest import SNAKEMAKE, fresh_checkout
 
+# The job that is cut off, and what its log says once it computes.
 KILLED_IN = {
-    "sampling": "logs/generate/sample/edm-4/00001.log",
-    "training": "logs/train/wrn-10-1/edm-4/256/1.log",
-    "autoattack": "logs/attack/wrn-10-1/edm-4/256/1/autoattack.log",
+    "logs/generate/sample/edm-4/00001.log": "64 of 128 images",
+    "logs/train/wrn-10-1/edm-4/256/1.log": "32 of 256 images",
+    "logs/attack/wrn-10-1/edm-4/256/1/autoattack.log": "apgd-t",
 }
 
 
-def kill_when_begun(checkout, log):
-    """Start Snakemake, SIGKILL all of it as soon as `log` says that the job computes."""
+def kill_when_begun(checkout, log, sign):
+    """Start Snakemake; SIGKILL it and all its jobs as soon as `sign` stands in `log`."""
     command = [*SNAKEMAKE, "--cores", "2"]
     driver = subprocess.Popen(
         command, cwd=checkout.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     path = checkout.folder / "results/tiny" / log
     deadline = time.monotonic() + 300
-    # a log is made when the job starts and computes from then on for seconds
-    while not path.exists():
-        assert driver.poll() is None, f"the study ended before {log} was begun"
-        assert time.monotonic() < deadline, f"{log} was never begun"
-        time.sleep(0.02)
-    time.sleep(2.5)
+    while not (path.exists() and sign in path.read_text()):
+        assert driver.poll() is None, f"the study ended before {log} said {sign!r}"
+        assert time.monotonic() < deadline, f"{log} never said {sign!r}"
+        time.sleep(0.01)
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
 
@@ -39,8 +38,8 @@ def kill_when_begun(checkout, log):
 @pytest.fixture(scope="module")
 def battered(tmp_path_factory):
     checkout = fresh_checkout(tmp_path_factory.mktemp("battered") / "checkout")
-    for log in KILLED_IN.values():
-        kill_when_begun(checkout, log)
+    for log, sign in KILLED_IN.items():
+        kill_when_begun(checkout, log, sign)
         assert clear(checkout.folder) > 0  # what `make study` does first
     done = checkout.snakemake()
     assert done.returncode == 0, done.stdout + done.stderr
