@@ -11,10 +11,10 @@ rule attack_run:
         "<results>/logs/attack/<run>/{attack}.log",
     benchmark:
         "<results>/benchmarks/attack/<run>/{attack}.tsv"
-    conda:
-        "../../envs/gpu.yaml"
     # before further training: AutoAttack is the longest job of a small study and should not come last
     priority: 10
+    conda:
+        "../../envs/gpu.yaml"
     threads: 1
     resources:
         gpu=config["compute"]["gpus"],

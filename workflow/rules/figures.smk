@@ -20,7 +20,8 @@ rule draw_figure:
     input:
         unpack(lambda wildcards: {noun: FIGURE_FILES[noun] for noun in FIGURE_INPUTS[wildcards.figure]}),
     output:
-        png="<results>/figures/{figure}.png",
+        # shown by `snakemake --report`
+        png=report("<results>/figures/{figure}.png", category="Figures"),
         svg="<results>/figures/{figure}.svg",
     log:
         "<results>/logs/figures/{figure}.log",

@@ -10,7 +10,7 @@ rule write_report:
         quality=expand(rules.measure_quality.output.quality, dataset=study.datasets),
         figures=expand(rules.draw_figure.output.png, figure=config["figures"]),
     output:
-        page="<results>/report.html",
+        page=report("<results>/report.html", category="Report"),
     log:
         "<results>/logs/report/page.log",
     benchmark:
