@@ -43,7 +43,7 @@ BROKEN = {
     "no such model": (changed("grid", 0, "models", to=["wrn-1"]), "grid[0].models", "unknown 'wrn-1'; known: wrn-10-1"),
     "no such dataset": (changed("grid", 1, "datasets", to=["edm"]), "grid[1].datasets", "unknown 'edm'; known: edm-18"),
     "size beyond the dataset": (
-        changed("grid", 0, "sizes", to=[320, 8192]),
+        changed("grid", 0, "sizes", to=[256, 8192]),
         "grid[0].sizes",
         "8192 is more than edm-3 has",
     ),
@@ -92,21 +92,21 @@ def test_a_broken_config_gets_one_clear_line(config, key, says):
 def test_the_default_grid_is_three_by_four_by_three_and_one_mixture():
     study = Study(CONFIG, SCHEMA)
     assert len(study.runs) == 3 * 4 * 3 + 1
-    mixed = study.training(study.run("wrn-10-1/edm-18-real/2560/1"))
-    assert (mixed.synthetic_per_batch, mixed.batch, mixed.synthetic_images) == (28, 32, 2240)
+    mixed = study.training(study.run("wrn-10-1/edm-18-real/2048/1"))
+    assert (mixed.synthetic_per_batch, mixed.batch, mixed.synthetic_images) == (28, 32, 1792)
 
 
 def test_a_run_needs_the_shards_of_its_size_and_no_more():
     study = Study(CONFIG, SCHEMA)
-    assert study.shards("edm-3", 1280) == ["00000"]
-    assert study.shards("edm-3", 1281) == ["00000", "00001"]
+    assert study.shards("edm-3", 1024) == ["00000"]
+    assert study.shards("edm-3", 1025) == ["00000", "00001"]
 
 
 def test_shards_cover_a_dataset_without_overlap():
-    study = Study(changed("datasets", "edm-3", "images", to=5120), SCHEMA)
-    told = [study.sampling("edm-3", shard) for shard in study.shards("edm-3", 5120)]
+    study = Study(changed("datasets", "edm-3", "images", to=4096), SCHEMA)
+    told = [study.sampling("edm-3", shard) for shard in study.shards("edm-3", 4096)]
     covered = [index for s in told for index in range(s.first, s.first + s.count)]
-    assert covered == list(range(5120))
+    assert covered == list(range(4096))
 
 
 def test_seeds_differ_between_runs_and_not_between_datasets_of_a_generator():
