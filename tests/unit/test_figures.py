@@ -366,3 +366,16 @@ def test_a_logarithmic_axis_has_a_few_numbers(low, high):
 )  # fmt: skip
 def test_numbers_are_written_for_readers(function, value, text):
     assert function(value) == text
+
+
+def test_accuracy_draws_no_curve_at_an_unknown_optimum(tmp_path, ordinary, drawn):
+    assert "Curves not drawn" not in drawn["accuracy"][1]
+    law = next(path for path in ordinary["laws"] if path.stem == "additive")
+    content = json.loads(law.read_text())
+    for entry in content["datasets"]:
+        entry["exponents"]["N_star"] |= {"determined": False, "why": "one size only"}
+    other = tmp_path / "additive.json"
+    other.write_text(json.dumps(content))
+    text = draw("accuracy", tmp_path, ordinary | {"laws": [other]})[1]
+    assert "Curves not drawn: N* not determined on edm-18, edm-5 and edm-3: one size only." in text
+    assert "FID 0" not in text

@@ -13,7 +13,7 @@ rule train_generator:
         "<results>/benchmarks/generate/train/{generator}.tsv"
     conda:
         "../../envs/gpu.yaml"
-    threads: 2
+    threads: 1  # two were ten times slower than one beside any other load, and may round differently
     resources:
         gpu=config["compute"]["gpus"],
         mem_mb=2000,

@@ -53,6 +53,8 @@ def draw(*, png_path, svg_path, runs, allocations, laws, accuracy):
         elif table.empty:
             remarks.append(f"No curves: the {_LAW} law gives no loss for any budget.")
         else:
+            table, unplaced = _placed(table, law, order)
+            remarks += unplaced
             alone = _curves(axes, table, line, order, looks)
             flops += list(table["flops"])
             limits, unknown = _limits(axes, law, line, order, looks)
@@ -70,6 +72,22 @@ def _runs(axes, runs, looks):
         attacked = mine[mine["autoattack_acc"].notna()]
         axes.plot(attacked["flops"], attacked["autoattack_acc"], "*", markerfacecolor=look.colour,
                   markeredgecolor="black", markeredgewidth=0.8, markersize=11, linestyle="")  # fmt: skip
+
+
+def _placed(table, law, order):
+    """Return the rows of datasets whose N* the data determine, and a remark on the others.
+
+    A curve at an optimum that is not known would hang somewhere above the runs and look like a finding.
+    """
+    unknown = {}
+    for dataset in order:
+        entry = sources.dataset_entry(law, dataset)
+        cell = (entry.get("exponents") or {}).get("N_star")
+        if entry and not words.is_determined(cell):
+            unknown[dataset] = (cell or {}).get("why") or "no reason given"
+    known = set(order) - set(unknown)
+    table = table[table["dataset"].isin(known) | (table["dataset"].isna() & bool(not unknown))]
+    return table, [words.not_determined("Curves not drawn: N*", unknown)] if unknown else []
 
 
 def _curves(axes, table, line, order, looks):

@@ -29,8 +29,8 @@ CAPTIONS = {
         "Adversarial accuracy (PGD on the CW loss) against training FLOPs. Dots: runs, by dataset; stars: accuracy "
         "under AutoAttack where it was run. Curves: the loss that the additive law (Approach 2) expects of each "
         "budget, spent optimally, turned into accuracy by the line fitted to the study's runs; bands are its "
-        "interval, dashes lie beyond the study's budgets. Dotted: the limit at infinite compute, drawn only where "
-        "the data determine it."
+        "interval, dashes lie beyond the study's budgets. Dotted: the limit at infinite compute. Both are drawn "
+        "only where the data determine them."
     ),
     "adversarial": (
         "Adversarial images that fooled the most robust attacked network. Left to right: the test image, the "
