@@ -15,7 +15,7 @@ from tests.workflow.conftest import SNAKEMAKE, fresh_checkout
 KILLED_IN = {
     "logs/generate/sample/edm-4/00001.log": "64 of 128 images",
     "logs/train/wrn-10-1/edm-4/256/1.log": "32 of 256 images",
-    "logs/attack/wrn-10-1/edm-4/256/1/autoattack.log": "apgd-t",
+    "logs/attack/wrn-10-1/edm-4/256/1/autoattack.log": "apgd-ce",
 }
 
 
