@@ -150,20 +150,20 @@ def _bounded_step(matrix, gradient, held, low, high):
     go: close to the bounded minimum, and no step is trusted before its objective is known.
     """
     step = np.zeros_like(gradient)
-    held, todo = held.copy(), np.arange(len(gradient))
+    held, free = held.copy(), np.arange(len(gradient))
     diagonal = np.arange(gradient.shape[1])
     for _ in diagonal:
-        fixed = held[todo]
-        force = -(gradient[todo] + np.matmul(matrix[todo], np.where(fixed, step[todo], 0.0)[..., None])[..., 0])
-        system = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, matrix[todo])
+        fixed = held[free]
+        force = -(gradient[free] + np.matmul(matrix[free], np.where(fixed, step[free], 0.0)[..., None])[..., 0])
+        system = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, matrix[free])
         system[:, diagonal, diagonal] += fixed
         solved = np.linalg.solve(system, np.where(fixed, 0.0, force)[..., None])[..., 0]
-        solved = np.where(fixed, step[todo], solved)
-        step[todo] = np.clip(solved, low[todo], high[todo])
-        over = ~fixed & (step[todo] != solved)
-        held[todo] |= over
-        todo = todo[over.any(axis=1)]
-        if not len(todo):
+        solved = np.where(fixed, step[free], solved)
+        step[free] = np.clip(solved, low[free], high[free])
+        over = ~fixed & (step[free] != solved)
+        held[free] |= over
+        free = free[over.any(axis=1)]
+        if not len(free):
             break
     return step
 
