@@ -9,28 +9,54 @@ import torch
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
-def prepare(n_threads, n_gpus=0):
-    """Return the torch device of this job after setting its thread count.
+def prepare(n_threads, n_gpus=0, index=0):
+    """Return the torch device of this process after setting its thread count.
 
     Parameters
     ----------
     n_threads : int
-        Threads that the rule was given; more than these would fight with other jobs.
+        Threads that the process was given; more than these would fight with other jobs.
     n_gpus : int
-        GPUs that the rule was given; 0 means the CPU.
+        GPUs that the job was given on this node; 0 means the CPU.
+    index : int
+        Which of them this process takes.
 
     Raises
     ------
     ValueError
-        If a GPU is asked for and torch sees none.
+        If more GPUs are asked for than torch sees.
     """
     torch.set_num_threads(n_threads)
     _keep_freed_memory()
     if n_gpus == 0:
         return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise ValueError(f"compute.gpus: {n_gpus} asked for, torch {torch.__version__} sees none here; set it to 0")
-    return torch.device("cuda")
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if seen < n_gpus:
+        raise ValueError(
+            f"compute.gpus: {n_gpus} asked for, torch {torch.__version__} sees {seen or 'none'} here;"
+            f" set it to {seen}{'' if seen else ', the CPU'}"
+        )
+    where = torch.device("cuda", index)
+    torch.cuda.set_device(where)
+    return where
+
+
+def reduced(where, precision):
+    """Return the context in which a network computes: its convolutions in `precision` on device `where`.
+
+    Parameters
+    ----------
+    where : torch.device
+    precision : str
+        "float32", or "bfloat16": convolutions only; the network keeps its normalisation statistics, its
+        pooling and its last layer in float32, and no loss is scaled.
+    """
+    return torch.autocast(where.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def compiled(network, wanted):
+    """Return `network` through torch.compile if that is `wanted`, else itself."""
+    return torch.compile(network) if wanted else network
 
 
 def _keep_freed_memory():

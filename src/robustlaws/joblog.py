@@ -22,9 +22,8 @@ def to(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stderr
     with open(path, "w", encoding="utf-8", buffering=1) as file:
-        handler = logging.StreamHandler(file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         root = logging.getLogger()
+        handler = _handler(file)
         root.addHandler(handler)
         log.setLevel(logging.INFO)
         logging.captureWarnings(True)
@@ -46,6 +45,19 @@ def to(path):
             sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
             logging.captureWarnings(False)
             root.removeHandler(handler)
+
+
+def to_stderr(level):
+    """Send what is logged from `level` on to stderr: a process of a job whose log that is."""
+    logging.getLogger().addHandler(_handler(sys.stderr))
+    log.setLevel(level)
+    logging.captureWarnings(True)
+
+
+def _handler(stream):
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    return handler
 
 
 def _restore(saved):

@@ -24,5 +24,10 @@ def check(name, table, where):
 
 def load(name, table, where="name"):
     """Return the object that `name` stands for in `table`; ValueError for an unknown name."""
-    module, _, attribute = table[check(name, table, where)].partition(":")
+    return resolve(table[check(name, table, where)])
+
+
+def resolve(text):
+    """Return the object that ``"module:attribute"`` stands for."""
+    module, _, attribute = text.partition(":")
     return getattr(import_module(module), attribute)

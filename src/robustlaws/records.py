@@ -69,7 +69,10 @@ RUNS = {
     "params": _count("parameters", "N: trainable parameters", low=1),
     "forward_flops": _count("FLOPs/image", "one eval-mode forward pass of one image", low=1),
     "images": _count("images", "D: images drawn during training", low=1),
-    "flops": _number("FLOPs", "training FLOPs: passes per step x forward_flops x images"),
+    "flops": _number(
+        "FLOPs", "training FLOPs, as the paper charges them: (7 + 2 attack steps) x forward_flops x images"
+    ),
+    "flops_spent": _number("FLOPs", "training FLOPs of the passes really made", optional=True),
     **LOSSES,
     "test_images": _count("images", "test images behind the four numbers before", low=1),
     "autoattack_acc": _number("1", "robust accuracy under AutoAttack; null where not run", high=1, optional=True),
@@ -82,7 +85,8 @@ CURVES = {
     **_RUN_KEYS,
     "train_fraction": _number("1", "share of the run's images seen", high=1),
     "images": _count("images", "training images seen so far"),
-    "flops": _number("FLOPs", "training FLOPs spent so far"),
+    "flops": _number("FLOPs", "training FLOPs so far, as the paper charges them"),
+    "flops_spent": _number("FLOPs", "training FLOPs of the passes really made", optional=True),
     **LOSSES,
     "test_images": _count("images", "test images behind the four numbers before", low=1),
     "train_loss": _number("nats", "mean TRADES loss over the batches since the last row", optional=True),

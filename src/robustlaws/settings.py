@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import get_args, get_origin, get_type_hints
 
+from robustlaws.training import recipe
+
 
 def neutral(value):
     """Return a field for a later, optional setting: left out of the params while it is `value`."""
@@ -178,6 +180,7 @@ class Curve(Settings):
     attack_steps: int
     attack_step_size: float
     seed: int
+    batch: int | None = neutral(None)  # images attacked at once; None: all
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,14 @@ class Training(Settings):
     average_decay: float
     batchnorm_momentum: float
     curve: Curve
+    epoch_images: int | None = neutral(None)  # accounting epoch: schedule, average and batches count in it
+    validation_images: int = neutral(0)  # first real images, held out to choose the best weights
+    precision: str = neutral("float32")  # of the convolutions: float32 or bfloat16
+    accumulate: int = neutral(1)  # parts of a batch that the network sees one after the other
+    attack_objective: str = neutral("kl")  # what the inner attack maximises: kl or cross_entropy
+    reuse_clean_pass: bool = neutral(True)  # one clean pass serves the attack's target and the loss
+    shuffle: bool = neutral(True)  # images in random order; False: as stored
+    pool: str = neutral("size")  # images to draw from: size (D) or draws (all that are drawn)
 
     @property
     def synthetic_per_batch(self):
@@ -214,14 +225,64 @@ class Training(Settings):
 
     @property
     def synthetic_images(self):
-        """Synthetic images that the run draws."""
-        full, rest = divmod(self.images, self.batch)
+        """Synthetic images that the run draws from: the first ones of its dataset."""
+        full, rest = divmod(self.draws if self.pool == "draws" else self.images, self.batch)
         return full * self.synthetic_per_batch + min(self.synthetic_per_batch, rest)
 
     @property
+    def epochs(self):
+        """Accounting epochs of the run."""
+        return recipe.epochs(self.images, self.epoch_images)
+
+    @property
+    def steps_per_epoch(self):
+        """Optimiser steps of an accounting epoch, all of full batches."""
+        return -(-self.epoch_images // self.batch)
+
+    @property
     def steps(self):
-        """Optimiser steps of the run; the last batch may be smaller."""
-        return -(-self.images // self.batch)
+        """Optimiser steps of the run; without accounting epochs the last batch may be smaller."""
+        return self.epochs * self.steps_per_epoch if self.epoch_images else -(-self.images // self.batch)
+
+    @property
+    def draws(self):
+        """Images that the run draws, real ones included: a little more than D in accounting epochs."""
+        return self.seen(self.steps)
+
+    @property
+    def average_warmup(self):
+        """Steps during which the weight average just follows (Source: spec/training.md 5)."""
+        if self.epoch_images:
+            return self.warmup_fraction * self.epochs * (self.epoch_images // self.batch + 1)
+        return self.warmup_fraction * self.steps
+
+    def seen(self, step):
+        """Return how many images were drawn before optimiser step `step`."""
+        return step * self.batch if self.epoch_images else min(step * self.batch, self.images)
+
+
+@dataclass(frozen=True)
+class Compute(Settings):
+    """What a job may use. Decides no number of a result beyond rounding, so it makes nothing stale."""
+
+    gpus: int = 0  # of each node; 0: the CPU
+    threads: int = 1
+    state_minutes: float = 10.0  # between two saved states
+    budget_minutes: float | None = None  # after which the job saves its state and stops
+    processes: int | None = None  # of each node; None: one for each GPU, or one
+    nodes: int = 1
+    node_command: tuple[str, ...] = ()  # starts the command after it once on every node
+    compile: bool = False  # torch.compile
+
+    @property
+    def ranks(self):
+        """Processes that share one run."""
+        return self.nodes * self.processes_per_node
+
+    @property
+    def processes_per_node(self):
+        """Processes on each node."""
+        return self.processes or max(1, self.gpus)
 
 
 @dataclass(frozen=True)
@@ -237,6 +298,7 @@ class PgdCw(Settings):
     beta: float  # of the adversarial loss that is reported
     images: int | None  # None: the whole test split
     batch: int
+    objective: str = neutral("cw")  # cw (clipped, the paper's runs), cw_unclipped or cross_entropy
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import yaml
 from robustlaws import settings as told
 from robustlaws.networks import cost
 from robustlaws.seeds import derive
+from robustlaws.training import recipe
 from robustlaws.validation import checked
 
 
@@ -73,10 +74,15 @@ class Study:
                 has = self.config["datasets"][source]["images"]
                 for size in block["sizes"]:
                     run = Run(block["models"][0], dataset, int(size), 1)
-                    if self.training(run).synthetic_images > has:
-                        where = f"{self.origin} grid[{index}].sizes"
+                    where = f"{self.origin} grid[{index}].sizes"
+                    try:
+                        needs = self._checked_training(run).synthetic_images
+                    except ValueError as error:
+                        raise ValueError(f"{where}: {error}") from None
+                    if needs > has:
                         raise ValueError(
-                            f"{where}: {size} is more than {dataset} has; datasets.{source}.images is {has}"
+                            f"{where}: {size} is more than {dataset} has; datasets.{source}.images is {has},"
+                            f" {needs} are needed"
                         )
         for index, name in enumerate(self.config["attacks"].get("autoattack", {}).get("runs", [])):
             if name != "all" and name not in self.runs:
@@ -84,6 +90,17 @@ class Study:
                 raise ValueError(
                     f"{where}: {name!r} is no run of the grid; for example {next(iter(self.runs))}, or all"
                 )
+
+    def _checked_training(self, run):
+        training = self.training(run)
+        if training.epoch_images:
+            least = 1 / training.warmup_fraction if training.warmup_fraction else float("inf")
+            if training.epochs <= least:
+                raise ValueError(
+                    f"{run.size} is {training.epochs} epochs of training.epoch_images; the paper's schedule has no"
+                    f" warm-up below {least:g}: leave training.epoch_images out"
+                )
+        return training
 
     # names
 
@@ -184,7 +201,13 @@ class Study:
     def training(self, run):
         """Return the settings of the training of a :class:`Run`."""
         own = dict(self.config["training"])
-        curve = told.Curve(seed=self._seed("curve"), **own.pop("curve"))
+        curve = dict(own.pop("curve"))
+        if curve["fractions"] == "paper":
+            epochs = recipe.epochs(run.size, own["epoch_images"])
+            curve["fractions"] = tuple(epoch / epochs for epoch in recipe.metric_epochs(epochs))
+        batch, rate = recipe.batch_and_rate(run.size) if "paper" in (own["batch"], own["learning_rate"]) else (0, 0)
+        own["batch"] = batch if own["batch"] == "paper" else own["batch"]
+        own["learning_rate"] = rate if own["learning_rate"] == "paper" else own["learning_rate"]
         return told.Training(
             run=run.name,
             architecture=self._architecture(self.config["models"][run.model]),
@@ -192,7 +215,7 @@ class Study:
             seed=self._seed("train", run.model, run.dataset, run.size, run.seed),
             images=run.size,
             real_fraction=self.ingredients(run.dataset)[1],
-            curve=curve,
+            curve=told.Curve(seed=self._seed("curve"), **curve),
             **own,
         )
 
@@ -212,10 +235,11 @@ class Study:
 
     def collecting(self):
         """Return the settings of the tables: what each run is, in the order of the grid."""
-        image, attack_steps = self.config["image"], self.config["training"]["attack_steps"]
+        image = self.config["image"]
         rows = []
         for run in self.runs.values():
             shape, (source, real_fraction) = self.config["models"][run.model], self.ingredients(run.dataset)
+            training = self.training(run)
             size = (shape["depth"], shape["width"])
             forward = cost.wrn_forward_flops(*size, image["size"], image["classes"], image["channels"])
             rows.append(
@@ -232,8 +256,8 @@ class Study:
                     "width": size[1],
                     "params": cost.wrn_parameters(*size, image["classes"], image["channels"]),
                     "forward_flops": forward,
-                    "images": run.size,
-                    "flops": float(cost.passes_per_step(attack_steps) * forward * run.size),
+                    "images": training.draws,
+                    **cost.training_flops(training, training.draws),
                 }
             )
         return told.Collect(tuple(rows))

@@ -76,6 +76,8 @@ def _key(path):
 
 
 def _line(error, schema, origin):
+    if error.validator == "oneOf":  # numbers, or one word: what is wrong with it as a number
+        return _line(error.context[0], schema, origin)
     key, given = _key(error.absolute_path), error.instance
     meaning = error.schema.get("description") or _parent_description(error, schema)
     if error.validator == "additionalProperties":
@@ -164,6 +166,23 @@ def _check_sizes(config, origin):
     for key, depth in [*shapes, ("quality.features.depth", config["quality"]["features"]["depth"])]:
         if (depth - 4) % 6:
             raise ValueError(f"{origin} {key}: {depth} is no depth of a WideResNet; 4 + 6 n: 10, 16, 22, 28, ...")
+    training = config["training"]
+    if training["curve"]["fractions"] == "paper" and not training.get("epoch_images"):
+        raise ValueError(
+            f"{origin} training.curve.fractions: 'paper' counts in accounting epochs;"
+            " give training.epoch_images (the paper: 50000), or shares of the run"
+        )
+    compute = config["compute"]
+    if compute["gpus"] and compute.get("processes", compute["gpus"]) != compute["gpus"]:
+        raise ValueError(
+            f"{origin} compute.processes: {compute['processes']} for {compute['gpus']} GPUs;"
+            " leave it out, each GPU has one"
+        )
+    if compute.get("nodes", 1) > 1 and not compute.get("node_command"):
+        raise ValueError(
+            f"{origin} compute.node_command: missing; what starts a command once on each of {compute['nodes']} nodes,"
+            " for example [srun, --ntasks-per-node=1]"
+        )
     sampling = config["sampling"]
     if sampling["sigma_min"] >= sampling["sigma_max"]:
         raise ValueError(f"{origin} sampling.sigma_min: {sampling['sigma_min']} must be less than sigma_max")

@@ -9,14 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from robustlaws.data import shards, sources
-from robustlaws.data.batches import Batches, augment
 from robustlaws.settings import Import
 
 CIFAR10 = Path(__file__).parents[3] / "shared" / "cifar10"
@@ -159,61 +157,3 @@ def test_what_is_no_shard_is_refused(tmp_path):
         shards.read(tmp_path / "x.h5")
     with pytest.raises(ValueError, match="uint8"):
         shards.write(tmp_path / "y.h5", np.zeros((2, 4, 4, 1)), np.zeros(2, int), {})
-
-
-# batches
-
-
-def tensors(count, offset=0):
-    return torch.zeros(count, 2, 2, 1, dtype=torch.uint8), torch.arange(offset, offset + count)
-
-
-@given(images=st.integers(1, 200), batch=st.integers(1, 40), seed=st.integers(0, 3))
-@settings(max_examples=40, deadline=None)
-def test_a_pass_draws_every_image_once(images, batch, seed):
-    batches = Batches(tensors(images + 5), None, images, batch, batch, seed)
-    drawn = torch.cat([batches.batch_at(step)[1] for step in range(len(batches))])
-    assert sorted(drawn.tolist()) == list(range(images))
-
-
-def test_one_real_to_seven_synthetic_in_every_batch():
-    real = tensors(10, offset=1000)
-    batches = Batches(tensors(112), real, 128, 16, 14, 0)
-    drawn = [batches.batch_at(step)[1] for step in range(len(batches))]
-    assert all((labels >= 1000).sum() == 2 and (labels[:2] >= 1000).all() for labels in drawn)
-    everything = torch.cat(drawn)
-    assert sorted(everything[everything < 1000].tolist()) == list(range(112))
-    # 16 real draws from 10 images: each once before any twice
-    reals = everything[everything >= 1000].tolist()
-    assert sorted(reals[:10]) == list(range(1000, 1010))
-    assert len(set(reals[10:])) == 6
-
-
-def test_a_batch_depends_on_the_seed_and_its_number_only():
-    one, two = (Batches(tensors(64), None, 64, 16, 16, seed=5) for _ in range(2))
-    later = one.batch_at(3)[1]
-    for step in range(4):
-        last = two.batch_at(step)[1]
-    assert torch.equal(later, last)
-    assert not torch.equal(later, Batches(tensors(64), None, 64, 16, 16, seed=6).batch_at(3)[1])
-
-
-def test_too_few_images_are_refused():
-    with pytest.raises(ValueError, match="64 synthetic images needed"):
-        Batches(tensors(63), None, 64, 16, 16, 0)
-
-
-def test_augmentation_only_shifts_and_mirrors():
-    images = torch.arange(9, dtype=torch.uint8).reshape(1, 3, 3, 1).expand(200, -1, -1, -1)
-    made = augment(images, 1, True, torch.Generator().manual_seed(0))
-    padded = torch.nn.functional.pad(images[0, :, :, 0], (1, 1, 1, 1))
-    allowed = {
-        tuple(c.flatten().tolist())
-        for y in range(3)
-        for x in range(3)
-        for c in (padded[y : y + 3, x : x + 3], padded[y : y + 3, x : x + 3].flip(1))
-    }
-    seen = {tuple(image.flatten().tolist()) for image in made[..., 0]}
-    assert seen <= allowed
-    assert len(seen) == len(allowed) == 18
-    assert torch.equal(augment(images, 0, False, torch.Generator()), images)

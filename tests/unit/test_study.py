@@ -26,7 +26,7 @@ def changed(*path, to):
 
 BROKEN = {
     "unknown key": (changed("trianing", to={}), "trianing", "unknown key"),
-    "unknown inner key": (changed("training", "betta", to=5), "training.betta", "unknown key; known: attack_step_size"),
+    "unknown inner key": (changed("training", "betta", to=5), "training.betta", "unknown key; known: accumulate"),
     "wrong type": (changed("training", "beta", to="five"), "training.beta", "'five' is not a number"),
     "fraction of an image": (changed("training", "batch", to=32.5), "training.batch", "32.5 is not a whole number"),
     "epsilon in grey levels": (changed("threat", "epsilon", to=8), "threat.epsilon", "8 is more than 1. Linf radius"),

@@ -1,15 +1,22 @@
 """The optimiser and the training loop."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
 
-from robustlaws import records
+from robustlaws import records, states
+from robustlaws.attacks import pgd
 from robustlaws.data import shards
-from robustlaws.networks import wrn
-from robustlaws.settings import Architecture, Curve, Threat, Training
-from robustlaws.training import loop
+from robustlaws.data.batches import Batches
+from robustlaws.networks import checkpoint, cost, wrn
+from robustlaws.settings import Architecture, Compute, Curve, Threat, Training, as_params
+from robustlaws.stopping import Stopped
+from robustlaws.training import curve, loop, ranks
 from robustlaws.training.optimiser import Nesterov
+from robustlaws.training.run import Run
 
 ARCHITECTURE = Architecture(10, 1, 10, 1, 8, (0.3,), (0.38,))
 
@@ -58,19 +65,19 @@ def told(**changes):
     return Training(**(given | changes))
 
 
-def train(folder, name, settings=None, minutes=10.0):
-    paths = folder / f"{name}.safetensors", folder / f"{name}.parquet"
+def train(folder, name, settings=None, **compute):
+    paths = folder / f"{name}.safetensors", folder / f"{name}-best.safetensors", folder / f"{name}.parquet"
     loop.train(
         real_path=folder / "real.h5",
         test_path=folder / "test.h5",
         shard_paths=[folder / "shard.h5"],
         weights_path=paths[0],
-        curve_path=paths[1],
-        state_path=folder / f"{name}.state",
+        best_path=paths[1],
+        curve_path=paths[2],
+        state_path=folder / f"{name}.partial",
         settings=settings or told(),
-        n_threads=1,
-        n_gpus=0,
-        state_minutes=minutes,
+        revision="train-r1",
+        compute=Compute(**compute),
     )
     return [path.read_bytes() for path in paths]
 
@@ -79,64 +86,162 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing that handles errors sees it."""
 
 
-@pytest.mark.parametrize("steps_done", [1, 4, 5, 7])
-def test_a_run_cut_off_anywhere_ends_with_the_same_bytes(study, monkeypatch, steps_done):
-    undisturbed = train(study, "undisturbed")
-    advance, count = loop._Run.advance, [0]
+@pytest.fixture
+def dies_after(monkeypatch):
+    """Return a function that makes runs die before they do more than a number of steps; None heals them."""
+    advance = Run.advance
 
-    def dying(run):
-        if count[0] == steps_done:
-            raise Killed
-        count[0] += 1
+    def arrange(steps):
+        done = iter(range(steps)) if steps is not None else None
+
+        def dying(run):
+            if done is not None and next(done, None) is None:
+                raise Killed
+            return advance(run)
+
+        monkeypatch.setattr(Run, "advance", dying)
+
+    return arrange
+
+
+@pytest.mark.parametrize("steps_done", [1, 4, 5, 7])
+def test_a_run_cut_off_anywhere_ends_with_the_same_bytes(study, monkeypatch, dies_after, steps_done):
+    settings = told(validation_images=32)
+    undisturbed = train(study, "undisturbed", settings)
+    dies_after(steps_done)
+    with pytest.raises(Killed):
+        train(study, "cut", settings, state_minutes=1e-9)
+    assert len(list((study / "cut.partial").glob("state-*.pt"))) == 2
+    assert not (study / "cut.safetensors").exists()
+    dies_after(None)
+    measured, measure = [], curve.row
+    monkeypatch.setattr(curve, "row", lambda s, step, *rest: measured.append(step) or measure(s, step, *rest))
+    assert train(study, "cut", settings) == undisturbed
+    # rows before the cut are taken over, not measured again
+    assert measured == ([4, 8] if steps_done < 4 else [8])
+    assert not (study / "cut.partial").exists()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "a bit", "no description", "garbled description", "half written"])
+def test_a_damaged_state_falls_back_to_the_one_before(study, dies_after, damage, caplog):
+    undisturbed = train(study, "undisturbed")
+    dies_after(6)
+    with pytest.raises(Killed):
+        train(study, "cut", state_minutes=1e-9)
+    dies_after(None)
+    older, newest = sorted((study / "cut.partial").glob("state-*.pt"))
+    content = newest.read_bytes()
+    if damage == "truncated":
+        newest.write_bytes(content[: len(content) // 2])
+    elif damage == "a bit":
+        place = len(content) // 2
+        newest.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    elif damage == "no description":  # killed between the two files
+        newest.with_suffix(".json").unlink()
+    elif damage == "garbled description":
+        newest.with_suffix(".json").write_text('{"sha256": ')
+    else:
+        newest.rename(newest.with_name(f".{newest.name}.partial"))
+    caplog.set_level("INFO", "robustlaws")
+    assert train(study, "cut") == undisturbed
+    assert "going on at step 5 of 8" in caplog.text  # the newest one said 6
+    assert older.exists() is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "revision", "says"),
+    [({"beta": 6}, "train-r1", "settings.beta is 5.0 there and 6.0 here"), ({}, "train-r2", "revision is 'train-r1'")],
+)
+def test_a_state_of_other_settings_is_refused_and_kept(study, dies_after, changes, revision, says):
+    dies_after(3)
+    with pytest.raises(Killed):
+        train(study, "cut", state_minutes=1e-9)
+    dies_after(None)
+    owner = {"revision": revision, "settings": as_params(told(**changes))}
+    with pytest.raises(ValueError, match=says) as refused:
+        states.newest(study / "cut.partial", owner, "cpu")
+    assert "step 3" in str(refused.value)
+    assert "delete that folder to start anew" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    if changes:
+        with pytest.raises(ValueError, match="other settings"):
+            train(study, "cut", told(**changes))
+    assert list((study / "cut.partial").glob("state-*.pt"))
+
+
+@pytest.mark.parametrize("by", ["SIGTERM", "SIGUSR1", "SIGINT", "budget"])
+def test_a_stopped_run_saves_its_state_and_goes_on(study, monkeypatch, by):
+    undisturbed = train(study, "undisturbed")
+    advance = Run.advance
+
+    def signalled(run):
+        if run.step == 3 and by != "budget":
+            os.kill(os.getpid(), getattr(signal, by))
         return advance(run)
 
-    monkeypatch.setattr(loop._Run, "advance", dying)
-    with pytest.raises(Killed):
-        train(study, "cut", minutes=0.0)
-    assert (study / "cut.state").exists()
-    assert not (study / "cut.safetensors").exists()
-    monkeypatch.setattr(loop._Run, "advance", advance)
-    resumed = []
-    monkeypatch.setattr(loop._Run, "observe", _counting(loop._Run.observe, resumed))
+    monkeypatch.setattr(Run, "advance", signalled)
+    with pytest.raises(Stopped, match=r"stopped \(.*\) at step . of 8, state saved; the same job goes on"):
+        train(study, "cut", budget_minutes=1e-9 if by == "budget" else None)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    monkeypatch.setattr(Run, "advance", advance)
     assert train(study, "cut") == undisturbed
-    # rows before the cut are taken over, not measured again
-    assert len(resumed) == (2 if steps_done < 4 else 1)
-    assert not (study / "cut.state").exists()
 
 
-def _counting(observe, calls):
-    def counted(run, learning_rate):
-        calls.append(run.step)
-        observe(run, learning_rate)
+def test_a_run_can_be_stopped_while_it_is_measured(study, monkeypatch, caplog):
+    undisturbed = train(study, "undisturbed")
+    evaluate = pgd.evaluate
 
-    return counted
+    def signalled(*given, **named):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(*given, **named)
+
+    monkeypatch.setattr(pgd, "evaluate", signalled)
+    with pytest.raises(Stopped, match="at step 0 of 8"):
+        train(study, "cut")
+    monkeypatch.setattr(pgd, "evaluate", evaluate)
+    assert train(study, "cut") == undisturbed
 
 
-@pytest.mark.parametrize("damage", ["garbage", "other settings"])
-def test_a_state_that_is_not_this_runs_is_passed_over(study, damage, caplog):
-    if damage == "garbage":
-        (study / "run.state").write_bytes(b"half a state")
-    else:
-        run = loop._Run(told(seed=4), torch.device("cpu"))
-        run.save(study / "run.state")
-    assert train(study, "run") == train(study, "other")
-    assert any("starting from the beginning" in message for message in caplog.messages)
+def test_the_best_weights_are_those_of_the_best_held_out_accuracy(study, monkeypatch):
+    accuracies = iter([0.3, 0.5, 0.5, 0.2])
+    real = curve.measured
+
+    def measured(network, images, labels, *rest):
+        outcome = real(network, images, labels, *rest)
+        return outcome | {"adv_acc": next(accuracies)} if len(labels) == 32 else outcome
+
+    monkeypatch.setattr(curve, "measured", measured)
+    fractions = Curve((0.25, 0.5, 0.75, 1.0), 20, 2, 0.1, 4)
+    last, best, _ = train(study, "run", told(validation_images=32, curve=fractions))
+    # of two equally good ones the later: the weights after 6 of 8 steps
+    short = Run(told(validation_images=32), ranks.Alone(torch.device("cpu")), _batches(study, told(), 32))
+    for _ in range(6):
+        short.advance()
+    short.average.copy_statistics(short.network)
+    checkpoint.save(study / "six.safetensors", short.average.network, told(validation_images=32, curve=fractions))
+    assert best == (study / "six.safetensors").read_bytes() != last
+
+
+def test_without_held_out_images_the_best_weights_are_the_last(study):
+    last, best, _ = train(study, "run")
+    assert best == last
+
+
+def _batches(folder, settings, held_out=0):
+    images, labels = (torch.from_numpy(part) for part in shards.read(folder / "shard.h5"))
+    return Batches((images, labels), (images[held_out:], labels[held_out:]), settings)
 
 
 def test_the_curve_says_what_was_spent(study):
     train(study, "run")
-    curve = records.read(study / "run.parquet", records.CURVES)
-    assert curve["train_fraction"].tolist() == [0.0, 0.5, 1.0]
-    assert curve["images"].tolist() == [0, 64, 128]
-    # 9 passes for one attack step: 1 + 2 + 6
-    from robustlaws.networks.cost import wrn_forward_flops
-
-    assert curve["flops"].tolist() == [
-        0,
-        9 * 64 * wrn_forward_flops(10, 1, 8, 10, 1),
-        9 * 128 * wrn_forward_flops(10, 1, 8, 10, 1),
-    ]
-    assert (curve["test_images"] == 20).all()
+    rows = records.read(study / "run.parquet", records.CURVES)
+    assert rows["train_fraction"].tolist() == [0.0, 0.5, 1.0]
+    assert rows["images"].tolist() == [0, 64, 128]
+    # 9 passes charged for one attack step, 1 + 2 + 6; 8 made, as the clean pass serves twice
+    forward = cost.wrn_forward_flops(10, 1, 8, 10, 1)
+    assert rows["flops"].tolist() == [0, 9 * 64 * forward, 9 * 128 * forward]
+    assert rows["flops_spent"].tolist() == [0, 8 * 64 * forward, 8 * 128 * forward]
+    assert (rows["test_images"] == 20).all()
 
 
 def test_a_diverging_run_says_what_to_change(study):

@@ -42,5 +42,6 @@ def run_shards(wildcards):
 
 
 def run_real(wildcards):
-    """Return the real training images if the run mixes them in."""
-    return rules.import_data.output.train if study.training(of_run(wildcards)).real_fraction else []
+    """Return the real training images if the run mixes them in or holds some out."""
+    told = study.training(of_run(wildcards))
+    return rules.import_data.output.train if told.real_fraction or told.validation_images else []

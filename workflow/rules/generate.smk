@@ -15,7 +15,7 @@ rule train_generator:
         "../../envs/gpu.yaml"
     threads: 1  # two were ten times slower than one beside any other load, and may round differently
     resources:
-        gpu=config["compute"]["gpus"],
+        gpu=min(1, config["compute"]["gpus"]),
         mem_mb=2000,
         runtime=60,
     params:
@@ -39,7 +39,7 @@ rule sample_shard:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        gpu=config["compute"]["gpus"],
+        gpu=min(1, config["compute"]["gpus"]),
         mem_mb=2000,
         runtime=60,
     params:

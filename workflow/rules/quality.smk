@@ -15,7 +15,7 @@ rule train_features:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        gpu=config["compute"]["gpus"],
+        gpu=min(1, config["compute"]["gpus"]),
         mem_mb=2000,
         runtime=60,
     params:
@@ -41,7 +41,7 @@ rule measure_quality:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        gpu=config["compute"]["gpus"],
+        gpu=min(1, config["compute"]["gpus"]),
         mem_mb=2000,
         runtime=60,
     params:

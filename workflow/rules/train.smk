@@ -1,4 +1,4 @@
-# Reads: the shards that a run's size needs. Writes: the run's averaged weights and its learning curve.
+# Reads: the shards that a run's size needs. Writes: the run's averaged weights, the best of them, and its learning curve.
 
 
 rule train_run:
@@ -8,6 +8,7 @@ rule train_run:
         shards=run_shards,
     output:
         weights="<results>/runs/<run>/weights.safetensors",
+        best="<results>/runs/<run>/best.safetensors",
         curve="<results>/runs/<run>/curve.parquet",
     log:
         "<results>/logs/train/<run>.log",
@@ -15,7 +16,7 @@ rule train_run:
         "<results>/benchmarks/train/<run>.tsv"
     conda:
         "../../envs/gpu.yaml"
-    threads: 1
+    threads: config["compute"].get("processes", 1)
     resources:
         gpu=config["compute"]["gpus"],
         mem_mb=2000,

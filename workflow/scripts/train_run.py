@@ -10,10 +10,10 @@ with joblog.to(snakemake.log[0]):
         test_path=snakemake.input.test,
         shard_paths=snakemake.input.shards,
         weights_path=snakemake.output.weights,
+        best_path=snakemake.output.best,
         curve_path=snakemake.output.curve,
         state_path=f"{snakemake.output.weights}.partial",  # undeclared: survives a failed job
         settings=settings.Training(**snakemake.params.settings),
-        n_threads=snakemake.threads,
-        n_gpus=snakemake.resources.gpu,
-        state_minutes=snakemake.config["compute"]["state_minutes"],
+        revision=snakemake.params.revision,
+        compute=settings.Compute(**snakemake.config["compute"], threads=snakemake.threads),
     )

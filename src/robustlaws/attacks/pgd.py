@@ -47,11 +47,22 @@ def cw_margin(logits, labels):
     return wrong - right
 
 
-def attack(network, images, labels, unit_noise, *, epsilon, step_size, steps):
+def _gain(objective, logits, labels):
+    """Return what the attack maximises, 0-d, and which images still have a gradient, bool (batch,)."""
+    if objective == "cross_entropy":
+        return F.cross_entropy(logits, labels, reduction="sum"), torch.ones_like(labels, dtype=torch.bool)
+    margin = cw_margin(logits, labels)
+    if objective == "cw_unclipped":
+        return margin.sum(), torch.ones_like(labels, dtype=torch.bool)
+    return margin.clamp(max=0).sum(), margin.detach() < 0
+
+
+def attack(network, images, labels, unit_noise, *, epsilon, step_size, steps, objective="cw"):
     """Return the last iterate of the attack.
 
-    The objective is the margin clipped at zero, so an image that is misclassified has no gradient
-    and never moves again; such images are dropped from the computation.
+    The paper's objective is the margin clipped at zero, so an image that is misclassified has no
+    gradient and never moves again; such images are dropped from the computation. (The paper's text names
+    Carlini and Wagner's loss, which is not clipped; losses comparable with its table need the clipped one.)
 
     Parameters
     ----------
@@ -63,16 +74,17 @@ def attack(network, images, labels, unit_noise, *, epsilon, step_size, steps):
         Linf radius and step, pixels in [0, 1].
     steps : int
         Gradient steps.
+    objective : str
+        "cw", "cw_unclipped" or "cross_entropy".
     """
     attacked = threat.start(images, unit_noise, epsilon)
     active = torch.arange(len(images), device=images.device)
     for _ in range(steps):
         current = attacked[active].requires_grad_(True)
-        margin = cw_margin(network(current), labels[active])
-        moving = margin.detach() < 0
+        gain, moving = _gain(objective, network(current), labels[active])
         if not moving.any():
             break
-        (gradient,) = torch.autograd.grad(margin.clamp(max=0).sum(), current)
+        (gradient,) = torch.autograd.grad(gain, current)
         attacked[active] = threat.ascend(current.detach(), images[active], gradient, step_size, epsilon)
         if moving.sum() <= len(active) - _COMPACT:
             # those still moving, and some that stand still to fill the batch up to its next size
@@ -81,7 +93,21 @@ def attack(network, images, labels, unit_noise, *, epsilon, step_size, steps):
     return attacked
 
 
-def evaluate(network, images, labels, *, epsilon, step_size, steps, beta, seed, batch, progress=None):
+def evaluate(
+    network,
+    images,
+    labels,
+    *,
+    epsilon,
+    step_size,
+    steps,
+    beta,
+    seed,
+    batch,
+    objective="cw",
+    first=0,
+    progress=None,
+):
     """Return what the network makes of clean and attacked images, per image.
 
     Parameters
@@ -97,6 +123,10 @@ def evaluate(network, images, labels, *, epsilon, step_size, steps, beta, seed, 
         Of the random starts; the start of image i depends on the seed and i only.
     batch : int
         Images attacked at once.
+    objective : str
+        See :func:`attack`.
+    first : int
+        Index of the first of these images.
     progress : joblog.Progress, optional
 
     Returns
@@ -110,8 +140,8 @@ def evaluate(network, images, labels, *, epsilon, step_size, steps, beta, seed, 
     columns = {}
     for start in range(0, len(images), batch):
         x, y = to_network(images[start : start + batch], where), labels[start : start + batch].to(where)
-        noise = torch.stack([_unit_noise(x.shape[1:], seed, start + i) for i in range(len(x))]).to(where)
-        attacked = attack(network, x, y, noise, epsilon=epsilon, step_size=step_size, steps=steps)
+        noise = torch.stack([_unit_noise(x.shape[1:], seed, first + start + i) for i in range(len(x))]).to(where)
+        attacked = attack(network, x, y, noise, epsilon=epsilon, step_size=step_size, steps=steps, objective=objective)
         with torch.no_grad():
             logits, attacked_logits = network(x).double(), network(attacked).double()
         clean_loss = F.cross_entropy(logits, y, reduction="none")
@@ -163,6 +193,7 @@ def pgd_cw(*, weights_path, test_path, outcome_path, settings, n_threads, n_gpus
         beta=settings.beta,
         seed=settings.seed,
         batch=settings.batch,
+        objective=settings.objective,
         progress=Progress(f"PGD-{settings.steps} on {settings.run}", len(images)),
     )
     robust = outcome["adversarial_prediction"] == labels

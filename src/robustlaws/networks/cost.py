@@ -6,13 +6,37 @@ Source: spec/training.md 8. One forward pass of one image costs
 """
 
 
-def passes_per_step(attack_steps):
-    """Return the forward-pass equivalents that a TRADES step is charged per image: 27 for 10 attack steps.
+def passes_per_step(attack_steps, target_pass=True):
+    """Return the forward-pass equivalents of a TRADES step per image: 27 for 10 attack steps.
 
     1 for the target of the attack, 2 per attack step (forward, and backward to the input) and 6 for
     the two outer passes with their backward passes. Source: spec/training.md 3.
     """
-    return 1 + 2 * attack_steps + 6
+    return target_pass + 2 * attack_steps + 6
+
+
+def training_flops(settings, images):
+    """Return the FLOPs of training on `images` images, as a dict of floats.
+
+    Parameters
+    ----------
+    settings : settings.Training
+    images : int
+        Drawn so far or in all.
+
+    Returns
+    -------
+    dict
+        `flops`: as the paper charges them, whatever is saved: 27 passes for its step; the laws use these.
+        `flops_spent`: of the passes that are really made: 26 where the clean pass is made only once.
+    """
+    s, a = settings, settings.architecture
+    forward = wrn_forward_flops(a.depth, a.width, a.image_size, a.classes, a.channels)
+    target_pass = s.attack_objective == "kl" and not s.reuse_clean_pass
+    return {
+        "flops": float(passes_per_step(s.attack_steps) * forward * images),
+        "flops_spent": float(passes_per_step(s.attack_steps, target_pass) * forward * images),
+    }
 
 
 def wrn_parameters(depth, width, classes=10, channels=3):

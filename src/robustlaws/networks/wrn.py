@@ -83,11 +83,19 @@ class WideResNet(nn.Module):
         h = self.init_conv((x - self.mean) / self.std)
         for group in self.layer:
             h = group["block"](h)
-        return F.silu(self.batchnorm(h)).mean((2, 3))
+        # under reduced precision the sum over pixels and the last layer stay in the weights' own type
+        return F.silu(self.batchnorm(h)).mean((2, 3), dtype=self.logits.weight.dtype)
 
     def forward(self, x):
         """Return logits, float (batch, classes), for images (batch, channels, height, width) in [0, 1]."""
-        return self.logits(self.features(x))
+        features = self.features(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.logits(features)
+
+
+def batchnorms(network):
+    """Return the BatchNorm modules of `network`, synchronised ones included."""
+    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 def check_shape(depth, width):

@@ -6,7 +6,8 @@ Source: spec/training.md 5.
 import copy
 
 import torch
-from torch import nn
+
+from robustlaws.networks import wrn
 
 
 def decay(step, warmup, limit):
@@ -42,7 +43,6 @@ class Average:
     @torch.no_grad()
     def copy_statistics(self, network):
         """Take over the BatchNorm statistics of `network`: the average has none of its own."""
-        for mine, theirs in zip(self.network.modules(), network.modules(), strict=True):
-            if isinstance(mine, nn.BatchNorm2d):
-                for name, buffer in mine.named_buffers():
-                    buffer.copy_(getattr(theirs, name))
+        for mine, theirs in zip(wrn.batchnorms(self.network), wrn.batchnorms(network), strict=True):
+            for name, buffer in mine.named_buffers():
+                buffer.copy_(getattr(theirs, name))

@@ -1,9 +1,11 @@
-"""Learning rate and momentum of a run, one value a step.
+"""Learning rate and momentum of a run, one pair a step.
 
-Source: spec/training.md 4 and 12.3. The paper's runs advance this cycle once per accounting epoch
-with c = 0.025 E - 1 warm-up epochs, which is undefined at E = 40 and has no warm-up below. Runs of
-any length here advance it once per step with c = max(1, round(warmup_fraction * steps)) warm-up
-steps: a rule of this project, not of the paper.
+Source: spec/training.md 4, 11 (items 1 and 10) and 12.3. One cycle, cosine in both phases. The paper's
+code advances it once per accounting epoch with c = 0.025 E - 1 warm-up epochs; its momentum cycles with
+it, although the paper says 0.9 (equal `momentum_low` and `momentum_high` give a constant one). At E = 40
+c is 0 and below there is no warm-up, so a run of 40 epochs or fewer has no schedule of the paper. Without
+accounting epochs the cycle advances once per step with c = max(1, round(warmup_fraction * steps))
+warm-up steps: a rule of this project, not of the paper.
 """
 
 import math
@@ -27,6 +29,17 @@ def one_cycle(position, last, warmup, peak, momentum_low, momentum_high):
     return anneal(peak, peak / 250_000, tau), anneal(momentum_low, momentum_high, tau)
 
 
-def warmup_steps(steps, warmup_fraction):
-    """Return the warm-up of a run of `steps` steps, at least 1."""
-    return max(1, round(warmup_fraction * steps))
+def at(step, settings):
+    """Return (learning rate, momentum) of optimiser step `step` = 0, 1, ... of a run.
+
+    Parameters
+    ----------
+    step : int
+    settings : settings.Training
+    """
+    s = settings
+    if s.epoch_images:
+        place = step // s.steps_per_epoch, s.epochs - 1, s.warmup_fraction * s.epochs - 1
+    else:
+        place = step, max(s.steps - 1, 1), max(1, round(s.warmup_fraction * s.steps))
+    return one_cycle(*place, s.learning_rate, s.momentum_low, s.momentum_high)

@@ -1,0 +1,101 @@
+"""States of unfinished work: written whole, checked when read, the one before kept.
+
+A folder holds the last states of one job. A state is `state-<number>.pt` (tensors and plain values) and,
+written after it, `state-<number>.json` with its SHA-256 and its owner: the settings and the revision that
+it belongs to. Whatever is killed when, or damaged later, the newest state that is whole is found.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import torch
+
+from robustlaws.files import replacing, write_json
+from robustlaws.joblog import log
+
+_KEPT = 2  # the newest and the one before it
+
+
+def save(folder, content, owner, step):
+    """Write one more state and forget all but the two newest.
+
+    Parameters
+    ----------
+    folder : path
+    content : dict of tensors, numbers, strings, lists and dicts
+    owner : dict
+        What the state belongs to; only a job of the same owner takes it up.
+    step : int
+        How far the work is, for messages.
+    """
+    folder = Path(folder)
+    path = folder / f"state-{max(_numbers(folder, 'pt'), default=0) + 1:06d}.pt"
+    with replacing(path) as partial:
+        torch.save(content, partial)
+        about = {"sha256": _digest(partial), "step": step, "owner": owner}
+    write_json(path.with_suffix(".json"), about)
+    for number in sorted(_numbers(folder, "pt"))[:-_KEPT]:
+        for kind in ("json", "pt"):  # the description first: a state without one does not count
+            (folder / f"state-{number:06d}.{kind}").unlink(missing_ok=True)
+
+
+def newest(folder, owner, where):
+    """Return the content of the newest whole state in `folder`, or None if there is none.
+
+    Parameters
+    ----------
+    folder : path
+    owner : dict
+    where : torch.device
+        Where its tensors go.
+
+    Raises
+    ------
+    ValueError
+        If the state is of another owner: it may stand for hours of work, so nothing is thrown away unasked.
+    """
+    folder = Path(folder)
+    for number in sorted(_numbers(folder, "json"), reverse=True):
+        path = folder / f"state-{number:06d}.json"
+        try:
+            about = json.loads(path.read_text(encoding="utf-8"))
+            whole = _digest(path.with_suffix(".pt")) == about["sha256"]
+        except (OSError, ValueError, KeyError):
+            whole = False
+        if not whole:
+            log.warning("%s: damaged; going back to the state before it", path.with_suffix(".pt"))
+            continue
+        if difference := _difference(about["owner"], json.loads(json.dumps(owner))):
+            raise ValueError(
+                f"{folder}: holds an unfinished run of other settings (step {about['step']}; {difference});"
+                " put the setting back to go on with it, or delete that folder to start anew"
+            )
+        return torch.load(path.with_suffix(".pt"), map_location=where, weights_only=True)
+    return None
+
+
+def forget(folder):
+    """Remove the states in `folder`: the work is done."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _numbers(folder, kind):
+    return [int(path.stem.removeprefix("state-")) for path in folder.glob(f"state-*.{kind}")]
+
+
+def _digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _difference(theirs, ours, key=""):
+    """Return the first place where two nested dicts differ, in words, or an empty string."""
+    if not (isinstance(theirs, dict) and isinstance(ours, dict)):
+        return "" if theirs == ours else f"{key} is {theirs!r} there and {ours!r} here"
+    for name in {**theirs, **ours}:
+        inner = f"{key}.{name}" if key else name
+        if found := _difference(theirs.get(name), ours.get(name), inner):
+            return found
+    return ""

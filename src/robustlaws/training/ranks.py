@@ -1,0 +1,218 @@
+"""The processes that share one run: started by torch's elastic launcher, in step with each other.
+
+    python -m torch.distributed.run ... -m robustlaws.training.ranks JOB.json
+
+Every rank holds the whole network and takes its share of each batch; BatchNorm sees the global batch.
+Gradients are summed once a step: a TRADES step makes 27 passes between two sums, so overlapping them
+with the backward pass, as DistributedDataParallel does, would gain nothing to speak of.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from robustlaws import device, joblog, named, settings
+from robustlaws.files import write_json, write_text
+from robustlaws.networks import wrn
+from robustlaws.stopping import Stop, Stopped
+
+_ERRORS = {"ValueError": ValueError, "Stopped": Stopped}
+
+
+class Alone:
+    """One process that has the whole run to itself."""
+
+    index, count = 0, 1
+
+    def __init__(self, where):
+        self.where = where
+
+    def synchronised(self, network):
+        """Return `network` with BatchNorm over the batches of all ranks."""
+        return network
+
+    def share(self, indices):
+        """Return this rank's part of `indices`, every count-th one."""
+        return indices[self.index :: self.count]
+
+    def sum_gradients(self, parameters):
+        """Replace the gradient of each parameter by its sum over the ranks."""
+
+    def summed(self, values):
+        """Return a float tensor summed over the ranks."""
+        return values
+
+    def gathered(self, value):
+        """Return the list of what each rank gives, by rank."""
+        return [value]
+
+    def agreed(self, text):
+        """Return what the first rank says, on all of them."""
+        return text
+
+
+class Together(Alone):
+    """One of several ranks; every method is a meeting of all."""
+
+    def __init__(self, where):
+        super().__init__(where)
+        self.index, self.count = torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+    def synchronised(self, network):
+        if self.where.type == "cuda":
+            return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        for module in wrn.batchnorms(network):
+            module.__class__ = _GlobalBatchNorm
+        return network
+
+    def sum_gradients(self, parameters):
+        gradients = [parameter.grad for parameter in parameters]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        torch.distributed.all_reduce(flat)
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def summed(self, values):
+        values = values.clone()
+        torch.distributed.all_reduce(values)
+        return values
+
+    def gathered(self, value):
+        values = [None] * self.count
+        torch.distributed.all_gather_object(values, value)
+        return values
+
+    def agreed(self, text):
+        # on the CPU: a process must not wait for its GPU to hear that it should stop
+        length = torch.tensor([len(text.encode())])
+        torch.distributed.broadcast(length, 0)
+        if not int(length):
+            return ""
+        said = [text]
+        torch.distributed.broadcast_object_list(said, 0)
+        return said[0]
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over the ranks of a tensor, of which each rank's loss then depends on all ranks' tensors."""
+
+    @staticmethod
+    def forward(_, values):
+        values = values.clone()
+        torch.distributed.all_reduce(values)
+        return values
+
+    @staticmethod
+    def backward(_, gradient):
+        return _Sum.forward(None, gradient.contiguous())
+
+
+class _GlobalBatchNorm(nn.BatchNorm2d):
+    """BatchNorm over the batches of all ranks on a CPU, where torch's own synchronised one refuses to work."""
+
+    def forward(self, x):
+        if not self.training:
+            return super().forward(x)
+        count = torch.tensor([x.numel() / x.shape[1]], dtype=x.dtype)
+        torch.distributed.all_reduce(count)
+        mean = _Sum.apply(x.sum((0, 2, 3))) / count
+        centred = x - mean[:, None, None]
+        variance = _Sum.apply(centred.square().sum((0, 2, 3))) / count
+        if self.track_running_stats:
+            with torch.no_grad():
+                self.num_batches_tracked += 1
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return centred * scale[:, None, None] + self.bias[:, None, None]
+
+
+def launch(target, arguments, compute, folder):
+    """Run `target` in `compute.ranks` processes and wait for them.
+
+    Parameters
+    ----------
+    target : str
+        "module:function", called in every rank as function(ranks, stop, **arguments).
+    arguments : dict
+        JSON values.
+    compute : settings.Compute
+    folder : path
+        Seen by all nodes; the job is described there, and asked to stop there.
+
+    Raises
+    ------
+    ValueError, Stopped
+        What a rank raised. RuntimeError if one ended without a word: its output says why.
+    """
+    folder = Path(folder)
+    request, outcome = folder / "stop", folder / "failed.json"
+    for path in (request, outcome):
+        path.unlink(missing_ok=True)
+    job = {"target": target, "arguments": arguments, "compute": settings.as_params(compute)}
+    files = {"request": str(request), "outcome": str(outcome)}
+    write_json(folder / "job.json", job | files | {"host": socket.gethostname(), "process": os.getpid()})
+    meeting = ["--standalone"]
+    if compute.nodes > 1:
+        meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={socket.gethostname()}:{_free_port()}", "--rdzv-id=run"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", *meeting, f"--nnodes={compute.nodes}"]
+    launcher += [f"--nproc-per-node={compute.processes_per_node}", "--max-restarts=0"]
+    started = subprocess.Popen(
+        [*compute.node_command, *launcher, "-m", "robustlaws.training.ranks", str(folder / "job.json")],
+        start_new_session=True,  # a signal to this job's group must not kill ranks that are saving
+    )
+    with Stop() as stop:
+        while (status := _wait(started)) is None:
+            if (reason := stop.reason()) and not request.exists():
+                write_text(request, reason)
+    failed = json.loads(outcome.read_text(encoding="utf-8")) if outcome.exists() else None
+    if failed:
+        raise _ERRORS.get(failed["error"], RuntimeError)(failed["says"])
+    if status:
+        raise RuntimeError(f"a process of the {compute.ranks} that share the run ended with status {status}")
+
+
+def _wait(process, seconds=0.2):
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _free_port():
+    with socket.socket() as free:
+        free.bind(("", 0))
+        return free.getsockname()[1]
+
+
+def main(path):
+    """Be one rank of the job that `path` describes; return the exit status."""
+    job = json.loads(Path(path).read_text(encoding="utf-8"))
+    compute = settings.Compute(**job["compute"])
+    index, local = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    joblog.to_stderr("INFO" if index == 0 else "WARNING")
+    try:
+        here = job["host"] == socket.gethostname()
+        with Stop(request=job["request"], launcher=job["process"] if here else None) as stop:
+            where = device.prepare(max(1, compute.threads // compute.processes_per_node), compute.gpus, local)
+            torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if compute.gpus else "gloo")
+            named.resolve(job["target"])(Together(where), stop, **job["arguments"])
+            torch.distributed.barrier()  # none leaves while another still talks to it
+            torch.distributed.destroy_process_group()
+    except Exception as error:
+        if not Path(job["outcome"]).exists():
+            write_json(job["outcome"], {"error": type(error).__name__, "says": str(error), "rank": index})
+        if isinstance(error, Stopped):
+            return 1
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
