@@ -35,6 +35,7 @@ ROOTS = {
     "features": ("robustlaws.generators.quality",),
     "quality": ("robustlaws.generators.quality",),
     "train": ("robustlaws.training.loop",),
+    "import": ("robustlaws.networks.interop",),
     "attack.pgd_cw": ("robustlaws.attacks.pgd",),
     "attack.autoattack": ("robustlaws.attacks.autoattack",),
     "collect": ("robustlaws.collecting",),

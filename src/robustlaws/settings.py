@@ -98,8 +98,18 @@ class Architecture(Settings):
     classes: int
     channels: int
     image_size: int
-    mean: tuple[float, ...]
+    mean: tuple[float, ...]  # () with std () for none
     std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Checkpoint(Settings):
+    """Stage interop: weights that somebody else trained."""
+
+    name: str
+    architecture: Architecture
+    unaveraged: bool = neutral(False)  # the raw weights, where the file has averaged ones too
+    sha256: str | None = neutral(None)  # of the file they come from; None: not known beforehand
 
 
 @dataclass(frozen=True)

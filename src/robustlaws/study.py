@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from robustlaws import named
 from robustlaws import settings as told
 from robustlaws.networks import cost
 from robustlaws.seeds import derive
@@ -104,6 +105,11 @@ class Study:
         wanted = self.config["attacks"].get("autoattack", {}).get("runs", [])
         return [name for name in self.runs if name in wanted or "all" in wanted]
 
+    @property
+    def checkpoints(self):
+        """Names of the checkpoints that the study imports, in the order of the config."""
+        return list(self.config.get("checkpoints", {}))
+
     def shards(self, dataset, images):
         """Return the names of the shards that hold the first `images` images of a dataset."""
         return [f"{index:05d}" for index in range(ceil(images / self.config["sampling"]["shard_images"]))]
@@ -129,8 +135,8 @@ class Study:
             image["classes"],
             image["channels"],
             image["size"],
-            tuple(image["mean"]),
-            tuple(image["std"]),
+            tuple(shape.get("mean", image["mean"])),
+            tuple(shape.get("std", image["std"])),
         )
 
     @property
@@ -195,6 +201,13 @@ class Study:
             curve=curve,
             **own,
         )
+
+    def checkpoint(self, name):
+        """Return the settings of the import of checkpoint `name`; ValueError if the config has none."""
+        named.check(name, self.config.get("checkpoints", {}), f"{self.origin} checkpoints")
+        own = self.config["checkpoints"][name]
+        how = {key: own[key] for key in ("unaveraged", "sha256") if key in own}
+        return told.Checkpoint(name, self._architecture(own), **how)
 
     def attack(self, attack, run):
         """Return the settings of an attack on a :class:`Run`."""

@@ -44,3 +44,8 @@ def run_shards(wildcards):
 def run_real(wildcards):
     """Return the real training images if the run mixes them in."""
     return rules.import_data.output.train if study.training(of_run(wildcards)).real_fraction else []
+
+
+def checkpoint_file(wildcards):
+    """Return the file that a checkpoint is imported from."""
+    return config["checkpoints"][study.checkpoint(wildcards.checkpoint).name]["file"]
