@@ -44,8 +44,8 @@ class WideResNet(nn.Module):
         Factor on the 16, 32, 64 channels of the groups.
     classes, channels : int
         Of the output and of the input.
-    mean, std : sequences of float (channels,)
-        Input normalisation, done inside the network for pixels in [0, 1].
+    mean, std : sequences of float (channels,), or both None or empty
+        Input normalisation, done inside the network for pixels in [0, 1]; None for none.
 
     Raises
     ------
@@ -53,13 +53,15 @@ class WideResNet(nn.Module):
         If no WideResNet has this depth or width, or mean and std do not fit the channels.
     """
 
-    def __init__(self, depth, width, classes=10, channels=3, mean=(0.0,), std=(1.0,)):
+    def __init__(self, depth, width, classes=10, channels=3, mean=None, std=None):
         super().__init__()
         check_shape(depth, width)
-        if len(mean) != channels or len(std) != channels:
-            raise ValueError(f"mean {tuple(mean)} and std {tuple(std)} do not fit {channels} channels")
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        for name, values in (("mean", mean), ("std", std)):
+            # float32 constants, as published; casting the network to float64 widens these values
+            constant = torch.tensor(tuple(values), dtype=torch.float32).view(1, -1, 1, 1) if values else None
+            self.register_buffer(name, constant, persistent=False)
+        if bool(mean) != bool(std) or (mean and not len(mean) == len(std) == channels):
+            raise ValueError(f"mean {mean} and std {std} do not fit {channels} channels")
         self.init_conv = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
         groups, channels_in = [], 16
         for group, channels_out in enumerate((16 * width, 32 * width, 64 * width)):
@@ -80,7 +82,7 @@ class WideResNet(nn.Module):
     def features(self, x):
         """Return the input of the last layer, float (batch, 64 width), for images (batch, channels, h, w) in [0, 1]."""
         # the padding of the first convolution is of normalised pixels
-        h = self.init_conv((x - self.mean) / self.std)
+        h = self.init_conv(x if self.mean is None else (x - self.mean) / self.std)
         for group in self.layer:
             h = group["block"](h)
         return F.silu(self.batchnorm(h)).mean((2, 3))
