@@ -38,6 +38,7 @@ ROOTS = {
     "import": ("robustlaws.networks.interop",),
     "attack.pgd_cw": ("robustlaws.attacks.pgd",),
     "attack.autoattack": ("robustlaws.attacks.autoattack",),
+    "export": ("robustlaws.networks.interop",),
     "collect": ("robustlaws.collecting",),
     "law.envelope": ("robustlaws.laws.envelope", "robustlaws.laws.tables"),
     "law.additive": ("robustlaws.laws.additive", "robustlaws.laws.tables"),
