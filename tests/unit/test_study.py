@@ -169,6 +169,9 @@ def test_a_checkpoint_has_the_studys_images_and_its_own_normalisation():
     assert [(t.depth, t.width, t.classes, t.channels, t.image_size) for t in told.values()] == [(82, 8, 10, 1, 8)] * 3
     assert [t.mean for t in told.values()] == [(0.305,), (), (0.5,)]
     assert [t.std for t in told.values()] == [(0.376,), (), (0.5,)]
+    plain = Study(CONFIG | {"image": CONFIG["image"] | {"mean": [], "std": []}}, SCHEMA)
+    trained = plain.training(next(iter(plain.runs.values()))).architecture
+    assert (trained.mean, trained.std) == ((), ())
     with pytest.raises(ValueError, match="^my.yaml checkpoints: unknown 'zoo'; known: none"):
         Study(CONFIG, SCHEMA, "my.yaml").checkpoint("zoo")
 

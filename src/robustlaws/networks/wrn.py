@@ -2,7 +2,7 @@
 
 Source: spec/training.md 1. State-dict keys are those of RobustBench's DMWideResNet. Differences that
 would change every logit and are therefore deliberate: the 1x1 shortcut reads the activated input of
-its block, and a stride-2 convolution pads only right and bottom (TensorFlow SAME).
+its block, and a stride-2 convolution pads an even side only right and bottom (TensorFlow SAME).
 """
 
 import torch
@@ -28,7 +28,12 @@ class Block(nn.Module):
 
     def forward(self, h):
         t = F.silu(self.batchnorm_0(h))
-        v = self.conv_0(t if self.stride == 1 else F.pad(t, (0, 1, 0, 1)))
+        if self.stride == 1:
+            v = self.conv_0(t)
+        else:
+            # an odd side gets a pixel on both ends, so that it halves as the shortcut does; the paper has none
+            height, width = t.shape[2:]
+            v = self.conv_0(F.pad(t, (width % 2, 1, height % 2, 1)))
         v = self.conv_1(F.silu(self.batchnorm_1(v)))
         return v + (h if self.shortcut is None else self.shortcut(t))
 
