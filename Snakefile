@@ -28,6 +28,7 @@ pathvars:
 
 wildcard_constraints:
     model=r"[^/]+",
+    checkpoint=r"[^/]+",
     dataset=r"[^/]+",
     generator=r"[^/]+",
     size=r"\d+",
@@ -41,7 +42,9 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/quality.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/interop.smk"
 include: "workflow/rules/attack.smk"
+include: "workflow/rules/export.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/laws.smk"
 include: "workflow/rules/figures.smk"

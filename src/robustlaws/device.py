@@ -41,19 +41,6 @@ def prepare(n_threads, n_gpus=0, index=0):
     return where
 
 
-def reduced(where, precision):
-    """Return the context in which a network computes: its convolutions in `precision` on device `where`.
-
-    Parameters
-    ----------
-    where : torch.device
-    precision : str
-        "float32", or "bfloat16": convolutions only; the network keeps its normalisation statistics, its
-        pooling and its last layer in float32, and no loss is scaled.
-    """
-    return torch.autocast(where.type, torch.bfloat16, enabled=precision == "bfloat16")
-
-
 def compiled(network, wanted):
     """Return `network` through torch.compile if that is `wanted`, else itself."""
     return torch.compile(network) if wanted else network

@@ -100,8 +100,18 @@ class Architecture(Settings):
     classes: int
     channels: int
     image_size: int
-    mean: tuple[float, ...]
+    mean: tuple[float, ...]  # () with std () for none
     std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Checkpoint(Settings):
+    """Stage interop: weights that somebody else trained."""
+
+    name: str
+    architecture: Architecture
+    unaveraged: bool = neutral(False)  # the raw weights, where the file has averaged ones too
+    sha256: str | None = neutral(None)  # of the file they come from; None: not known beforehand
 
 
 @dataclass(frozen=True)
@@ -312,6 +322,24 @@ class AutoAttack(Settings):
     version: str
     images: int | None
     batch: int
+
+
+@dataclass(frozen=True)
+class Export(Settings):
+    """Stage interop: one run for RobustBench, and what its leaderboard asks for."""
+
+    run: str
+    architecture: Architecture
+    threat: Threat
+    autoattack: str | None  # its version; None: not attacked by it
+    name: str
+    authors: str
+    link: str
+    venue: str
+    dataset: str
+    additional_data: bool
+    footnote: str = neutral("")
+    test_kept: int | None = neutral(None)  # images of the source's test split that the study kept; None: all
 
 
 @dataclass(frozen=True)

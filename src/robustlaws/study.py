@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from robustlaws import named
 from robustlaws import settings as told
 from robustlaws.networks import cost
 from robustlaws.seeds import derive
@@ -85,11 +86,14 @@ class Study:
                             f" {needs} are needed"
                         )
         for index, name in enumerate(self.config["attacks"].get("autoattack", {}).get("runs", [])):
-            if name != "all" and name not in self.runs:
-                where = f"{self.origin} attacks.autoattack.runs[{index}]"
-                raise ValueError(
-                    f"{where}: {name!r} is no run of the grid; for example {next(iter(self.runs))}, or all"
-                )
+            self._check_run(name, f"attacks.autoattack.runs[{index}]")
+        for index, name in enumerate(self.config.get("export", {}).get("runs", [])):
+            self._check_run(name, f"export.runs[{index}]")
+
+    def _check_run(self, name, where):
+        if name != "all" and name not in self.runs:
+            example = next(iter(self.runs))
+            raise ValueError(f"{self.origin} {where}: {name!r} is no run of the grid; for example {example}, or all")
 
     def _checked_training(self, run):
         training = self.training(run)
@@ -121,6 +125,17 @@ class Study:
         wanted = self.config["attacks"].get("autoattack", {}).get("runs", [])
         return [name for name in self.runs if name in wanted or "all" in wanted]
 
+    @property
+    def exported_runs(self):
+        """Names of the runs that are exported for RobustBench."""
+        wanted = self.config.get("export", {}).get("runs", [])
+        return [name for name in self.runs if name in wanted or "all" in wanted]
+
+    @property
+    def checkpoints(self):
+        """Names of the checkpoints that the study imports, in the order of the config."""
+        return list(self.config.get("checkpoints", {}))
+
     def shards(self, dataset, images):
         """Return the names of the shards that hold the first `images` images of a dataset."""
         return [f"{index:05d}" for index in range(ceil(images / self.config["sampling"]["shard_images"]))]
@@ -146,8 +161,8 @@ class Study:
             image["classes"],
             image["channels"],
             image["size"],
-            tuple(image["mean"]),
-            tuple(image["std"]),
+            tuple(shape.get("mean", image["mean"])),
+            tuple(shape.get("std", image["std"])),
         )
 
     @property
@@ -219,6 +234,13 @@ class Study:
             **own,
         )
 
+    def checkpoint(self, name):
+        """Return the settings of the import of checkpoint `name`; ValueError if the config has none."""
+        named.check(name, self.config.get("checkpoints", {}), f"{self.origin} checkpoints")
+        own = self.config["checkpoints"][name]
+        how = {key: own[key] for key in ("unaveraged", "sha256") if key in own}
+        return told.Checkpoint(name, self._architecture(own), **how)
+
     def attack(self, attack, run):
         """Return the settings of an attack on a :class:`Run`."""
         own = {name: value for name, value in self.config["attacks"][attack].items() if name != "runs"}
@@ -230,6 +252,21 @@ class Study:
             architecture=self._architecture(self.config["models"][run.model]),
             threat=self._threat,
             seed=self._seed("attack", attack) % 2**31,  # attack packages hand it to numpy as well
+            **own,
+        )
+
+    def export(self, run):
+        """Return the settings of the export of a :class:`Run`; ValueError if the config says nothing of it."""
+        if "export" not in self.config:
+            raise ValueError(f"{self.origin} export: missing; it says what the leaderboard asks for")
+        own = {name: value for name, value in self.config["export"].items() if name != "runs"}
+        if "test_files" in self.config["source"]:  # a source without files has no test split but the study's
+            own["test_kept"] = self.config["source"].get("test_images")
+        return told.Export(
+            run=run.name,
+            architecture=self._architecture(self.config["models"][run.model]),
+            threat=self._threat,
+            autoattack=self.config["attacks"]["autoattack"]["version"] if run.name in self.autoattack_runs else None,
             **own,
         )
 

@@ -21,6 +21,11 @@ _WORDS = {
     "number": "a number",
     "integer": "a whole number",
     "string": "a text",
+    "boolean": "true or false",
+}
+_PATTERNS = {
+    "^[a-z0-9][a-z0-9+_.-]*$": "has other characters than a-z 0-9 + _ . -",
+    "^[0-9a-f]{64}$": "is not 64 hexadecimal digits in lower case",
 }
 
 
@@ -96,7 +101,7 @@ def _line(error, schema, origin):
         "exclusiveMinimum": lambda v: f"must be more than {v}",
         "exclusiveMaximum": lambda v: f"must be less than {v}",
         "multipleOf": lambda v: f"is not a multiple of {v}",
-        "pattern": lambda v: "has other characters than a-z 0-9 + _ . -",
+        "pattern": lambda v: _PATTERNS.get(v, f"does not match {v}"),
         "minItems": lambda v: f"needs at least {v} entries",
         "maxItems": lambda v: f"has more than {v} entries",
         "minProperties": lambda v: f"needs at least {v} entries",
@@ -142,6 +147,9 @@ def _check_names(config, origin):
         each(f"mixtures.{name}.dataset", [mixture["dataset"]], config["datasets"])
         if name in config["datasets"]:
             raise ValueError(f"{origin} mixtures.{name}: a dataset has this name already; choose another")
+    for name in config.get("checkpoints", {}):
+        if name in config["models"]:
+            raise ValueError(f"{origin} checkpoints.{name}: a model has this name already; choose another")
     for index, block in enumerate(config["grid"]):
         each(f"grid[{index}].models", block["models"], config["models"])
         each(f"grid[{index}].datasets", block["datasets"], {**config["datasets"], **mixtures})
@@ -154,15 +162,12 @@ def _check_names(config, origin):
 
 
 def _check_sizes(config, origin):
-    image, models = config["image"], config["models"]
-    for key in ("mean", "std"):
-        if len(image[key]) != image["channels"]:
-            raise ValueError(
-                f"{origin} image.{key}: {image[key]} has not one value for each of {image['channels']} channels"
-            )
-    if min(image["std"]) <= 0:
-        raise ValueError(f"{origin} image.std: {image['std']} must be positive")
-    shapes = [(f"models.{name}.depth", model["depth"]) for name, model in models.items()]
+    image, checkpoints = config["image"], config.get("checkpoints", {})
+    _check_normalisation(image, "image", image["channels"], origin)
+    for name, checkpoint in checkpoints.items():
+        _check_normalisation(checkpoint, f"checkpoints.{name}", image["channels"], origin)
+    shapes = [(f"models.{name}.depth", model["depth"]) for name, model in config["models"].items()]
+    shapes += [(f"checkpoints.{name}.depth", checkpoint["depth"]) for name, checkpoint in checkpoints.items()]
     for key, depth in [*shapes, ("quality.features.depth", config["quality"]["features"]["depth"])]:
         if (depth - 4) % 6:
             raise ValueError(f"{origin} {key}: {depth} is no depth of a WideResNet; 4 + 6 n: 10, 16, 22, 28, ...")
@@ -210,3 +215,19 @@ def _check_sizes(config, origin):
                 raise ValueError(f"{origin} source.{key}: missing; hub_parquet needs it")
     elif "train_files" in config["source"] or "test_files" in config["source"]:
         raise ValueError(f"{origin} source.train_files: source {config['source']['name']} reads no files; leave it out")
+
+
+def _check_normalisation(block, where, channels, origin):
+    given = [key for key in ("mean", "std") if key in block]
+    if len(given) == 1:
+        raise ValueError(f"{origin} {where}.{given[0]}: mean and std go together; give both, or [] for both")
+    if given and not block["mean"] and not block["std"]:
+        return  # no normalisation
+    for key in given:
+        if len(block[key]) != channels:
+            raise ValueError(
+                f"{origin} {where}.{key}: {block[key]} has not one value for each of {channels} channels"
+                " (both [] for no normalisation)"
+            )
+    if given and min(block["std"]) <= 0:
+        raise ValueError(f"{origin} {where}.std: {block['std']} must be positive")

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from robustlaws.data.batches import Walk, crop, moved
-from robustlaws.networks import wrn
+from robustlaws.networks import cost, wrn
 from robustlaws.settings import Architecture
 from robustlaws.training import averaging, ranks, recipe, schedule
 from robustlaws.training.optimiser import Nesterov
 from robustlaws.training.run import Run
-from tests.reference.test_training import PRECISIONS
+from tests.reference.recorded import PRECISIONS
 from tests.unit.test_training import told
 
 
@@ -177,3 +177,10 @@ def test_augmentation_is_the_papers(fixture_arrays):
     made = moved(images, meta["pad"], torch.from_numpy(arrays["offset"]), torch.from_numpy(arrays["flip"]))
     assert np.abs(made.permute(0, 3, 1, 2).numpy() / np.float32(255) - arrays["out"]).max() < 1e-7
     assert torch.equal(crop(images, 4, torch.full((len(images), 2), 4)), images)
+
+
+def test_the_paper_charges_27_passes_whatever_is_saved():
+    assert cost.passes_per_step(10) == 27
+    once, twice = told(attack_steps=10), told(attack_steps=10, reuse_clean_pass=False)
+    assert cost.training_flops(twice, 100)["flops_spent"] == cost.training_flops(twice, 100)["flops"]
+    assert cost.training_flops(once, 100)["flops_spent"] * 27 == cost.training_flops(once, 100)["flops"] * 26

@@ -6,7 +6,7 @@ import torch
 
 from robustlaws.networks import wrn
 from robustlaws.training import trades
-from tests.reference.test_training import PRECISIONS, network
+from tests.reference.recorded import PRECISIONS, network
 
 
 @pytest.fixture(params=["f32", "f64"])

@@ -45,3 +45,15 @@ def run_real(wildcards):
     """Return the real training images if the run mixes them in or holds some out."""
     told = study.training(of_run(wildcards))
     return rules.import_data.output.train if told.real_fraction or told.validation_images else []
+
+
+def checkpoint_file(wildcards):
+    """Return the file that a checkpoint is imported from."""
+    return config["checkpoints"][study.checkpoint(wildcards.checkpoint).name]["file"]
+
+
+def run_records(wildcards):
+    """Return the records of the attacks on a run: PGD and, where it was run, AutoAttack."""
+    name = of_run(wildcards).name
+    attacks = ["pgd_cw", "autoattack"] if name in study.autoattack_runs else ["pgd_cw"]
+    return of_each_run(rules.attack_run.output.outcome, [name], attack=attacks)

@@ -36,6 +36,7 @@ class Run:
         network = wrn.build(settings.architecture).to(ranks.where).train()
         self.average = Average(network, settings.average_warmup, settings.average_decay)
         self.network = ranks.synchronised(network)
+        self.network.precision = settings.precision  # of the training only: the average is measured in float32
         self.forward = device.compiled(self.network, compiled)
         self.optimiser = Nesterov(self.network, settings.weight_decay)
         self.step, self.rows, self.best = 0, [], None
@@ -57,21 +58,20 @@ class Run:
         self._set_statistics()
         losses = []
         for x, y, noise in parts:
-            with device.reduced(self.ranks.where, s.precision):
-                step = trades.step(
-                    self.forward,
-                    x,
-                    y,
-                    noise,
-                    epsilon=s.threat.epsilon,
-                    step_size=s.attack_step_size,
-                    attack_steps=s.attack_steps,
-                    beta=s.beta,
-                    label_smoothing=s.label_smoothing,
-                    objective=s.attack_objective,
-                    reuse_clean_pass=s.reuse_clean_pass,
-                    total=len(labels),
-                )
+            step = trades.step(
+                self.forward,
+                x,
+                y,
+                noise,
+                epsilon=s.threat.epsilon,
+                step_size=s.attack_step_size,
+                attack_steps=s.attack_steps,
+                beta=s.beta,
+                label_smoothing=s.label_smoothing,
+                objective=s.attack_objective,
+                reuse_clean_pass=s.reuse_clean_pass,
+                total=len(labels),
+            )
             step.loss.backward()
             losses.append(step.loss.detach())
         self.ranks.sum_gradients(self.network.parameters())
