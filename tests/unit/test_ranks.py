@@ -1,0 +1,149 @@
+"""Two processes on CPUs (gloo), started through torch's elastic launcher, against one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from robustlaws import records
+from robustlaws.settings import Compute, Curve
+from robustlaws.stopping import Stopped
+from robustlaws.training import ranks
+from robustlaws.training.run import Run
+from tests.unit.test_training import _batches, study, told, train  # noqa: F401  (study is a fixture)
+
+# Stated tolerance: 8 steps in float32; a sign in the attack may turn with the rounding of a sum.
+LOSS_OFF, WEIGHTS_OFF = 1e-3, 1e-3
+ROOT = Path(__file__).parents[2]
+
+
+def off(folder, one, other):
+    """Return how far two runs are apart: losses of their curves, and weights."""
+    curves = [records.read(folder / f"{name}.parquet", records.CURVES) for name in (one, other)]
+    losses = [curve[["adv_loss", "clean_loss", "train_loss"]].to_numpy() for curve in curves]
+    weights = [load_file(folder / f"{name}.safetensors") for name in (one, other)]
+    apart = [(weights[0][key].double() - weights[1][key].double()).abs().max().item() for key in weights[0]]
+    return np.nanmax(np.abs(losses[0] - losses[1])), max(apart)
+
+
+# Real images mixed in, a smaller last batch, held-out images measured by both.
+SETTINGS = {"images": 120, "validation_images": 32, "attack_steps": 3}
+
+
+def test_two_processes_train_the_same_run_as_one(study):  # noqa: F811
+    train(study, "one", told(**SETTINGS))
+    train(study, "two", told(**SETTINGS), processes=2)
+    losses, weights = off(study, "one", "two")
+    print(f"\ntwo gloo processes against one: losses off by {losses:.1e}, weights by {weights:.1e}")
+    assert losses < LOSS_OFF
+    assert weights < WEIGHTS_OFF
+    assert not (study / "two.partial").exists()
+
+
+def test_two_nodes_are_two_launchers_that_meet(study, tmp_path):  # noqa: F811
+    # stands for srun: starts the command after it twice, as if on two nodes
+    twice = (
+        "import subprocess, sys; started = [subprocess.Popen(sys.argv[1:]) for _ in range(2)];"
+        " sys.exit(max(process.wait() for process in started))"
+    )
+    train(study, "one", told(**SETTINGS))
+    train(study, "two", told(**SETTINGS), nodes=2, node_command=(sys.executable, "-c", twice))
+    losses, weights = off(study, "one", "two")
+    assert losses < LOSS_OFF
+    assert weights < WEIGHTS_OFF
+
+
+def test_a_stop_reaches_all_processes_and_one_alone_goes_on(study):  # noqa: F811
+    train(study, "one", told(**SETTINGS))
+    with pytest.raises(Stopped, match="the time budget is used up"):
+        train(study, "cut", told(**SETTINGS), processes=2, budget_minutes=1e-9)
+    assert len(list((study / "cut.partial").glob("state-*.pt"))) == 1
+    train(study, "cut", told(**SETTINGS))
+    losses, _ = off(study, "one", "cut")
+    assert losses == 0
+
+
+def test_an_error_of_a_rank_is_this_jobs_one_line(study):  # noqa: F811
+    with pytest.raises(ValueError, match="the loss is nan at step . of|lower training.learning_rate"):
+        train(study, "run", told(**SETTINGS, learning_rate=1e30), processes=2)
+    with pytest.raises(ValueError, match="a batch of 8 images cannot be split into 5 parts for 2 processes"):
+        train(study, "run", told(**SETTINGS, accumulate=5), processes=2)
+
+
+def test_a_signal_to_the_job_stops_its_processes(study):  # noqa: F811
+    code = (
+        "import sys; from pathlib import Path; from tests.unit.test_training import told, train; "
+        "train(Path(sys.argv[1]), 'cut', told(images=160, epoch_images=2, batch=16, warmup_fraction=0.1,"
+        " curve=told().curve.__class__((1.0,), 20, 2, 0.1, 4)), processes=2)"
+    )
+    job = subprocess.Popen([sys.executable, "-c", code, str(study)], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not (study / "cut.partial" / "job.json").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(4)
+    os.kill(job.pid, signal.SIGTERM)
+    _, said = job.communicate(timeout=60)
+    assert job.returncode == 1
+    assert "Stopped: wrn-10-1/edm-3/128/1: stopped (SIGTERM) at step" in said.splitlines()[-1]
+    assert len(list((study / "cut.partial").glob("state-*.pt"))) == 1
+
+
+def test_a_gpu_that_is_not_there_is_one_line(study):  # noqa: F811
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    for gpus in (1, 2):
+        with pytest.raises(ValueError, match=f"compute.gpus: {gpus} asked for, torch .* sees none here; set it to 0"):
+            train(study, "run", gpus=gpus)
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_whole_but_for_batchnorm(study, monkeypatch):  # noqa: F811
+    # in eval mode BatchNorm couples no images, so the parts must add up exactly
+    gradients = []
+    for parts in (1, 4):
+        own = told(accumulate=parts, attack_steps=3)
+        run = Run(own, ranks.Alone(torch.device("cpu")), _batches(study, own))
+        run.network.eval()
+        monkeypatch.setattr(run.optimiser, "step", lambda *_: None)
+        run.advance()
+        gradients.append([parameter.grad.clone() for parameter in run.network.parameters()])
+    for whole, summed in zip(*gradients, strict=True):
+        assert torch.allclose(whole, summed, rtol=1e-4, atol=1e-6)
+
+
+def test_bfloat16_stays_close_and_its_weights_are_float32(study):  # noqa: F811
+    train(study, "one", told())
+    train(study, "low", told(precision="bfloat16"))
+    losses, _ = off(study, "one", "low")
+    assert 0 < losses < 0.1
+    assert {tensor.dtype for tensor in load_file(study / "low.safetensors").values()} == {torch.float32, torch.int64}
+
+
+def test_a_captured_network_trains_the_same_run(study, monkeypatch):  # noqa: F811
+    # the capture alone: what torch.compile makes of the graph then needs a C++ compiler and most of a minute
+    captured = []
+    monkeypatch.setattr(
+        torch, "compile", partial(torch.compile, backend=lambda graph, _: captured.append(graph) or graph)
+    )
+    own = told(images=32, attack_steps=2, curve=Curve((1.0,), 20, 2, 0.1, 4))
+    train(study, "one", own)
+    assert not captured
+    train(study, "compiled", own, compile=True)
+    assert captured
+    losses, weights = off(study, "one", "compiled")
+    assert losses < LOSS_OFF
+    assert weights < WEIGHTS_OFF
+
+
+def test_compute_counts_its_processes():
+    assert Compute(gpus=4, nodes=2).ranks == 8
+    assert Compute(processes=2).ranks == 2
+    assert Compute().ranks == 1
