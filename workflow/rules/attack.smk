@@ -1,17 +1,32 @@
-# Reads: the weights of a run and the test images. Writes: what an attack did to each image.
+# Reads: the weights of a run or checkpoint and the test images. Writes: what an attack did to each image.
+
+
+def victim_weights(wildcards):
+    """Return the weights of the run or checkpoint that `victim` names."""
+    kind, name = wildcards.victim.split("/", 1)
+    if kind == "checkpoints":
+        return expand(rules.import_checkpoint.output.weights, checkpoint=name)
+    return of_each_run(rules.train_run.output.weights, [name])
+
+
+def outcomes(attack, kinds):
+    """Return the records of an attack on all its victims of these kinds."""
+    return expand(rules.attack_run.output.outcome, attack=attack, victim=study.victims(attack, kinds))
 
 
 rule attack_run:
     input:
-        weights=rules.train_run.output.weights,
+        weights=victim_weights,
         test=rules.import_data.output.test,
     output:
-        outcome="<results>/runs/<run>/{attack}.h5",
+        outcome="<results>/{victim}/{attack}.h5",
     log:
-        "<results>/logs/attack/<run>/{attack}.log",
+        "<results>/logs/attack/{victim}/{attack}.log",
     benchmark:
-        "<results>/benchmarks/attack/<run>/{attack}.tsv"
-    # before further training: AutoAttack is the longest job of a small study and should not come last
+        "<results>/benchmarks/attack/{victim}/{attack}.tsv"
+    wildcard_constraints:
+        attack="|".join(name for name in ATTACKS if name not in CHUNKED),
+    # before further training: attacks are the longest jobs of a small study and should not come last
     priority: 10
     conda:
         "../../envs/gpu.yaml"
@@ -21,7 +36,69 @@ rule attack_run:
         mem_mb=2000,
         runtime=60,
     params:
-        settings=lambda wildcards: as_params(study.attack(wildcards.attack, of_run(wildcards))),
+        settings=lambda wildcards: as_params(study.attack(wildcards.attack, wildcards.victim)),
         revision=lambda wildcards: revision(f"attack.{wildcards.attack}"),
     script:
         "../scripts/attack_run.py"
+
+
+rule attack_chunk:
+    input:
+        weights=victim_weights,
+        test=rules.import_data.output.test,
+    output:
+        outcome="<results>/{victim}/{attack}/{chunk}.h5",
+    log:
+        "<results>/logs/attack/{victim}/{attack}/{chunk}.log",
+    benchmark:
+        "<results>/benchmarks/attack/{victim}/{attack}/{chunk}.tsv"
+    wildcard_constraints:
+        attack="|".join(CHUNKED),
+    priority: 10
+    # several in one job of a cluster: --group-components autoattack=8
+    group:
+        "autoattack"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 1
+    resources:
+        gpu=config["compute"]["gpus"],
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: as_params(
+            study.attack(wildcards.attack, wildcards.victim).of_chunk(int(wildcards.chunk))
+        ),
+        revision=lambda wildcards: revision(f"attack.{wildcards.attack}"),
+    script:
+        "../scripts/attack_chunk.py"
+
+
+rule gather_chunks:
+    input:
+        chunks=lambda wildcards: expand(
+            rules.attack_chunk.output.outcome,
+            victim=wildcards.victim,
+            attack=wildcards.attack,
+            chunk=study.chunks(wildcards.attack),
+        ),
+    output:
+        outcome="<results>/{victim}/{attack}.h5",
+    log:
+        "<results>/logs/gather/{victim}/{attack}.log",
+    benchmark:
+        "<results>/benchmarks/gather/{victim}/{attack}.tsv"
+    wildcard_constraints:
+        attack="|".join(CHUNKED),
+    priority: 10
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=lambda wildcards: as_params(study.attack(wildcards.attack, wildcards.victim)),
+        revision=revision("gather"),
+    script:
+        "../scripts/gather_chunks.py"

@@ -4,8 +4,8 @@
 rule collect_runs:
     input:
         curves=of_each_run(rules.train_run.output.curve, study.runs),
-        pgd=of_each_run(rules.attack_run.output.outcome, study.runs, attack="pgd_cw"),
-        autoattack=of_each_run(rules.attack_run.output.outcome, study.autoattack_runs, attack="autoattack"),
+        pgd=outcomes("pgd_cw", ["runs"]),
+        autoattack=outcomes("autoattack", ["runs"]),
         quality=expand(rules.measure_quality.output.quality, dataset=study.datasets),
     output:
         runs="<results>/tables/runs.parquet",
