@@ -1,4 +1,4 @@
-# Reads: what all runs left behind. Writes: the table of runs and the table of curves.
+# Reads: what all runs left behind. Writes: the tables of runs, of curves and of accuracies under attack.
 
 
 rule collect_runs:
@@ -25,3 +25,30 @@ rule collect_runs:
         revision=revision("collect"),
     script:
         "../scripts/collect_runs.py"
+
+
+rule collect_attacks:
+    input:
+        outcomes=expand(
+            rules.attack_run.output.outcome,
+            zip,
+            victim=[victim for victim, _ in study.attacked],
+            attack=[attack for _, attack in study.attacked],
+        ),
+    output:
+        attacks="<results>/tables/attacks.parquet",
+    log:
+        "<results>/logs/collect/attacks.log",
+    benchmark:
+        "<results>/benchmarks/collect/attacks.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=as_params(study.collecting_attacks()),
+        revision=revision("collect.attacks"),
+    script:
+        "../scripts/collect_attacks.py"
