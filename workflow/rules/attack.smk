@@ -1,19 +1,6 @@
 # Reads: the weights of a run or checkpoint and the test images. Writes: what an attack did to each image.
 
 
-def victim_weights(wildcards):
-    """Return the weights of the run or checkpoint that `victim` names."""
-    kind, name = wildcards.victim.split("/", 1)
-    if kind == "checkpoints":
-        return expand(rules.import_checkpoint.output.weights, checkpoint=name)
-    return of_each_run(rules.train_run.output.weights, [name])
-
-
-def outcomes(attack, kinds):
-    """Return the records of an attack on all its victims of these kinds."""
-    return expand(rules.attack_run.output.outcome, attack=attack, victim=study.victims(attack, kinds))
-
-
 rule attack_run:
     input:
         weights=victim_weights,

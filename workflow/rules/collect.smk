@@ -4,8 +4,10 @@
 rule collect_runs:
     input:
         curves=of_each_run(rules.train_run.output.curve, study.runs),
-        pgd=outcomes("pgd_cw", ["runs"]),
-        autoattack=outcomes("autoattack", ["runs"]),
+        pgd=expand(rules.attack_run.output.outcome, attack="pgd_cw", victim=study.victims("pgd_cw", ["runs"])),
+        autoattack=expand(
+            rules.attack_run.output.outcome, attack="autoattack", victim=study.victims("autoattack", ["runs"])
+        ),
         quality=expand(rules.measure_quality.output.quality, dataset=study.datasets),
     output:
         runs="<results>/tables/runs.parquet",

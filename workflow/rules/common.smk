@@ -49,3 +49,11 @@ def run_real(wildcards):
 def checkpoint_file(wildcards):
     """Return the file that a checkpoint is imported from."""
     return config["checkpoints"][study.checkpoint(wildcards.checkpoint).name]["file"]
+
+
+def victim_weights(wildcards):
+    """Return the weights of the run or checkpoint that `victim` names."""
+    kind, name = wildcards.victim.split("/", 1)
+    if kind == "checkpoints":
+        return expand(rules.import_checkpoint.output.weights, checkpoint=name)[0]
+    return of_each_run(rules.train_run.output.weights, [name])[0]
