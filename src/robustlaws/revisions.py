@@ -39,6 +39,7 @@ ROOTS = {
     "attack.pgd_cw": ("robustlaws.attacks.pgd",),
     "attack.autoattack": ("robustlaws.attacks.autoattack",),
     "gather": ("robustlaws.attacks.gathering",),
+    "export": ("robustlaws.networks.interop",),
     "collect": ("robustlaws.collecting",),
     "collect.attacks": ("robustlaws.attacks.table",),
     "law.envelope": ("robustlaws.laws.envelope", "robustlaws.laws.tables"),

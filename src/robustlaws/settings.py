@@ -282,6 +282,24 @@ class AutoAttack(Settings):
 
 
 @dataclass(frozen=True)
+class Export(Settings):
+    """Stage interop: one run for RobustBench, and what its leaderboard asks for."""
+
+    run: str
+    architecture: Architecture
+    threat: Threat
+    autoattack: str | None  # its version; None: not attacked by it
+    name: str
+    authors: str
+    link: str
+    venue: str
+    dataset: str
+    additional_data: bool
+    footnote: str = neutral("")
+    test_kept: int | None = neutral(None)  # images of the source's test split that the study kept; None: all
+
+
+@dataclass(frozen=True)
 class Collect(Settings):
     """Stage collect: what the tables need beside the files."""
 

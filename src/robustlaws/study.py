@@ -81,11 +81,14 @@ class Study:
                             f"{where}: {size} is more than {dataset} has; datasets.{source}.images is {has}"
                         )
         for index, name in enumerate(self.config["attacks"].get("autoattack", {}).get("runs", [])):
-            if name != "all" and name not in self.runs:
-                where = f"{self.origin} attacks.autoattack.runs[{index}]"
-                raise ValueError(
-                    f"{where}: {name!r} is no run of the grid; for example {next(iter(self.runs))}, or all"
-                )
+            self._check_run(name, f"attacks.autoattack.runs[{index}]")
+        for index, name in enumerate(self.config.get("export", {}).get("runs", [])):
+            self._check_run(name, f"export.runs[{index}]")
+
+    def _check_run(self, name, where):
+        if name != "all" and name not in self.runs:
+            example = next(iter(self.runs))
+            raise ValueError(f"{self.origin} {where}: {name!r} is no run of the grid; for example {example}, or all")
 
     # names
 
@@ -129,6 +132,12 @@ class Study:
         """Return the names of the chunks that a chunked attack is cut into."""
         images = self._attacked_images(attack)
         return [f"{index:05d}" for index in range(ceil(images / self.config["attacks"][attack]["chunk"]))]
+
+    @property
+    def exported_runs(self):
+        """Names of the runs that are exported for RobustBench."""
+        wanted = self.config.get("export", {}).get("runs", [])
+        return [name for name in self.runs if name in wanted or "all" in wanted]
 
     @property
     def checkpoints(self):
@@ -264,6 +273,22 @@ class Study:
         split = [(*victim.split("/", 1), attack) for victim, attack in self.attacked]
         found = tuple({"victim": name, "kind": kinds[kind], "attack": attack} for kind, name, attack in split)
         return told.CollectAttacks(self.config["attacks"].get("level", 0.95), found)
+
+    def export(self, run):
+        """Return the settings of the export of a :class:`Run`; ValueError if the config says nothing of it."""
+        if "export" not in self.config:
+            raise ValueError(f"{self.origin} export: missing; it says what the leaderboard asks for")
+        own = {name: value for name, value in self.config["export"].items() if name != "runs"}
+        attacked = f"runs/{run.name}" in self.victims("autoattack")
+        if "test_files" in self.config["source"]:  # a source without files has no test split but the study's
+            own["test_kept"] = self.config["source"].get("test_images")
+        return told.Export(
+            run=run.name,
+            architecture=self._architecture(self.config["models"][run.model]),
+            threat=self._threat,
+            autoattack=self.config["attacks"]["autoattack"]["version"] if attacked else None,
+            **own,
+        )
 
     def collecting(self):
         """Return the settings of the tables: what each run is, in the order of the grid."""

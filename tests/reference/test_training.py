@@ -1,6 +1,4 @@
-"""The network, the TRADES step, the attack and their arithmetic against numbers recorded from the paper's code."""
-
-import json
+"""The TRADES step, the attack and their arithmetic against numbers recorded from the paper's code."""
 
 import numpy as np
 import pytest
@@ -8,50 +6,14 @@ import torch
 
 from robustlaws.attacks import pgd
 from robustlaws.data.batches import crop
-from robustlaws.networks import cost, wrn
+from robustlaws.networks import cost
 from robustlaws.training import averaging, schedule, trades
-from tests.conftest import REFERENCE
-
-PRECISIONS = {"f32": torch.float32, "f64": torch.float64}
-
-
-def network(arrays, meta, dtype):
-    # the fixtures widen the float32 normalisation constants, which .to(dtype) does too
-    built = wrn.WideResNet(meta["depth"], meta["width"], meta["num_classes"], 3, meta["mean"], meta["std"])
-    built.load_state_dict({key[2:]: torch.from_numpy(value) for key, value in arrays.items() if key.startswith("w.")})
-    return built.to(dtype)
+from tests.reference.recorded import PRECISIONS, network
 
 
 @pytest.fixture(params=["f32", "f64"])
 def precision(request):
     return request.param
-
-
-@pytest.mark.parametrize("name", ["wrn_tiny", "wrn_tiny16"])
-def test_logits_are_those_of_the_papers_network(name, precision, fixture_arrays):
-    arrays, meta = fixture_arrays(name)
-    net = network(arrays, meta, PRECISIONS[precision])
-    images = torch.from_numpy(arrays["x"]).to(PRECISIONS[precision])
-    limit = 1e-9 if precision == "f64" else 1e-5
-    with torch.no_grad():
-        assert np.abs(net.eval()(images).numpy() - arrays[f"logits_eval_{precision}"]).max() < limit
-        assert np.abs(net.train()(images).numpy() - arrays[f"logits_train_{precision}"]).max() < limit
-    for key, value in arrays.items():
-        if key.startswith(f"after_train_forward_{precision}."):
-            assert np.allclose(net.state_dict()[key.split(".", 1)[1]].numpy(), value, rtol=0, atol=limit), key
-
-
-@pytest.mark.parametrize("name", sorted(json.loads((REFERENCE / "flops.json").read_text())["models"]))
-def test_parameters_and_flops_are_those_of_the_table(name):
-    known = json.loads((REFERENCE / "flops.json").read_text())["models"][name]
-    assert cost.wrn_parameters(known["depth"], known["width"]) == known["parameters"]
-    assert cost.wrn_forward_flops(known["depth"], known["width"], 32) == known["forward_flops"]
-
-
-@pytest.mark.parametrize(("depth", "width", "channels", "classes"), [(10, 1, 1, 10), (16, 2, 3, 7)])
-def test_parameters_are_counted_as_torch_counts_them(depth, width, channels, classes):
-    built = wrn.WideResNet(depth, width, classes, channels, (0.5,) * channels, (0.5,) * channels)
-    assert cost.wrn_parameters(depth, width, classes, channels) == sum(p.numel() for p in built.parameters())
 
 
 def test_the_paper_charges_27_passes():

@@ -38,6 +38,7 @@ UNKNOWN_SIZE = changed(
 )
 del UNKNOWN_SIZE["attacks"]["autoattack"]["images"]
 
+EXPORT = {"name": "A", "authors": "B", "link": "", "venue": "", "dataset": "digits", "additional_data": False}
 BROKEN = {
     "unknown key": (changed("trianing", to={}), "trianing", "unknown key"),
     "unknown inner key": (changed("training", "betta", to=5), "training.betta", "unknown key; known: attack_step_size"),
@@ -151,6 +152,16 @@ BROKEN = {
         "checkpoints.zoo.sha256",
         "is not 64 hexadecimal digits",
     ),
+    "no such run to export": (
+        changed("export", to={"runs": ["all", "wrn"], **EXPORT}),
+        "export.runs[1]",
+        "'wrn' is no run of the grid; for example wrn-10-1/edm-3/256/1",
+    ),
+    "an export of nobody's": (
+        changed("export", to={"runs": ["all"], **EXPORT, "authors": 3}),
+        "export.authors",
+        "3 is not a text",
+    ),
     "no deviation": (changed("image", "std", to=[0]), "image.std", "must be positive"),
     "a source without files": (changed("source", to={"name": "hub_parquet"}), "source.train_files", "missing"),
 }
@@ -229,8 +240,27 @@ def test_a_checkpoint_has_the_studys_images_and_its_own_normalisation():
     assert [(t.depth, t.width, t.classes, t.channels, t.image_size) for t in told.values()] == [(82, 8, 10, 1, 8)] * 3
     assert [t.mean for t in told.values()] == [(0.305,), (), (0.5,)]
     assert [t.std for t in told.values()] == [(0.376,), (), (0.5,)]
+    plain = Study(CONFIG | {"image": CONFIG["image"] | {"mean": [], "std": []}}, SCHEMA)
+    trained = plain.training(next(iter(plain.runs.values()))).architecture
+    assert (trained.mean, trained.std) == ((), ())
     with pytest.raises(ValueError, match="^my.yaml checkpoints: unknown 'zoo'; known: none"):
         Study(CONFIG, SCHEMA, "my.yaml").checkpoint("zoo")
+
+
+def test_an_export_knows_which_runs_autoattack_saw():
+    attacked, other = "wrn-10-1/edm-3/2048/1", "wrn-10-1/edm-3/256/1"
+    study = Study(changed("export", to={"runs": [other, attacked], **EXPORT}), SCHEMA, "my.yaml")
+    assert study.exported_runs == [other, attacked]
+    assert [study.export(study.run(name)).autoattack for name in (other, attacked)] == [None, "standard"]
+    files = {"train_files": ["a"], "test_files": ["b"], "image_column": "img", "label_column": "label"}
+    hub = changed("source", to={"name": "hub_parquet", "test_images": 32, **files}) | {
+        "export": {"runs": [other], **EXPORT}
+    }
+    kept = Study(hub, SCHEMA).export(study.run(other)).test_kept
+    assert (kept, study.export(study.run(other)).test_kept) == (32, None)
+    assert len(Study(changed("export", to={"runs": ["all"], **EXPORT}), SCHEMA).exported_runs) == len(study.runs)
+    with pytest.raises(ValueError, match="^my.yaml export: missing"):
+        Study(CONFIG, SCHEMA, "my.yaml").export(study.run(other))
 
 
 def test_planning_imports_no_torch():

@@ -57,3 +57,10 @@ def victim_weights(wildcards):
     if kind == "checkpoints":
         return expand(rules.import_checkpoint.output.weights, checkpoint=name)[0]
     return of_each_run(rules.train_run.output.weights, [name])[0]
+
+
+def run_records(wildcards):
+    """Return the records of the attacks on a run: PGD and, where it was run, AutoAttack."""
+    victim = f"runs/{of_run(wildcards).name}"
+    attacks = [attack for attacked, attack in study.attacked if attacked == victim]
+    return expand(rules.attack_run.output.outcome, victim=victim, attack=attacks)

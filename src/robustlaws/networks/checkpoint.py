@@ -36,6 +36,6 @@ def load(path, architecture, where):
 
 
 def settings_of(path):
-    """Return the settings (dict) that the network at `path` was trained under."""
+    """Return the settings (dict) that the network at `path` was trained or imported under."""
     with safe_open(path, framework="pt") as file:
         return json.loads(file.metadata()["settings"])

@@ -1,25 +1,358 @@
-"""Other people's checkpoints, in and out."""
+"""Other people's checkpoints, in and out.
 
+In: our safetensors and the `.pt` layouts of RobustBench and of the paper's code, none of which gets to run
+code of its own. Out: the `.pt` that RobustBench's loader takes, with the `model_info` that its
+leaderboard asks for. The bare keys are those of RobustBench's DMWideResNet, which are ours.
+
+Source: spec/interop.md 4a; spec/training.md 1, 6.
+"""
+
+import pickletools
+import re
+import zipfile
 from dataclasses import replace
 from hashlib import file_digest
+from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
+from robustlaws.attacks import record
+from robustlaws.data import shards
+from robustlaws.files import replacing, write_json
+from robustlaws.joblog import log
 from robustlaws.networks import checkpoint, wrn
+
+# distributed training adds module., a wrapper with a normalisation layer model., the paper's Sequential 0.
+_PREFIX = re.compile(r"(?:module\.)?(?:model\.)?(?:0\.)?")
+_NORMALISATION = ("mean", "std")
+
+
+class Shape(NamedTuple):
+    """What the tensors of a WideResNet say about it."""
+
+    depth: int
+    width: int
+    classes: int
+    channels: int
+
+    def __str__(self):
+        return f"WRN-{self.depth}-{self.width} ({self.classes} classes, {self.channels} channels)"
+
+
+def read(path, unaveraged=False):
+    """Return the state dict of the file at `path` under the bare names.
+
+    Parameters
+    ----------
+    path : path
+        `.safetensors` of this project, or what torch reads: a bare state dict, one under `state_dict`,
+        or the paper's pair of `model_state_dict` (averaged) and `unaveraged_model_state_dict`; its keys
+        bare or all behind one chain of `module.`, `model.`, `0.`.
+    unaveraged : bool
+        Take the raw weights of the pair.
+
+    Returns
+    -------
+    dict of str to tensor on the CPU
+        In the order of the file, which they may be mapped from; `mean` and `std` (any shape) are there
+        if the file has them.
+
+    Raises
+    ------
+    ValueError
+        One line with the file and what is wrong, also for a file that would run code; nothing of it runs.
+    """
+    if Path(path).suffix == ".safetensors":
+        try:
+            content = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path}: not a readable safetensors file ({_first(error)})") from None
+    else:
+        content = _unpickled(path)
+    return _bare(_state_in(content, unaveraged, path), path)
+
+
+def architecture_of(state, path="state dict"):
+    """Return the :class:`Shape` of the WideResNet that `state` belongs to.
+
+    Parameters
+    ----------
+    state : dict of str to tensor
+        Bare names; `mean`, `std` and the counters of BatchNorm may be there or not.
+    path : path
+        Where it comes from, for the error.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole WideResNet: with the first key that is missing, of another shape or too many.
+    """
+    for key, axes in (("init_conv.weight", 4), ("logits.weight", 2)):
+        if key not in state or state[key].ndim != axes:
+            how = f"has {state[key].ndim} axes, not {axes}" if key in state else f"is missing; it holds {_some(state)}"
+            raise ValueError(f"{path}: no WideResNet of this kind, {key} {how}")
+    blocks = {key.split(".")[3] for key in state if key.startswith("layer.0.block.")}
+    (classes, last), channels = state["logits.weight"].shape[:2], state["init_conv.weight"].shape[1]
+    shape = Shape(4 + 6 * len(blocks), last // 64, classes, channels)
+    if not blocks or not shape.width:
+        raise ValueError(f"{path}: no WideResNet of this kind; it holds {_some(state)}")
+    with torch.device("meta"):
+        expected = {key: tuple(tensor.shape) for key, tensor in wrn.WideResNet(*shape).state_dict().items()}
+    for key, wanted in expected.items():
+        if key not in state and not key.endswith(".num_batches_tracked"):
+            raise ValueError(f"{path}: {key} is missing; it looks like a {shape}")
+        if key in state and tuple(state[key].shape) != wanted:
+            given = tuple(state[key].shape)
+            raise ValueError(f"{path}: {key} has the shape {given}; a {shape} has {wanted}")
+    others = [key for key in state if key not in expected and key not in _NORMALISATION]
+    if others:
+        raise ValueError(f"{path}: {others[0]} is no part of a {shape}")
+    return shape
 
 
 def import_checkpoint(*, checkpoint_path, weights_path, settings):
     """Write weights that somebody else trained as our safetensors, with the SHA-256 of their file.
 
+    Weights of another precision become float32. Counters of BatchNorm that the file leaves out become 0:
+    they decide nothing. A `mean` and `std` of the file must be those of the settings.
+
     Parameters
     ----------
     checkpoint_path, weights_path : path
-        File to import, safetensors file to write.
+        File to import (:func:`read`), safetensors file to write.
     settings : settings.Checkpoint
+
+    Raises
+    ------
+    ValueError
+        If the file is not the one meant, holds another network or weights that are not finite.
     """
-    with open(checkpoint_path, "rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
-    state = torch.load(checkpoint_path, weights_only=True, map_location="cpu")
-    network = wrn.build(settings.architecture)
-    network.load_state_dict(state.get("state_dict", state))
+    try:
+        with open(checkpoint_path, "rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"{checkpoint_path}: not a readable file ({error.strerror})") from None
+    if settings.sha256 not in (None, digest):
+        raise ValueError(f"{checkpoint_path}: has the SHA-256 {digest}; {settings.name} asks for {settings.sha256}")
+    state = read(checkpoint_path, settings.unaveraged)
+    a = settings.architecture
+    wanted, found = Shape(a.depth, a.width, a.classes, a.channels), architecture_of(state, checkpoint_path)
+    if found != wanted:
+        raise ValueError(f"{checkpoint_path}: {settings.name} says {wanted}, the file holds {found}")
+    _check_normalisation(state, a, checkpoint_path)
+    with torch.device("meta"):  # 366 million parameters need not be there twice
+        network = wrn.build(a)
+    network.load_state_dict(_completed(state, network, checkpoint_path), strict=True, assign=True)
     checkpoint.save(weights_path, network, replace(settings, sha256=digest))
+    log.info("%s: %s from %s, SHA-256 %s", settings.name, found, checkpoint_path, digest)
+
+
+def export(*, weights_path, record_paths, test_path, checkpoint_path, info_path, settings):
+    """Write a run as RobustBench takes it; the same input gives the same bytes.
+
+    Parameters
+    ----------
+    weights_path : path
+        Weights of the run.
+    record_paths : list of path
+        Record of PGD (:mod:`robustlaws.attacks.record`), for the accuracy on clean images, and that of
+        AutoAttack if the run was attacked by it.
+    test_path : path
+        Test split, to know whether the records cover it.
+    checkpoint_path, info_path : path
+        `.pt` and JSON to write.
+    settings : settings.Export
+
+    Raises
+    ------
+    ValueError
+        If the files are not those of the run.
+    """
+    a = settings.architecture
+    network = checkpoint.load(weights_path, a, "cpu")
+    state = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
+    records = []
+    for path in record_paths:
+        columns, about = record.read(path)
+        if about["run"] != settings.run:
+            raise ValueError(f"{path}: a record of {about['run']}, not of {settings.run}")
+        records.append(columns)
+    clean, autoattack = (*records, None)[:2]
+    info = model_info(clean, autoattack, len(shards.read(test_path)[1]), settings)
+    # an open file: torch would write the name of a path into the archive
+    with replacing(checkpoint_path) as partial, open(partial, "wb") as file:
+        torch.save({"state_dict": state}, file)
+    write_json(info_path, info)
+    log.info(
+        "RobustBench: DMWideResNet(num_classes=%d, depth=%d, width=%d, activation_fn=nn.SiLU, mean=%s, std=%s,"
+        " num_input_channels=%d)",
+        *(a.classes, a.depth, a.width, a.mean or (0.0,) * a.channels, a.std or (1.0,) * a.channels, a.channels),
+    )
+
+
+def model_info(clean, autoattack, test_images, settings):
+    """Return what RobustBench's leaderboard asks for about a run.
+
+    Parameters
+    ----------
+    clean : dict of arrays
+        Columns `label`, `clean_prediction` of a record.
+    autoattack : dict of arrays or None
+        Columns `robust` of AutoAttack's record.
+    test_images : int
+        Images of the whole test split.
+    settings : settings.Export
+
+    Returns
+    -------
+    dict
+        In the leaderboard's order; accuracies are texts, in percent, and "" without AutoAttack.
+    """
+    footnotes = [settings.footnote] if settings.footnote else []
+    if settings.test_kept is not None:
+        footnotes.append(f"The test images are the first {settings.test_kept} of the dataset's.")
+    images = len(clean["label"])
+    if images < test_images:
+        footnotes.append(f"Clean accuracy on {images} of the {test_images} test images.")
+    robust = ""
+    if autoattack is None:
+        footnotes.append("Not attacked by AutoAttack.")
+    else:
+        robust, attacked = _percent(autoattack["robust"]), len(autoattack["robust"])
+        if attacked < test_images:
+            footnotes.append(f"AutoAttack on {attacked} of the {test_images} test images.")
+        if settings.autoattack != "standard":
+            footnotes.append(f"AutoAttack in its version {settings.autoattack}.")
+    a = settings.architecture
+    return {
+        "link": settings.link,
+        "name": settings.name,
+        "authors": settings.authors,
+        "additional_data": settings.additional_data,
+        "number_forward_passes": 1,
+        "dataset": settings.dataset,
+        "venue": settings.venue,
+        "architecture": f"WideResNet-{a.depth}-{a.width}",
+        "eps": radius(settings.threat.epsilon),
+        "clean_acc": _percent(clean["clean_prediction"] == clean["label"]),
+        "reported": robust,
+        "autoattack_acc": robust,
+        "footnote": " ".join(footnotes),
+        "unreliable": False,
+    }
+
+
+def radius(epsilon):
+    """Return `epsilon` (pixels in [0, 1]) as the leaderboard spells it: "8/255" where it is whole grey levels."""
+    levels = round(epsilon * 255)
+    # to a float's precision: 0.0314 is near 8/255 but another radius
+    return f"{levels}/255" if levels and abs(epsilon * 255 / levels - 1) < 1e-9 else repr(epsilon)
+
+
+def _percent(right):
+    return f"{100 * np.mean(right):.2f}"
+
+
+def _first(error):
+    said = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    return re.split(r"\n|\. ", said)[0][:160] or type(error).__name__
+
+
+def _some(state):
+    names = list(state)
+    return ", ".join(names[:3]) + (", ..." if names[3:] else "") or "nothing"
+
+
+def _unpickled(path):
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        # a zip archive can be mapped into memory, the format before it cannot
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # a damaged pickle may raise anything
+        named = re.search(r"GLOBAL ([\w.]+\w)", str(error))
+        name = named[1] if named else _foreign_global(path)
+        if name:
+            raise ValueError(f"{path}: refused, it asks for {name}; only tensors are read, no code is run") from None
+        raise ValueError(f"{path}: damaged, or no checkpoint that torch reads ({_first(error)})") from None
+
+
+def _foreign_global(path):
+    """Return the first name beyond torch that the bare pickle at `path` would import, without running it.
+
+    Torch itself names it only for the pickle protocols that it reads; None if there is none.
+    """
+    strings = [""]
+    try:
+        with open(path, "rb") as file:
+            for code, argument, _ in pickletools.genops(file):
+                name = {"GLOBAL": str(argument), "STACK_GLOBAL": " ".join(strings[-2:])}.get(code.name, "torch")
+                if not name.startswith(("torch", "collections")):
+                    return name.replace(" ", ".")
+                if isinstance(argument, str):
+                    strings.append(argument)
+    except Exception:  # not even a pickle
+        return None
+
+
+def _state_in(content, unaveraged, path):
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: holds a {type(content).__name__}, not a dict of tensors")
+    averaged, raw = "model_state_dict", "unaveraged_model_state_dict"
+    if unaveraged and raw not in content:
+        raise ValueError(f"{path}: no {raw}, so no raw weights beside the averaged ones; it holds {_some(content)}")
+    key = raw if unaveraged else next((key for key in (averaged, "state_dict") if key in content), None)
+    state = content if key is None else content[key]
+    if not isinstance(state, dict):
+        raise ValueError(f"{path}: {key} is a {type(state).__name__}, not a dict of tensors")
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+            where = f"{key}.{name}" if key else name
+            raise ValueError(f"{path}: {where} is a {type(tensor).__name__}, not a tensor; it holds {_some(state)}")
+    return state
+
+
+def _bare(state, path):
+    stems = [name.removesuffix("init_conv.weight") for name in state if name.endswith("init_conv.weight")]
+    if len(stems) != 1 or not _PREFIX.fullmatch(stems[0]):
+        found = "no" if not stems else " and ".join(f"{stem}init_conv.weight" for stem in stems) + ", not one"
+        raise ValueError(f"{path}: {found} init_conv.weight, so no WideResNet of this kind; it holds {_some(state)}")
+    for name in state:
+        if not name.startswith(stems[0]):
+            raise ValueError(f"{path}: {name} has no {stems[0]!r} before it, as {stems[0]}init_conv.weight has")
+    return {name.removeprefix(stems[0]): tensor for name, tensor in state.items()}
+
+
+def _check_normalisation(state, architecture, path):
+    for name, neutral in zip(_NORMALISATION, (0.0, 1.0), strict=True):
+        if name not in state:
+            continue
+        wanted = getattr(architecture, name) or (neutral,) * architecture.channels
+        given = state[name].flatten().tolist()
+        if len(given) != len(wanted) or not np.allclose(given, wanted, rtol=0, atol=1e-6):
+            raise ValueError(f"{path}: {name} is {[round(v, 6) for v in given]}, the settings say {list(wanted)}")
+        log.info("%s: its %s is that of the settings", path, name)
+
+
+def _completed(state, network, path):
+    """Return `state` with the entries of `network`, in its order, as float32 and finite."""
+    complete, rounded, counters = {}, 0, 0
+    for name, expected in network.state_dict().items():
+        if name not in state:
+            counters += 1
+            complete[name] = torch.zeros((), dtype=expected.dtype)
+            continue
+        tensor = state[name].to(expected.dtype)
+        rounded += tensor.dtype != state[name].dtype
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{path}: {name} holds numbers that are not finite")
+        complete[name] = tensor
+    if rounded:
+        log.info("%s: %d tensors of another type became float32 or, the counters, int64", path, rounded)
+    if counters:
+        log.info("%s: %d counters of BatchNorm are left out; set to 0", path, counters)
+    return complete

@@ -2,7 +2,7 @@
 
 Source: spec/training.md 1. State-dict keys are those of RobustBench's DMWideResNet. Differences that
 would change every logit and are therefore deliberate: the 1x1 shortcut reads the activated input of
-its block, and a stride-2 convolution pads only right and bottom (TensorFlow SAME).
+its block, and a stride-2 convolution pads an even side only right and bottom (TensorFlow SAME).
 """
 
 import torch
@@ -28,7 +28,12 @@ class Block(nn.Module):
 
     def forward(self, h):
         t = F.silu(self.batchnorm_0(h))
-        v = self.conv_0(t if self.stride == 1 else F.pad(t, (0, 1, 0, 1)))
+        if self.stride == 1:
+            v = self.conv_0(t)
+        else:
+            # an odd side gets a pixel on both ends, so that it halves as the shortcut does; the paper has none
+            height, width = t.shape[2:]
+            v = self.conv_0(F.pad(t, (width % 2, 1, height % 2, 1)))
         v = self.conv_1(F.silu(self.batchnorm_1(v)))
         return v + (h if self.shortcut is None else self.shortcut(t))
 
@@ -44,8 +49,8 @@ class WideResNet(nn.Module):
         Factor on the 16, 32, 64 channels of the groups.
     classes, channels : int
         Of the output and of the input.
-    mean, std : sequences of float (channels,)
-        Input normalisation, done inside the network for pixels in [0, 1].
+    mean, std : sequences of float (channels,), or both None or empty
+        Input normalisation, done inside the network for pixels in [0, 1]; None for none.
 
     Raises
     ------
@@ -53,13 +58,15 @@ class WideResNet(nn.Module):
         If no WideResNet has this depth or width, or mean and std do not fit the channels.
     """
 
-    def __init__(self, depth, width, classes=10, channels=3, mean=(0.0,), std=(1.0,)):
+    def __init__(self, depth, width, classes=10, channels=3, mean=None, std=None):
         super().__init__()
         check_shape(depth, width)
-        if len(mean) != channels or len(std) != channels:
-            raise ValueError(f"mean {tuple(mean)} and std {tuple(std)} do not fit {channels} channels")
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        for name, values in (("mean", mean), ("std", std)):
+            # float32 constants, as published; casting the network to float64 widens these values
+            constant = torch.tensor(tuple(values), dtype=torch.float32).view(1, -1, 1, 1) if values else None
+            self.register_buffer(name, constant, persistent=False)
+        if bool(mean) != bool(std) or (mean and not len(mean) == len(std) == channels):
+            raise ValueError(f"mean {mean} and std {std} do not fit {channels} channels")
         self.init_conv = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
         groups, channels_in = [], 16
         for group, channels_out in enumerate((16 * width, 32 * width, 64 * width)):
@@ -80,7 +87,7 @@ class WideResNet(nn.Module):
     def features(self, x):
         """Return the input of the last layer, float (batch, 64 width), for images (batch, channels, h, w) in [0, 1]."""
         # the padding of the first convolution is of normalised pixels
-        h = self.init_conv((x - self.mean) / self.std)
+        h = self.init_conv(x if self.mean is None else (x - self.mean) / self.std)
         for group in self.layer:
             h = group["block"](h)
         return F.silu(self.batchnorm(h)).mean((2, 3))

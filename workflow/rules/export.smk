@@ -1,0 +1,32 @@
+# Reads: a run and what attacks did to it. Writes: what RobustBench takes, weights and entry of the leaderboard.
+
+
+rule export_run:
+    input:
+        weights=rules.train_run.output.weights,
+        records=run_records,
+        test=rules.import_data.output.test,
+    output:
+        checkpoint="<results>/runs/<run>/robustbench.pt",
+        info="<results>/runs/<run>/model_info.json",
+    log:
+        "<results>/logs/export/<run>.log",
+    benchmark:
+        "<results>/benchmarks/export/<run>.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=20,
+    params:
+        settings=lambda wildcards: as_params(study.export(of_run(wildcards))),
+        revision=revision("export"),
+    script:
+        "../scripts/export_run.py"
+
+
+rule export:
+    input:
+        of_each_run(rules.export_run.output.checkpoint, study.exported_runs),
+        of_each_run(rules.export_run.output.info, study.exported_runs),
