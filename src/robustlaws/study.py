@@ -263,7 +263,7 @@ class Study:
         )
 
     def _attacked_images(self, attack):
-        # chunks are jobs, so their number must be known before the test split is: the schema's check sees to that
+        # chunks are jobs, so their number must be known before the test split is; validation.py sees to that
         given = (self.config["attacks"][attack].get("images"), self.config["source"].get("test_images"))
         return min(count for count in given if count is not None)
 
