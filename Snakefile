@@ -1,6 +1,6 @@
 from snakemake.utils import min_version
 
-from robustlaws.attacks import ATTACKS
+from robustlaws.attacks import ATTACKS, CHUNKED
 from robustlaws.laws import LAWS
 from robustlaws.revisions import revision
 from robustlaws.settings import as_params
@@ -34,6 +34,8 @@ wildcard_constraints:
     size=r"\d+",
     seed=r"\d+",
     shard=r"\d{5}",
+    chunk=r"\d{5}",
+    victim=r"runs/[^/]+/[^/]+/\d+/\d+|checkpoints/[^/]+",
     attack="|".join(ATTACKS),
     law="|".join(LAWS),
 

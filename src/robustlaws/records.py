@@ -93,6 +93,21 @@ CURVES = {
     "learning_rate": _number("1", "learning rate of the step before this row", optional=True),
 }
 
+ATTACKS = {
+    "victim": _string("run (model/dataset/size/seed) or checkpoint"),
+    "kind": _string("run or checkpoint"),
+    "attack": _string(
+        "clean, or an attack; suite/clean and suite/attack: on the images of the suite, after this and all its "
+        "attacks before"
+    ),
+    "images": _count("images", "first test images that it was run on", low=1),
+    "right": _count("images", "of these classified right; within a suite, right from the start and after every attack"),
+    "accuracy": _number("1", "right / images; within a suite cumulative: robust accuracy after this attack", high=1),
+    "low": _number("1", "lower end of the exact binomial interval of the accuracy (Clopper-Pearson)", high=1),
+    "high": _number("1", "upper end of the exact binomial interval of the accuracy", high=1),
+    "level": _number("1", "coverage of the interval", high=1),
+}
+
 ALLOCATIONS = {
     "law": _string("name of the law"),
     "dataset": _string("dataset whose FID is meant; null for a FID of no dataset", optional=True),

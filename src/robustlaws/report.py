@@ -23,7 +23,7 @@ _PACKAGES = ("robustlaws", "snakemake", "torch", "numpy", "scipy", "pandas", "py
 
 
 def write(
-    path, *, study, description, runs, curves, laws, accuracy, quality, figures, timings, settings, versions
+    path, *, study, description, runs, curves, attacks, laws, accuracy, quality, figures, timings, settings, versions
 ):  # fmt: skip
     """Write the report of a study.
 
@@ -33,8 +33,8 @@ def write(
         The HTML page to write, whole or not at all.
     study, description : str
         Name of the study, and what it is for.
-    runs, curves : paths
-        Tables `records.RUNS` and `records.CURVES`.
+    runs, curves, attacks : paths
+        Tables `records.RUNS`, `records.CURVES` and `records.ATTACKS`.
     laws, quality : lists of paths
         Law files, and FID files of the datasets.
     accuracy : path
@@ -53,15 +53,16 @@ def write(
     ValueError
         If a file cannot be read.
     """
-    runs = records.read(runs, records.RUNS)
+    runs, attacks = records.read(runs, records.RUNS), records.read(attacks, records.ATTACKS)
     laws = sources.read_laws(laws)
     page = _template().render(
         study=study,
         description=description,
-        **_findings(runs, laws),
+        **_findings(runs, attacks, laws),
         datasets=_datasets(quality),
         runs=_runs(runs),
         columns=_run_columns(runs),
+        attacks=_attacks(attacks),
         runs_shown=_RUNS_SHOWN,
         observations=len(records.read(curves, records.CURVES)),
         laws=[_law(law) for law in laws],
@@ -75,10 +76,10 @@ def write(
     write_text(path, page)
 
 
-def _findings(runs, laws):
+def _findings(runs, attacks, laws):
     images_sentence, exceptions = report_findings.more_images(runs)
     fid_sentence, fid_details = report_findings.better_fid(runs)
-    runs_sentences = [report_findings.what_was_run(runs), report_findings.best_in_words(runs)]
+    runs_sentences = [report_findings.what_was_run(runs), report_findings.best_in_words(runs, attacks)]
     return {
         "sentences": [*runs_sentences, images_sentence, fid_sentence],
         "exceptions": exceptions,
@@ -87,7 +88,7 @@ def _findings(runs, laws):
     }
 
 
-def write_files(path, *, config, runs, curves, laws, accuracy, quality, figures, benchmarks):
+def write_files(path, *, config, runs, curves, attacks, laws, accuracy, quality, figures, benchmarks):
     """Write the report of a study from its checked config and the folder of its Snakemake benchmarks.
 
     The other parameters are those of :func:`write`; versions are those of the running Python's packages.
@@ -102,6 +103,7 @@ def write_files(path, *, config, runs, curves, laws, accuracy, quality, figures,
         description=config.get("description", ""),
         runs=runs,
         curves=curves,
+        attacks=attacks,
         laws=laws,
         accuracy=accuracy,
         quality=quality,
@@ -183,6 +185,29 @@ def _runs(runs):
         }
         rows.append([cells[column] for column in columns])
     return rows
+
+
+def _attacks(attacks):
+    """Return the accuracies under whole attacks, a row for each victim, and those of every stage of a suite."""
+    whole = list(dict.fromkeys(name for name in attacks["attack"] if "/" not in name))
+    rows = []
+    for victim, own in attacks.groupby("victim", sort=False):
+        stages = {row["attack"]: row for row in own.to_dict("records")}
+        # by the last attack, which is the strongest, then by the one before; where it was not run come last
+        order = [-stages[name]["accuracy"] if name in stages else 1.0 for name in reversed(whole)]
+        rows.append((order, [victim, *(_share(stages[name]) if name in stages else "" for name in whole)]))
+    rows.sort(key=lambda row: row[0])
+    return {
+        "columns": ["victim", *whole],
+        "rows": [cells for _, cells in rows],
+        "stages": [(r["victim"], r["attack"], _share(r)) for r in attacks.to_dict("records") if "/" in r["attack"]],
+        "level": f"{100 * attacks['level'].iloc[0]:.3g}%" if len(attacks) else "",
+    }
+
+
+def _share(row):
+    span = f"{words.percent(row['low'])}, {words.percent(row['high'])}"
+    return f"{words.percent(row['accuracy'])} [{span}] of {row['images']:,}"
 
 
 def _cell(cell):

@@ -51,14 +51,23 @@ def _span(values, text):
     return low if low == high else f"{low} to {high}"
 
 
-def best_in_words(runs):
-    """Return one sentence on the best run and its accuracies."""
+def best_in_words(runs, attacks):
+    """Return one sentence on the best run and its accuracies.
+
+    Parameters
+    ----------
+    runs, attacks : data frames as `records.RUNS` and `records.ATTACKS`
+    """
     best = best_run(runs)
     if best is None:
         return ""
     if pd.notna(best["autoattack_acc"]):
         images = words.plural(int(best["autoattack_images"]), "image")
-        attack = f"{words.percent(best['autoattack_acc'])} under AutoAttack ({images})"
+        row = attacks[(attacks["victim"] == best["run"]) & (attacks["attack"] == "autoattack")].iloc[0]
+        attack = (
+            f"{words.percent(best['autoattack_acc'])} under AutoAttack ({images}; {100 * row['level']:.3g}% interval "
+            f"{words.percent(row['low'])} to {words.percent(row['high'])})"
+        )
     else:
         attack = "AutoAttack was not run on it"
     return (

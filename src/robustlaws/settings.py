@@ -9,9 +9,10 @@ No torch here: the Snakefile imports this module.
 """
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import get_args, get_origin, get_type_hints
 
+from robustlaws.attacks import AUTOATTACK
 from robustlaws.training import recipe
 
 
@@ -299,7 +300,7 @@ class Compute(Settings):
 class PgdCw(Settings):
     """Stage attack: projected gradient descent on the Carlini-Wagner objective."""
 
-    run: str
+    run: str  # or checkpoint
     architecture: Architecture
     threat: Threat
     seed: int
@@ -309,19 +310,36 @@ class PgdCw(Settings):
     images: int | None  # None: the whole test split
     batch: int
     objective: str = neutral("cw")  # cw (clipped, the paper's runs), cw_unclipped or cross_entropy
+    weights: str = neutral("last")  # "last" or "best" of the run
 
 
 @dataclass(frozen=True)
 class AutoAttack(Settings):
-    """Stage attack: AutoAttack."""
+    """Stage attack: AutoAttack, in chunks of images with a seed each."""
 
-    run: str
+    run: str  # or checkpoint
     architecture: Architecture
     threat: Threat
-    seed: int
+    seed: int  # of the first chunk; chunk c adds c
     version: str
-    images: int | None
-    batch: int
+    images: int  # the first of the test split
+    chunk: int  # images of a chunk; the package attacks them as one batch
+    attacks: tuple[str, ...] = neutral(())  # of version "custom"
+    weights: str = neutral("last")  # "last" or "best" of the run
+
+    @property
+    def names(self):
+        """The attacks that are run, in order."""
+        return self.attacks or AUTOATTACK[self.version]
+
+    @property
+    def chunks(self):
+        """Number of chunks; the last one may be smaller."""
+        return -(-self.images // self.chunk)
+
+    def of_chunk(self, chunk):
+        """Return the settings that chunk number `chunk` depends on: more images after it leave it as it is."""
+        return replace(self, images=min(self.images, (chunk + 1) * self.chunk))
 
 
 @dataclass(frozen=True)
@@ -347,6 +365,14 @@ class Collect(Settings):
     """Stage collect: what the tables need beside the files."""
 
     runs: tuple[dict, ...]
+
+
+@dataclass(frozen=True)
+class CollectAttacks(Settings):
+    """Stage collect: what the table of attacks needs beside the records."""
+
+    level: float  # coverage of the intervals
+    records: tuple[dict, ...]  # victim, kind and attack of each record, in the order of the files
 
 
 @dataclass(frozen=True)

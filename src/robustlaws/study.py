@@ -12,6 +12,7 @@ import yaml
 
 from robustlaws import named
 from robustlaws import settings as told
+from robustlaws.attacks import ATTACKS, CHUNKED
 from robustlaws.networks import cost
 from robustlaws.seeds import derive
 from robustlaws.training import recipe
@@ -113,6 +114,15 @@ class Study:
         mixture = self.config.get("mixtures", {}).get(dataset)
         return (mixture["dataset"], float(mixture["real_fraction"])) if mixture else (dataset, 0.0)
 
+    def checkpoint_file(self, name):
+        """Return the file that checkpoint `name` is imported from; ValueError if the config has none."""
+        named.check(name, self.config.get("checkpoints", {}), f"{self.origin} checkpoints")
+        return self.config["checkpoints"][name]["file"]
+
+    def generator_of(self, dataset):
+        """Return the name of the generator of a dataset."""
+        return self.config["datasets"][dataset]["generator"]
+
     @property
     def datasets(self):
         """Names of the datasets that the grid uses, in the order of the config; each has a FID."""
@@ -120,10 +130,34 @@ class Study:
         return [name for name in self.config["datasets"] if name in used]
 
     @property
-    def autoattack_runs(self):
-        """Names of the runs that AutoAttack is run on."""
-        wanted = self.config["attacks"].get("autoattack", {}).get("runs", [])
-        return [name for name in self.runs if name in wanted or "all" in wanted]
+    def attacks(self):
+        """Names of the attacks of the study, in the order of the schema."""
+        return [name for name in self.config["attacks"] if name in ATTACKS]
+
+    def victims(self, attack, kinds=("runs", "checkpoints")):
+        """Return what an attack is run on: `runs/<run>` and `checkpoints/<checkpoint>`, or only these `kinds`.
+
+        An attack whose block names no runs meets every run; any attack of the study meets every checkpoint.
+        """
+        if attack not in self.attacks:
+            return []
+        wanted = self.config["attacks"][attack].get("runs", ["all"])
+        names = {
+            "runs": [name for name in self.runs if name in wanted or "all" in wanted],
+            "checkpoints": self.checkpoints,
+        }
+        return [f"{kind}/{name}" for kind in kinds for name in names[kind]]
+
+    @property
+    def attacked(self):
+        """Pairs (victim, attack), all attacks of a victim together."""
+        reached = {attack: set(self.victims(attack)) for attack in self.attacks}
+        return [(victim, name) for victim in self.victims("pgd_cw") for name in self.attacks if victim in reached[name]]
+
+    def chunks(self, attack):
+        """Return the names of the chunks that a chunked attack is cut into."""
+        images = self._attacked_images(attack)
+        return [f"{index:05d}" for index in range(ceil(images / self.config["attacks"][attack]["chunk"]))]
 
     @property
     def exported_runs(self):
@@ -236,37 +270,55 @@ class Study:
 
     def checkpoint(self, name):
         """Return the settings of the import of checkpoint `name`; ValueError if the config has none."""
-        named.check(name, self.config.get("checkpoints", {}), f"{self.origin} checkpoints")
+        self.checkpoint_file(name)
         own = self.config["checkpoints"][name]
         how = {key: own[key] for key in ("unaveraged", "sha256") if key in own}
         return told.Checkpoint(name, self._architecture(own), **how)
 
-    def attack(self, attack, run):
-        """Return the settings of an attack on a :class:`Run`."""
-        own = {name: value for name, value in self.config["attacks"][attack].items() if name != "runs"}
-        own.setdefault("images", None)
+    def attack(self, attack, victim):
+        """Return the settings of an attack on a victim, named as in :meth:`victims`."""
+        kind, name = victim.split("/", 1)
+        if kind == "checkpoints":
+            shape = self.checkpoint(name).architecture
+        else:
+            shape = self._architecture(self.config["models"][self.run(name).model])
+        own = {key: value for key, value in self.config["attacks"][attack].items() if key != "runs"}
+        own["images"] = self._attacked_images(attack) if attack in CHUNKED else own.get("images")
         if attack == "pgd_cw":
             own["beta"] = self.config["training"]["beta"]
         return told.ATTACK_SETTINGS[attack](
-            run=run.name,
-            architecture=self._architecture(self.config["models"][run.model]),
+            run=name,
+            architecture=shape,
             threat=self._threat,
             seed=self._seed("attack", attack) % 2**31,  # attack packages hand it to numpy as well
             **own,
         )
+
+    def _attacked_images(self, attack):
+        # chunks are jobs, so their number must be known before the test split is; validation.py sees to that
+        given = (self.config["attacks"][attack].get("images"), self.config["source"].get("test_images"))
+        return min(count for count in given if count is not None)
+
+    def collecting_attacks(self):
+        """Return the settings of the table of attacks."""
+        kinds = {"runs": "run", "checkpoints": "checkpoint"}
+        split = [(*victim.split("/", 1), attack) for victim, attack in self.attacked]
+        found = tuple({"victim": name, "kind": kinds[kind], "attack": attack} for kind, name, attack in split)
+        return told.CollectAttacks(self.config["attacks"].get("level", 0.95), found)
 
     def export(self, run):
         """Return the settings of the export of a :class:`Run`; ValueError if the config says nothing of it."""
         if "export" not in self.config:
             raise ValueError(f"{self.origin} export: missing; it says what the leaderboard asks for")
         own = {name: value for name, value in self.config["export"].items() if name != "runs"}
+        attacked = f"runs/{run.name}" in self.victims("autoattack")
         if "test_files" in self.config["source"]:  # a source without files has no test split but the study's
             own["test_kept"] = self.config["source"].get("test_images")
         return told.Export(
             run=run.name,
             architecture=self._architecture(self.config["models"][run.model]),
             threat=self._threat,
-            autoattack=self.config["attacks"]["autoattack"]["version"] if run.name in self.autoattack_runs else None,
+            autoattack=self.config["attacks"]["autoattack"]["version"] if attacked else None,
             **own,
         )
 

@@ -9,7 +9,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from robustlaws import named
-from robustlaws.attacks import ATTACKS
+from robustlaws.attacks import ATTACKS, AUTOATTACK, AUTOATTACK_CLASSES, CHUNKED
 from robustlaws.data import SOURCES
 from robustlaws.figures import FIGURE_INPUTS, FIGURES
 from robustlaws.generators import GENERATORS
@@ -57,6 +57,7 @@ def checked(config, schema_path, origin):
         raise ValueError(_line(errors[0], schema, origin))
     _check_names(config, origin)
     _check_sizes(config, origin)
+    _check_attacks(config, origin)
     return _one_spelling(config, schema, schema)
 
 
@@ -137,7 +138,7 @@ def _check_names(config, origin):
     each("source.name", [config["source"]["name"]], SOURCES)
     each("laws.fit", config["laws"]["fit"], LAWS)
     each("figures", config["figures"], FIGURES)
-    each("attacks", config["attacks"], ATTACKS)
+    each("attacks", [name for name in config["attacks"] if name != "level"], ATTACKS)
     for name, generator in config["generators"].items():
         each(f"generators.{name}.kind", [generator["kind"]], GENERATORS)
     for name, dataset in config["datasets"].items():
@@ -231,3 +232,27 @@ def _check_normalisation(block, where, channels, origin):
             )
     if given and min(block["std"]) <= 0:
         raise ValueError(f"{origin} {where}.std: {block['std']} must be positive")
+
+
+def _check_attacks(config, origin):
+    attacks, classes = config["attacks"], config["image"]["classes"]
+    for name in CHUNKED:
+        if name in attacks and "images" not in attacks[name] and "test_images" not in config["source"]:
+            raise ValueError(
+                f"{origin} attacks.{name}.images: missing; its chunks are planned before the test split is there:"
+                " give it, or source.test_images"
+            )
+    if "autoattack" not in attacks:
+        return
+    own, where = attacks["autoattack"], f"{origin} attacks.autoattack"
+    if own["version"] == "custom" and "attacks" not in own:
+        raise ValueError(f"{where}.attacks: missing; version custom needs a list of {', '.join(AUTOATTACK['plus'])}")
+    if own["version"] != "custom" and "attacks" in own:
+        raise ValueError(f"{where}.attacks: version {own['version']} has its own; leave the list out or say custom")
+    for name in own.get("attacks", AUTOATTACK.get(own["version"])):
+        named.check(name, AUTOATTACK["plus"], f"{where}.attacks")  # plus has them all
+        if classes < AUTOATTACK_CLASSES.get(name, 2):
+            raise ValueError(
+                f"{where}.version: {name} needs {AUTOATTACK_CLASSES[name]} classes, image.classes is {classes};"
+                " say custom and list others"
+            )

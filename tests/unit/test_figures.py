@@ -93,6 +93,20 @@ def allocation_rows(law, runs, datasets, reach=1e3):
     return rows
 
 
+def attack_rows(runs):
+    """Return rows of records.ATTACKS: clean and PGD for every run, AutoAttack where it was run."""
+    rows = []
+    for run in runs:
+        shares = {"clean": run["clean_acc"], "pgd_cw": run["adv_acc"]}
+        if run["autoattack_acc"] is not None:
+            shares |= {"autoattack/apgd-ce": run["adv_acc"], "autoattack": run["autoattack_acc"]}
+        for attack, accuracy in shares.items():
+            numbers = {"accuracy": accuracy, "low": accuracy - 0.02, "high": accuracy + 0.01, "level": 0.95}
+            keys = {"victim": run["run"], "kind": "run", "attack": attack}
+            rows.append(keys | {"images": 300, "right": round(300 * accuracy)} | numbers)
+    return rows
+
+
 def law_file(law, datasets, determined=True, why="the interval spans zero"):
     """Return the content of a law file; with `determined` false no exponent and no limit is known."""
 
@@ -151,9 +165,12 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     rows = run_rows(models, sizes, datasets, seeds, mixture)
     change(rows)
-    paths = {name: folder / f"{name}.parquet" for name in ("runs", "curves")} | {"accuracy": folder / "accuracy.json"}
+    paths = {name: folder / f"{name}.parquet" for name in ("runs", "curves", "attacks")} | {
+        "accuracy": folder / "accuracy.json"
+    }
     records.write(paths["runs"], rows, records.RUNS)
     records.write(paths["curves"], curve_rows(rows), records.CURVES)
+    records.write(paths["attacks"], attack_rows(rows), records.ATTACKS)
     why = {"determined": determined, "why": "" if determined else "all runs have nearly the same loss"}
     line = {"intercept": cell(1.1, 0.01, **why), "slope": cell(-0.5, 0.01, **why), "r2": 0.98, "n_runs": len(rows)}
     paths["accuracy"].write_text(json.dumps(line))

@@ -10,7 +10,7 @@ from robustlaws.figures import FIGURE_INPUTS, FIGURES
 from robustlaws.figures.captions import CAPTIONS
 from robustlaws.figures.words import TIMES
 from robustlaws.named import load
-from tests.unit.test_figures import build
+from tests.unit.test_figures import build, run_rows
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -67,7 +67,7 @@ def write(folder, *, figures=(), settings=None, **options):
         timings=timings,
         settings=settings or {"threat": {"norm": "linf", "epsilon": 0.15}},
         versions={"robustlaws": "0.1.0", "numpy": "2.4.6"},
-        **{name: inputs[name] for name in ("runs", "curves", "laws", "accuracy", "quality")},
+        **{name: inputs[name] for name in ("runs", "curves", "attacks", "laws", "accuracy", "quality")},
     )
     text = path.read_text(encoding="utf-8")
     page = Page(text)
@@ -99,13 +99,26 @@ def test_the_summary_counts_and_names_the_best_run(tmp_path):
     grid = f"3 models {TIMES} 4 dataset sizes {TIMES} 3 datasets, and 1 run that mixes"
     assert f"36 runs on purely synthetic data: {grid}" in page.text
     assert "The most robust run is wrn-16-2 on edm-18 with 60k images: accuracy" in page.text
-    assert "under AutoAttack (300 images)" in page.text
+    assert "under AutoAttack (300 images; 95% interval" in page.text
     assert "for every model and dataset (9 of 9; 27 steps)" in page.text
     assert "Better FID always goes with lower adversarial loss: in 36 of 36 comparisons" in page.text
     assert (
         "Approach 2: additive with data quality: N* grows as FLOPs to the power 0.488 [0.439, 0.536] on edm-18"
         in page.text
     )
+
+
+def test_accuracies_under_attack_have_intervals(tmp_path):
+    _, page = write(tmp_path)
+    assert "with its 95% interval" in page.text
+    best = max(run_rows({"wrn-16-2": 690_000}, (60000,), {"edm-18": 2.1}), key=lambda row: row["adv_acc"])
+    cells = [
+        f"{100 * share:.1f}% [{100 * share - 2:.1f}%, {100 * share + 1:.1f}%] of 300"
+        for share in (best["clean_acc"], best["adv_acc"], best["autoattack_acc"])
+    ]
+    assert f"victim clean pgd_cw autoattack wrn-16-2/edm-18/60000/0 {' '.join(cells)}" in page.text
+    assert "All 37 victims" in page.text
+    assert "victim after accuracy wrn-16-2/edm-18/60000/0 autoattack/apgd-ce" in page.text
 
 
 def test_a_size_that_raises_the_loss_is_named(tmp_path):
@@ -173,7 +186,7 @@ def test_a_broken_file_is_named(tmp_path):
     bad = tmp_path / "benchmarks" / "train" / "x.tsv"
     bad.parent.mkdir(parents=True)
     bad.write_text("nothing here\n1\n")
-    given = {name: inputs[name] for name in ("runs", "curves", "laws", "accuracy", "quality")}
+    given = {name: inputs[name] for name in ("runs", "curves", "attacks", "laws", "accuracy", "quality")}
     rest = {"study": "s", "description": "", "settings": {}, "versions": {}}
     with pytest.raises(ValueError, match=r"x\.tsv: not a Snakemake benchmark file"):
         report.write(tmp_path / "r.html", figures=[], timings=[bad], **given, **rest)
@@ -189,7 +202,7 @@ def test_the_workflow_gives_its_config_and_a_folder_of_benchmarks(tmp_path):
     inputs = build(tmp_path / "in")
     (tmp_path / "benchmarks" / "collect").mkdir(parents=True)
     (tmp_path / "benchmarks" / "collect" / "runs.tsv").write_text("s\tmax_rss\n2.0\t100.0\n")
-    given = {name: inputs[name] for name in ("runs", "curves", "laws", "accuracy", "quality")}
+    given = {name: inputs[name] for name in ("runs", "curves", "attacks", "laws", "accuracy", "quality")}
     config = {"study": "mine", "description": "All mine.", "seed": 17}
     path, benchmarks = tmp_path / "report.html", tmp_path / "benchmarks"
     report.write_files(path, config=config, figures=[], benchmarks=benchmarks, **given)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from robustlaws.settings import as_params
 from robustlaws.study import Study
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,19 @@ def changed(*path, to):
     place[path[-1]] = to
     return config
 
+
+AUTOATTACK = CONFIG["attacks"]["autoattack"]
+UNKNOWN_SIZE = changed(
+    "source",
+    to={
+        "name": "hub_parquet",
+        "train_files": ["a"],
+        "test_files": ["b"],
+        "image_column": "img",
+        "label_column": "label",
+    },
+)
+del UNKNOWN_SIZE["attacks"]["autoattack"]["images"]
 
 EXPORT = {"name": "A", "authors": "B", "link": "", "venue": "", "dataset": "digits", "additional_data": False}
 BROKEN = {
@@ -59,6 +73,37 @@ BROKEN = {
         "attacks.autoattack.runs[0]",
         "'wrn' is no run",
     ),
+    "no such attack of AutoAttack": (
+        changed("attacks", "autoattack", to=AUTOATTACK | {"version": "custom", "attacks": ["apgd-ce", "pgd"]}),
+        "attacks.autoattack.attacks",
+        "unknown 'pgd'; known: apgd-ce, apgd-dlr, apgd-t, fab, fab-t, square",
+    ),
+    "an empty list of attacks": (
+        changed("attacks", "autoattack", to=AUTOATTACK | {"version": "custom", "attacks": []}),
+        "attacks.autoattack.attacks",
+        "needs at least 1 entries",
+    ),
+    "custom without a list of attacks": (
+        changed("attacks", "autoattack", "version", to="custom"),
+        "attacks.autoattack.attacks",
+        "missing; version custom needs a list of apgd-ce",
+    ),
+    "a list of attacks without custom": (
+        changed("attacks", "autoattack", to=AUTOATTACK | {"attacks": ["apgd-ce"]}),
+        "attacks.autoattack.attacks",
+        "version standard has its own",
+    ),
+    "too few classes for nine targets": (
+        changed("image", "classes", to=9),
+        "attacks.autoattack.version",
+        "apgd-t needs 10 classes, image.classes is 9",
+    ),
+    "chunks of a test split of unknown size": (
+        UNKNOWN_SIZE,
+        "attacks.autoattack.images",
+        "give it, or source.test_images",
+    ),
+    "a level in percent": (changed("attacks", "level", to=95), "attacks.level", "95 must be less than 1. Coverage"),
     "no such law": (changed("laws", "fit", to=["power"]), "laws.fit", "unknown 'power'; known: additive"),
     "no such figure": (changed("figures", to=["pie"]), "figures", "unknown 'pie'; known: accuracy"),
     "figure without its attack": (changed("attacks", "autoattack", "runs", to=[]), "figures[5]", "shows AutoAttack"),
@@ -158,6 +203,32 @@ def test_seeds_differ_between_runs_and_not_between_datasets_of_a_generator():
     assert len({study.training(run).seed for run in study.runs.values()}) == len(study.runs)
     # the same latents at every step count: datasets differ in quality, not in luck
     assert len({study.sampling(name, "00000").seed for name in study.datasets}) == 1
+
+
+def test_what_is_attacked_and_in_which_chunks():
+    config = changed("checkpoints", to={"zoo": {"file": "zoo.pt", "depth": 16, "width": 2}})
+    config["attacks"]["autoattack"].update(images=300, chunk=128, runs=["wrn-10-1/edm-3/256/1"])
+    study = Study(config, SCHEMA)
+    assert study.victims("autoattack") == ["runs/wrn-10-1/edm-3/256/1", "checkpoints/zoo"]
+    assert study.victims("pgd_cw", ["checkpoints"]) == ["checkpoints/zoo"]
+    assert len(study.victims("pgd_cw")) == 37 + 1
+    assert study.chunks("autoattack") == ["00000", "00001", "00002"]
+    told = study.attack("autoattack", "checkpoints/zoo")
+    assert (told.run, told.architecture.depth, told.chunks, told.weights) == ("zoo", 16, 3, "last")
+    assert "weights" not in as_params(told)
+    assert study.collecting_attacks().level == 0.95
+    assert study.collecting_attacks().records[-2:] == (
+        {"victim": "zoo", "kind": "checkpoint", "attack": "pgd_cw"},
+        {"victim": "zoo", "kind": "checkpoint", "attack": "autoattack"},
+    )
+
+
+def test_chunks_cover_the_test_split_where_no_number_of_images_is_given():
+    config = changed("attacks", "autoattack", "chunk", to=64)
+    del config["attacks"]["autoattack"]["images"]
+    study = Study(config, SCHEMA)
+    assert len(study.chunks("autoattack")) == 5  # 300 test images
+    assert study.attack("autoattack", "runs/wrn-10-1/edm-3/256/1").images == 300
 
 
 def test_a_checkpoint_has_the_studys_images_and_its_own_normalisation():

@@ -37,13 +37,13 @@ class Checkout:
         done = self.snakemake("--dry-run", "--quiet", "host")
         assert done.returncode == 0, done.stdout + done.stderr
         jobs, rule = {}, None
-        for line in (done.stdout + done.stderr).splitlines():
+        for line in map(str.strip, (done.stdout + done.stderr).splitlines()):  # jobs of a group are indented
             words = line.split()
             if line.startswith(("rule ", "localrule ")):
                 rule = words[1].rstrip(":")
                 jobs.setdefault(rule, set())
-            elif line.startswith("    output: ") and rule:
-                jobs[rule].add(line.removeprefix("    output: ").split(", ")[0].removeprefix("results/tiny/"))
+            elif line.startswith("output: ") and rule:
+                jobs[rule].add(line.removeprefix("output: ").split(", ")[0].removeprefix("results/tiny/"))
         jobs.pop("all", None)
         return jobs
 

@@ -9,7 +9,9 @@ import pytest
 
 from tests.workflow.conftest import Checkout
 
-ONWARDS = {"collect_runs", "fit_law", "fit_accuracy", "draw_figure", "write_report"}
+ONWARDS = {"collect_runs", "collect_attacks", "fit_law", "fit_accuracy", "draw_figure", "write_report"}
+AUTOATTACK = {"attack_chunk", "gather_chunks"}
+ATTACKED = "runs/wrn-10-1/edm-4/256/1"
 RUNS = {f"runs/wrn-10-1/{rest}/1" for rest in ("edm-2/128", "edm-2/256", "edm-4/128", "edm-4/256", "edm-4-real/256")}
 
 
@@ -75,7 +77,7 @@ def test_a_training_setting_makes_all_runs_and_no_sampling(checkout):
     checkout.configure(lambda config: config["training"].update(beta=6))
     jobs = checkout.planned()
     assert jobs["train_run"] == outputs(RUNS, "weights.safetensors")
-    assert set(jobs) == {"train_run", "attack_run"} | ONWARDS
+    assert set(jobs) == {"train_run", "attack_run"} | AUTOATTACK | ONWARDS
 
 
 def test_an_attack_setting_trains_nothing(checkout):
@@ -85,9 +87,47 @@ def test_an_attack_setting_trains_nothing(checkout):
     assert set(jobs) == {"attack_run"} | ONWARDS
 
 
+def test_another_size_of_the_chunks_attacks_in_chunks_only(checkout):
+    checkout.configure(lambda config: config["attacks"]["autoattack"].update(chunk=40))
+    jobs = checkout.planned()
+    assert jobs["attack_chunk"] == {f"{ATTACKED}/autoattack/0000{chunk}.h5" for chunk in range(3)}
+    assert jobs["gather_chunks"] == {f"{ATTACKED}/autoattack.h5"}
+    assert set(jobs) == AUTOATTACK | ONWARDS
+
+
+def test_fewer_or_more_images_leave_full_chunks_as_they_are(checkout):
+    # 100 images were attacked in chunks of 64; with the first 80 the second chunk is another, the first is not
+    checkout.configure(lambda config: config["attacks"]["autoattack"].update(images=80))
+    jobs = checkout.planned()
+    assert jobs["attack_chunk"] == {f"{ATTACKED}/autoattack/00001.h5"}
+    assert set(jobs) == AUTOATTACK | ONWARDS
+
+
+def test_a_new_checkpoint_makes_its_import_its_attacks_and_their_table(checkout):
+    def add(config):
+        config["checkpoints"] = {"zoo": {"file": "zoo.safetensors", "depth": 10, "width": 1}}
+
+    (checkout.folder / "zoo.safetensors").touch()
+    checkout.configure(add)
+    jobs = checkout.planned()
+    assert jobs == {
+        "import_checkpoint": {"checkpoints/zoo/weights.safetensors"},
+        "attack_run": {"checkpoints/zoo/pgd_cw.h5"},
+        "attack_chunk": {f"checkpoints/zoo/autoattack/0000{chunk}.h5" for chunk in range(2)},
+        "gather_chunks": {"checkpoints/zoo/autoattack.h5"},
+        "collect_attacks": {"tables/attacks.parquet"},
+        "write_report": {"report.html"},
+    }
+
+
+def test_a_level_of_the_intervals_makes_their_table_only(checkout):
+    checkout.configure(lambda config: config["attacks"].update(level=0.9))
+    assert set(checkout.planned()) == {"collect_attacks", "write_report"}
+
+
 def test_a_law_setting_touches_no_run(checkout):
     checkout.configure(lambda config: config["laws"].update(level=0.8))
-    assert set(checkout.planned()) == ONWARDS - {"collect_runs"}
+    assert set(checkout.planned()) == ONWARDS - {"collect_runs", "collect_attacks"}
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,11 @@ from tests.workflow.conftest import SNAKEMAKE, fresh_checkout
 KILLED_IN = {
     "logs/generate/sample/edm-4/00001.log": "64 of 128 images",
     "logs/train/wrn-10-1/edm-4/256/1.log": "32 of 256 images",
-    "logs/attack/wrn-10-1/edm-4/256/1/autoattack.log": "apgd-ce",
+    "logs/attack/runs/wrn-10-1/edm-4/256/1/autoattack/00000.log": "1 of 4 attacks",
 }
+
+
+STATE = "runs/wrn-10-1/edm-4/256/1/autoattack/00000.h5.partial"
 
 
 def kill_when_begun(checkout, log, sign):
@@ -41,6 +44,7 @@ def battered(tmp_path_factory):
     for log, sign in KILLED_IN.items():
         kill_when_begun(checkout, log, sign)
         assert clear(checkout.folder) > 0  # what `make study` does first
+    checkout.had_state = (checkout.folder / "results/tiny" / STATE).exists()
     done = checkout.snakemake()
     assert done.returncode == 0, done.stdout + done.stderr
     return checkout
@@ -55,10 +59,17 @@ def test_the_tables_are_those_of_an_undisturbed_study(battered, finished, table)
 
 
 def test_shards_weights_and_attacked_images_are_the_same_bytes(battered, finished):
-    for name in ("datasets/edm-4/shard-00001.h5", "runs/wrn-10-1/edm-4/256/1/weights.safetensors",
-                 "runs/wrn-10-1/edm-4/256/1/autoattack.h5"):  # fmt: skip
+    run = "runs/wrn-10-1/edm-4/256/1"
+    attacked = [f"{run}/{name}.h5" for name in ("pgd_cw", "autoattack/00000", "autoattack/00001", "autoattack")]
+    for name in ("datasets/edm-4/shard-00001.h5", f"{run}/weights.safetensors", *attacked):
         ours, theirs = (checkout.folder / "results/tiny" / name for checkout in (battered, finished))
         assert ours.read_bytes() == theirs.read_bytes(), name
+
+
+def test_an_attack_went_on_where_it_was(battered):
+    assert battered.had_state
+    log = battered.folder / "results/tiny/logs/attack/runs/wrn-10-1/edm-4/256/1/autoattack/00000.log"
+    assert "going on after " in log.read_text()
 
 
 def test_nothing_half_written_is_left(battered):

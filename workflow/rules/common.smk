@@ -30,11 +30,6 @@ def of_each_run(pattern, runs, **fixed):
     return found
 
 
-def generator_of(wildcards):
-    """Return the name of the generator of a dataset."""
-    return config["datasets"][wildcards.dataset]["generator"]
-
-
 def run_shards(wildcards):
     """Return the shards of one run: those that its size needs and no others."""
     run = of_run(wildcards)
@@ -47,13 +42,18 @@ def run_real(wildcards):
     return rules.import_data.output.train if told.real_fraction or told.validation_images else []
 
 
-def checkpoint_file(wildcards):
-    """Return the file that a checkpoint is imported from."""
-    return config["checkpoints"][study.checkpoint(wildcards.checkpoint).name]["file"]
+def victim_weights(wildcards):
+    """Return the weights of what is attacked: those of a checkpoint, or the last or best ones of a run."""
+    kind, name = wildcards.victim.split("/", 1)
+    if kind == "checkpoints":
+        return expand(rules.import_checkpoint.output.weights, checkpoint=name)
+    chosen = study.attack(wildcards.attack, wildcards.victim).weights
+    made = rules.train_run.output
+    return of_each_run({"last": made.weights, "best": made.best}[chosen], [name])
 
 
 def run_records(wildcards):
     """Return the records of the attacks on a run: PGD and, where it was run, AutoAttack."""
-    name = of_run(wildcards).name
-    attacks = ["pgd_cw", "autoattack"] if name in study.autoattack_runs else ["pgd_cw"]
-    return of_each_run(rules.attack_run.output.outcome, [name], attack=attacks)
+    victim = f"runs/{of_run(wildcards).name}"
+    attacks = [attack for attacked, attack in study.attacked if attacked == victim]
+    return expand(rules.attack_run.output.outcome, victim=victim, attack=attacks)

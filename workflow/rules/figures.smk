@@ -6,7 +6,9 @@ FIGURE_FILES = {
     "test_images": rules.import_data.output.test,
     "shards": expand(rules.sample_shard.output.shard, dataset=study.datasets, shard=study.shards(None, 1)),
     "quality": expand(rules.measure_quality.output.quality, dataset=study.datasets),
-    "autoattack": of_each_run(rules.attack_run.output.outcome, study.autoattack_runs, attack="autoattack"),
+    "autoattack": expand(
+        rules.attack_run.output.outcome, attack="autoattack", victim=study.victims("autoattack", ["runs"])
+    ),
     "runs": rules.collect_runs.output.runs,
     "curves": rules.collect_runs.output.curves,
     "laws": expand(rules.fit_law.output.law, law=config["laws"]["fit"]),

@@ -27,8 +27,12 @@ rule train_generator:
 
 rule sample_shard:
     input:
-        config=lambda wildcards: expand(rules.train_generator.output.config, generator=generator_of(wildcards)),
-        weights=lambda wildcards: expand(rules.train_generator.output.weights, generator=generator_of(wildcards)),
+        config=lambda wildcards: expand(
+            rules.train_generator.output.config, generator=study.generator_of(wildcards.dataset)
+        ),
+        weights=lambda wildcards: expand(
+            rules.train_generator.output.weights, generator=study.generator_of(wildcards.dataset)
+        ),
     output:
         shard="<results>/datasets/{dataset}/shard-{shard}.h5",
     log:

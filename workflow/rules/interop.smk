@@ -3,7 +3,7 @@
 
 rule import_checkpoint:
     input:
-        checkpoint=checkpoint_file,
+        checkpoint=lambda wildcards: study.checkpoint_file(wildcards.checkpoint),
     output:
         weights="<results>/checkpoints/{checkpoint}/weights.safetensors",
     log:

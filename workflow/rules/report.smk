@@ -5,6 +5,7 @@ rule write_report:
     input:
         runs=rules.collect_runs.output.runs,
         curves=rules.collect_runs.output.curves,
+        attacks=rules.collect_attacks.output.attacks,
         laws=expand(rules.fit_law.output.law, law=config["laws"]["fit"]),
         accuracy=rules.fit_accuracy.output.accuracy,
         quality=expand(rules.measure_quality.output.quality, dataset=study.datasets),

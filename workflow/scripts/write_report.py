@@ -10,6 +10,7 @@ with joblog.to(snakemake.log[0]):
         config=snakemake.params.config,
         runs=snakemake.input.runs,
         curves=snakemake.input.curves,
+        attacks=snakemake.input.attacks,
         laws=snakemake.input.laws,
         accuracy=snakemake.input.accuracy,
         quality=snakemake.input.quality,

@@ -1,103 +1,187 @@
-"""AutoAttack, through the `pyautoattack` package.
+"""AutoAttack, through the `pyautoattack` package, one chunk of the test split at a time.
 
-Source: Croce and Hein 2020; spec/training.md 9. The package runs its attacks one after the other, each
-on the images that are still right; here they are called one at a time, so that the record says
-which attack broke which image.
+Source: Croce and Hein 2020; spec/training.md 9. The package draws its randomness per batch, so a chunk is one
+batch with a seed of its own: neither the job that a chunk is attacked in nor an interruption changes a
+number, and a test split of one chunk is one plain call of the package. The package runs its attacks one
+after the other, each on the images that are still right; here they are called one at a time, so that the
+record says which attack broke which image.
+
+A state is saved between two attacks. Within one there is none to save: the package gives images back when
+the attack has ended, and its own state file holds no images and fails when it is taken up again (0.2.0).
 """
 
+import hashlib
+import json
+import os
+
 import numpy as np
+import pyautoattack
 import torch
-from pyautoattack import AutoAttack
 
 from robustlaws import device
-from robustlaws.attacks import record
+from robustlaws.attacks import guards, record
 from robustlaws.data import shards
 from robustlaws.data.batches import to_network
-from robustlaws.joblog import log
+from robustlaws.files import replacing
+from robustlaws.joblog import Progress, log
 from robustlaws.networks import checkpoint
 
-ATTACKS = {
-    "standard": ("apgd-ce", "apgd-t", "fab-t", "square"),
-    "plus": ("apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"),
-}
 
-
-def autoattack(*, weights_path, test_path, outcome_path, settings, n_threads, n_gpus):
-    """Attack one run and write which attack broke which image, and the images.
+def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, settings, n_threads, n_gpus):
+    """Attack one chunk of the test images and write which attack broke which image, and the images.
 
     Parameters
     ----------
     weights_path, test_path, outcome_path : path
-        Weights of the run, test images, HDF5 to write (:mod:`robustlaws.attacks.record`).
+        Weights of the run or checkpoint, test images, HDF5 to write (:mod:`robustlaws.attacks.record`).
+    state_path : path
+        Where the state of an unfinished chunk is kept; a chunk that finds its own state there goes on after the
+        last attack that had ended, and ends with the same bytes as one that was never interrupted (same
+        machine, CPU).
+    chunk : int
+        Which one: images number chunk * settings.chunk and on, attacked with seed settings.seed + chunk.
     settings : settings.AutoAttack
+    n_threads, n_gpus : int
+
+    Raises
+    ------
+    ValueError
+        If the test split has no such images, or the network cannot be attacked (:mod:`robustlaws.attacks.guards`).
     """
-    s = settings
+    s = settings.of_chunk(chunk)
     where = device.prepare(n_threads, n_gpus)
     network = checkpoint.load(weights_path, s.architecture, where)
-    images, labels = shards.read(test_path)
-    images, labels = images[: s.images], labels[: s.images]
+    images, labels = shards.read_range(test_path, chunk * s.chunk, s.images)
     x, y = to_network(torch.from_numpy(images), where).contiguous(), torch.from_numpy(labels).to(where)
-    with torch.no_grad():
-        clean_prediction = network(x).argmax(1).cpu().numpy()
-    adversarial, broken_by = break_images(network, x, y, s, where)
-    with torch.no_grad():
-        adversarial_prediction = network(adversarial).argmax(1).cpu().numpy()
+    guards.check(network, x, y)
+    about = {
+        "chunk": chunk,
+        "chunk_seeds": [s.seed + chunk],
+        "pyautoattack": pyautoattack.__version__,
+        "weights_sha256": _digest(weights_path),
+    }
+    state = _State(state_path, json.dumps([record.settings_text(s), about]))
+    if not state.resume(x):
+        with torch.no_grad():
+            state.begin(x, network(x).argmax(1).cpu().numpy())
+    break_images(network, x, y, state, s, s.seed + chunk)
+    robust = (state.clean_prediction == labels) & (state.broken_by < 0)
     columns = {
-        "clean_prediction": clean_prediction,
-        "adversarial_prediction": adversarial_prediction,
-        "broken_by": broken_by,
-        "adversarial": adversarial.permute(0, 2, 3, 1).cpu().numpy(),
+        "index": np.arange(chunk * s.chunk, s.images),
+        "clean_prediction": state.clean_prediction,
+        "adversarial_prediction": state.prediction,
+        "broken_by": state.broken_by,
+        "adversarial": np.ascontiguousarray(state.adversarial.transpose(0, 2, 3, 1)),
     }
-    robust = (clean_prediction == labels) & (broken_by < 0)
-    summary = {
-        "attacks": list(ATTACKS[s.version]),
-        "clean_acc": float((clean_prediction == labels).mean()),
-        "robust_acc": float(robust.mean()),
-    }
-    record.write(outcome_path, labels, robust, columns, s, summary)
+    right, *standing = record.standing(labels, state.clean_prediction, state.broken_by, len(s.names))
+    summary = {"clean_acc": right / len(labels), "robust_acc": standing[-1] / len(labels), "standing": standing}
+    record.write(outcome_path, labels, robust, columns, s, {"attacks": list(s.names), **summary, **about})
+    state.remove()
 
 
-def break_images(network, images, labels, settings, where):
-    """Return the attacked images and, per image, the index of the attack that broke it.
+def break_images(network, images, labels, state, settings, seed):
+    """Run the attacks that `state` has not seen, and leave in it what they did.
 
     Parameters
     ----------
-    network : nn.Module in eval mode
+    network : nn.Module in eval mode, parameters frozen
     images : float tensor (count, channels, height, width)
         Pixels in [0, 1].
     labels : int64 tensor (count,)
+    state : _State
+        Begun or resumed; saved after each attack.
     settings : settings.AutoAttack
-    where : torch.device
-
-    Returns
-    -------
-    adversarial : float tensor like images
-        The clean image where nothing broke it.
-    broken_by : int64 array (count,)
-        Index into the attacks of the version; -1 where the image was wrong from the start or held.
+    seed : int
     """
-    suite = AutoAttack(
+    suite = _suite(network, images.device, settings, seed, settings.names[: state.done])
+    right = state.clean_prediction == labels.cpu().numpy()
+    what = f"AutoAttack on {settings.run}, seed {seed}"
+    progress = Progress(what, len(settings.names), unit="attacks", done=state.done, every=0.0)
+    for index, attack in list(enumerate(settings.names))[state.done :]:
+        standing = np.flatnonzero(right & (state.broken_by < 0))
+        log.info("%s: %s on %d of %d images", what, attack, len(standing), len(labels))
+        if len(standing):
+            suite.attacks_to_run = [attack]
+            chosen = torch.from_numpy(standing).to(images.device)
+            made, predicted = suite.run_standard_evaluation(images[chosen], labels[chosen], batch_size=settings.chunk)
+            wrong = (predicted != labels[chosen]).cpu().numpy()
+            state.adversarial[standing[wrong]] = made.cpu().numpy()[wrong]
+            state.prediction[standing[wrong]] = predicted.cpu().numpy()[wrong]
+            state.broken_by[standing[wrong]] = index
+        state.done = index + 1
+        state.save()
+        left = int((right & (state.broken_by < 0)).sum())
+        progress.advance(1, f"{attack} leaves {left} of {len(labels)} standing")
+
+
+def _suite(network, where, settings, seed, done):
+    suite = pyautoattack.AutoAttack(
         network,
+        attacks=list(settings.attacks) or None,
         device=where,
         eps=settings.threat.epsilon,
         norm=settings.threat.norm,
-        seed=settings.seed,
+        seed=seed,
         version=settings.version,
     )
     suite.logger.setLevel("DEBUG")
-    with torch.no_grad():
-        standing = network(images).argmax(1) == labels
-    adversarial = images.clone()
-    broken_by = np.full(len(labels), -1)
-    for index, attack in enumerate(ATTACKS[settings.version]):
-        suite.attacks_to_run = [attack]
-        chosen = torch.nonzero(standing).squeeze(1)
-        if len(chosen) == 0:
-            break
-        made, predicted = suite.run_standard_evaluation(images[chosen], labels[chosen], batch_size=settings.batch)
-        wrong = predicted != labels[chosen]
-        adversarial[chosen[wrong]] = made[wrong]
-        broken_by[chosen[wrong].cpu().numpy()] = index
-        standing[chosen[wrong]] = False
-        log.info("%s: %s leaves %d of %d standing", settings.run, attack, int(standing.sum()), len(labels))
-    return adversarial, broken_by
+    if "fab-t" in done:
+        suite.fab.n_restarts = 1  # the package's FAB-T leaves it so for an untargeted FAB that follows
+    return suite
+
+
+def _digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _State:
+    """How far a chunk is: what the attacks that have ended did to its images.
+
+    Parameters
+    ----------
+    path : path
+        Where it is kept between two attempts.
+    identity : str
+        Of the settings, chunk, weights and package; a state of another identity is passed over.
+    """
+
+    def __init__(self, path, identity):
+        self.path, self.identity = path, identity
+
+    def begin(self, images, clean_prediction):
+        """Start with clean images and no attack done."""
+        self.done = 0
+        self.adversarial = images.cpu().numpy().copy()  # float32 NCHW; the clean image where nothing broke it
+        self.clean_prediction = clean_prediction
+        self.prediction = clean_prediction.copy()
+        self.broken_by = np.full(len(clean_prediction), -1)
+
+    def save(self):
+        """Write everything that the attacks to come and the record depend on."""
+        arrays = ("done", "adversarial", "clean_prediction", "prediction", "broken_by")
+        with replacing(self.path) as partial, open(partial, "wb") as file:
+            np.savez(file, identity=self.identity, **{name: getattr(self, name) for name in arrays})
+
+    def resume(self, images):
+        """Take up the state at the path; return whether there was one of this very identity."""
+        if not os.path.exists(self.path):
+            return False
+        try:
+            with np.load(self.path, allow_pickle=False) as archive:
+                found = {name: archive[name] for name in archive.files}  # checks each one's CRC
+            identity, adversarial = str(found.pop("identity")), found["adversarial"]
+        except Exception as error:  # a damaged file can fail in any way; the chunk then starts anew
+            log.warning("%s: unreadable state (%s); starting from the beginning", self.path, error)
+            return False
+        if identity != self.identity or adversarial.shape != tuple(images.shape):
+            log.warning("%s: state of other settings or weights; starting from the beginning", self.path)
+            return False
+        vars(self).update(found, done=int(found["done"]))
+        log.info("going on after %d attacks", self.done)
+        return True
+
+    def remove(self):
+        """Leave no state behind."""
+        if os.path.exists(self.path):
+            os.remove(self.path)

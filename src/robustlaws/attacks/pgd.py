@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from robustlaws import device, threat
-from robustlaws.attacks import record
+from robustlaws.attacks import guards, record
 from robustlaws.data import shards
 from robustlaws.data.batches import to_network
 from robustlaws.joblog import Progress
@@ -183,10 +183,12 @@ def pgd_cw(*, weights_path, test_path, outcome_path, settings, n_threads, n_gpus
     network = checkpoint.load(weights_path, settings.architecture, where)
     images, labels = shards.read(test_path)
     images, labels = images[: settings.images], labels[: settings.images]
+    x, y = torch.from_numpy(images), torch.from_numpy(labels)
+    guards.check(network, to_network(x, where), y.to(where))
     outcome = evaluate(
         network,
-        torch.from_numpy(images),
-        torch.from_numpy(labels),
+        x,
+        y,
         epsilon=settings.threat.epsilon,
         step_size=settings.step_size,
         steps=settings.steps,

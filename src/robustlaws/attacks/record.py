@@ -3,8 +3,11 @@
 Datasets, one entry per attacked image: `index` (position in the test split), `label`,
 `clean_prediction`, `adversarial_prediction`, `robust`, `broken_by` (index into the attribute `attacks`;
 -1 where the image was wrong from the start or never broken), `adversarial` (float32 NHWC in [0, 1])
-and, where the attack gives them, `clean_loss` and `adversarial_loss` (nats). Attributes: `run`, `attack`,
-`attacks`, `epsilon` and the numbers that sum the record up.
+and, where the attack gives them, `clean_loss` and `adversarial_loss` (nats). Attributes: `run` (name of the run
+or checkpoint), `attacks`, `epsilon`, `settings` (JSON) and the numbers that sum the record up. AutoAttack's
+record, and that of each of its chunks, also has `standing` (images still right after each of `attacks`),
+`chunk_seeds` (one a chunk), `pyautoattack` (version) and `weights_sha256`; a chunk's own record has `chunk`, its
+number.
 """
 
 import json
@@ -29,7 +32,8 @@ def write(path, labels, robust, columns, settings, attributes):
         Right on the clean image and on the attacked one.
     columns : dict of arrays (count, ...)
         `clean_prediction`, `adversarial_prediction`, `adversarial` and any others of the record; without
-        `broken_by` the only attack broke every image that was right before.
+        `index` the images are the first of the test split, without `broken_by` the only attack broke every
+        image that was right before.
     settings : settings of the attack
     attributes : dict
         `attacks` (list of str) and the numbers that sum the record up.
@@ -49,9 +53,14 @@ def write(path, labels, robust, columns, settings, attributes):
     with replacing(path) as partial, h5py.File(partial, "w", track_order=True) as file:
         for name, values in columns.items():
             file.create_dataset(name, data=values)
-        about = {"run": settings.run, "epsilon": settings.threat.epsilon, "settings": json.dumps(as_params(settings))}
+        about = {"run": settings.run, "epsilon": settings.threat.epsilon, "settings": settings_text(settings)}
         for name, value in {"format": FORMAT, **about, **attributes}.items():
             file.attrs[name] = value
+
+
+def settings_text(settings):
+    """Return the attribute `settings` of a record made under these settings."""
+    return json.dumps(as_params(settings))
 
 
 def read(path):
@@ -65,3 +74,20 @@ def read(path):
     if attributes.get("format") != FORMAT:
         raise ValueError(f"{path}: not a record of an attack (no attribute format = {FORMAT})")
     return columns, attributes
+
+
+def standing(labels, clean_prediction, broken_by, count):
+    """Return how many images are right when clean, and how many still after each of `count` attacks in turn.
+
+    Parameters
+    ----------
+    labels, clean_prediction, broken_by : integer arrays (images,)
+        As in the record.
+
+    Returns
+    -------
+    list of int
+        1 + `count` numbers, none larger than the one before.
+    """
+    right = clean_prediction == labels
+    return [int(right.sum())] + [int((right & ((broken_by < 0) | (broken_by > last))).sum()) for last in range(count)]

@@ -87,6 +87,21 @@ def read(path, count=None):
     return images, labels
 
 
+def read_range(path, first, stop):
+    """Return images and labels number `first` up to `stop` (left out) of a shard, reading no others.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a shard or has no such images.
+    """
+    with _opened(path) as file:
+        length = len(file["label"])
+        if not 0 <= first < stop <= length:
+            raise ValueError(f"{path}: images {first} to {stop - 1} wanted, {length} there")
+        return file["image"][first:stop], file["label"][first:stop].astype(np.int64)
+
+
 def read_prefix(paths, count):
     """Return the first `count` images and labels of a dataset given as its shards in order.
 

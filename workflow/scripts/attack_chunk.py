@@ -1,0 +1,16 @@
+"""Bind rule attack_chunk to the attack that its wildcard names."""
+
+from robustlaws import joblog, named, settings
+from robustlaws.attacks import ATTACKS
+
+with joblog.to(snakemake.log[0]):
+    named.load(snakemake.wildcards.attack, ATTACKS)(
+        weights_path=snakemake.input.weights,
+        test_path=snakemake.input.test,
+        outcome_path=snakemake.output.outcome,
+        state_path=f"{snakemake.output.outcome}.partial",  # undeclared: survives a failed job
+        chunk=int(snakemake.wildcards.chunk),
+        settings=settings.ATTACK_SETTINGS[snakemake.wildcards.attack](**snakemake.params.settings),
+        n_threads=snakemake.threads,
+        n_gpus=snakemake.resources.gpu,
+    )
