@@ -41,8 +41,8 @@ def save(folder, content, owner, step):
             (folder / f"state-{number:06d}.{kind}").unlink(missing_ok=True)
 
 
-def newest(folder, owner, where):
-    """Return the content of the newest whole state in `folder`, or None if there is none.
+def newest(folder, owner, where="cpu", refuse=True):
+    """Return the content of the newest whole state in `folder`, or None if there is none of `owner`.
 
     Parameters
     ----------
@@ -50,11 +50,14 @@ def newest(folder, owner, where):
     owner : dict
     where : torch.device
         Where its tensors go.
+    refuse : bool
+        Whether a state of another owner is an error (it may stand for hours of work, so nothing is thrown
+        away unasked) or, where little is lost, is passed over.
 
     Raises
     ------
     ValueError
-        If the state is of another owner: it may stand for hours of work, so nothing is thrown away unasked.
+        If the state is of another owner and that is to be refused.
     """
     folder = Path(folder)
     for number in sorted(_numbers(folder, "json"), reverse=True):
@@ -68,10 +71,11 @@ def newest(folder, owner, where):
             log.warning("%s: damaged; going back to the state before it", path.with_suffix(".pt"))
             continue
         if difference := _difference(about["owner"], json.loads(json.dumps(owner))):
-            raise ValueError(
-                f"{folder}: holds an unfinished run of other settings (step {about['step']}; {difference});"
-                " put the setting back to go on with it, or delete that folder to start anew"
-            )
+            what = f"{folder}: holds unfinished work of other settings (step {about['step']}; {difference})"
+            if refuse:
+                raise ValueError(f"{what}; put the setting back to go on with it, or delete that folder to start anew")
+            log.warning("%s; starting from the beginning", what)
+            return None
         return torch.load(path.with_suffix(".pt"), map_location=where, weights_only=True)
     return None
 

@@ -46,10 +46,10 @@ def victim_weights(wildcards):
     """Return the weights of what is attacked: those of a checkpoint, or the last or best ones of a run."""
     kind, name = wildcards.victim.split("/", 1)
     if kind == "checkpoints":
-        return expand(rules.import_checkpoint.output.weights, checkpoint=name)
+        return expand(rules.import_checkpoint.output.weights, checkpoint=name)[0]
     chosen = study.attack(wildcards.attack, wildcards.victim).weights
     made = rules.train_run.output
-    return of_each_run({"last": made.weights, "best": made.best}[chosen], [name])
+    return of_each_run({"last": made.weights, "best": made.best}[chosen], [name])[0]
 
 
 def run_records(wildcards):

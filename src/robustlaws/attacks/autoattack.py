@@ -11,20 +11,18 @@ the attack has ended, and its own state file holds no images and fails when it i
 """
 
 import hashlib
-import json
-import os
 
 import numpy as np
 import pyautoattack
 import torch
 
-from robustlaws import device
+from robustlaws import device, states
 from robustlaws.attacks import guards, record
 from robustlaws.data import shards
 from robustlaws.data.batches import to_network
-from robustlaws.files import replacing
 from robustlaws.joblog import Progress, log
 from robustlaws.networks import checkpoint
+from robustlaws.settings import as_params
 
 
 def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, settings, n_threads, n_gpus):
@@ -35,7 +33,7 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
     weights_path, test_path, outcome_path : path
         Weights of the run or checkpoint, test images, HDF5 to write (:mod:`robustlaws.attacks.record`).
     state_path : path
-        Where the state of an unfinished chunk is kept; a chunk that finds its own state there goes on after the
+        Folder where the state of an unfinished chunk is kept; a chunk that finds its own state there goes on after the
         last attack that had ended, and ends with the same bytes as one that was never interrupted (same
         machine, CPU).
     chunk : int
@@ -60,8 +58,8 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
         "pyautoattack": pyautoattack.__version__,
         "weights_sha256": _digest(weights_path),
     }
-    state = _State(state_path, json.dumps([record.settings_text(s), about]))
-    if not state.resume(x):
+    state = _State(state_path, {"settings": as_params(s), **about})
+    if not state.resume():
         with torch.no_grad():
             state.begin(x, network(x).argmax(1).cpu().numpy())
     break_images(network, x, y, state, s, s.seed + chunk)
@@ -76,7 +74,7 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
     right, *standing = record.standing(labels, state.clean_prediction, state.broken_by, len(s.names))
     summary = {"clean_acc": right / len(labels), "robust_acc": standing[-1] / len(labels), "standing": standing}
     record.write(outcome_path, labels, robust, columns, s, {"attacks": list(s.names), **summary, **about})
-    state.remove()
+    states.forget(state_path)
 
 
 def break_images(network, images, labels, state, settings, seed):
@@ -140,14 +138,16 @@ class _State:
 
     Parameters
     ----------
-    path : path
-        Where it is kept between two attempts.
-    identity : str
-        Of the settings, chunk, weights and package; a state of another identity is passed over.
+    folder : path
+        Where it is kept between two attempts (:mod:`robustlaws.states`).
+    owner : dict
+        Settings, chunk, weights and package; a state of other ones is passed over.
     """
 
-    def __init__(self, path, identity):
-        self.path, self.identity = path, identity
+    _ARRAYS = ("adversarial", "clean_prediction", "prediction", "broken_by")
+
+    def __init__(self, folder, owner):
+        self.folder, self.owner = folder, owner
 
     def begin(self, images, clean_prediction):
         """Start with clean images and no attack done."""
@@ -159,29 +159,14 @@ class _State:
 
     def save(self):
         """Write everything that the attacks to come and the record depend on."""
-        arrays = ("done", "adversarial", "clean_prediction", "prediction", "broken_by")
-        with replacing(self.path) as partial, open(partial, "wb") as file:
-            np.savez(file, identity=self.identity, **{name: getattr(self, name) for name in arrays})
+        arrays = {name: torch.from_numpy(getattr(self, name)) for name in self._ARRAYS}
+        states.save(self.folder, {"done": self.done, **arrays}, self.owner, self.done)
 
-    def resume(self, images):
-        """Take up the state at the path; return whether there was one of this very identity."""
-        if not os.path.exists(self.path):
+    def resume(self):
+        """Take up the newest state of this very owner; return whether there was one."""
+        found = states.newest(self.folder, self.owner, refuse=False)
+        if found is None:
             return False
-        try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                found = {name: archive[name] for name in archive.files}  # checks each one's CRC
-            identity, adversarial = str(found.pop("identity")), found["adversarial"]
-        except Exception as error:  # a damaged file can fail in any way; the chunk then starts anew
-            log.warning("%s: unreadable state (%s); starting from the beginning", self.path, error)
-            return False
-        if identity != self.identity or adversarial.shape != tuple(images.shape):
-            log.warning("%s: state of other settings or weights; starting from the beginning", self.path)
-            return False
-        vars(self).update(found, done=int(found["done"]))
+        vars(self).update(done=found["done"], **{name: found[name].numpy() for name in self._ARRAYS})
         log.info("going on after %d attacks", self.done)
         return True
-
-    def remove(self):
-        """Leave no state behind."""
-        if os.path.exists(self.path):
-            os.remove(self.path)
