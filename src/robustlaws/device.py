@@ -38,6 +38,8 @@ def prepare(n_threads, n_gpus=0, index=0):
         )
     where = torch.device("cuda", index)
     torch.cuda.set_device(where)
+    # said, so that no version of torch decides it: TF32 where a GPU has it, but not in the last layer
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
     return where
 
 

@@ -1,5 +1,6 @@
 """Write a file whole or not at all."""
 
+import hashlib
 import json
 import os
 from contextlib import contextmanager
@@ -22,8 +23,19 @@ def replacing(path):
         with open(partial, "rb") as written:
             os.fsync(written.fileno())
         os.replace(partial, path)
+        folder = os.open(path.parent, os.O_RDONLY)  # the new name too must survive a power cut
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def digest(path):
+    """Return the SHA-256 (hex) of the file at `path`."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path, content):

@@ -79,6 +79,7 @@ RUNS = {
     "autoattack_images": Column(
         "int64", "images", "test images behind autoattack_acc; null where not run", low=1, optional=True
     ),
+    "autoattack_weights": _string("weights that AutoAttack met: last or best; null where not run", optional=True),
 }
 
 CURVES = {
@@ -96,6 +97,7 @@ CURVES = {
 ATTACKS = {
     "victim": _string("run (model/dataset/size/seed) or checkpoint"),
     "kind": _string("run or checkpoint"),
+    "weights": _string("last or best of a run, imported"),
     "attack": _string(
         "clean, or an attack; suite/clean and suite/attack: on the images of the suite, after this and all its "
         "attacks before"

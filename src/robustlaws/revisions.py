@@ -34,7 +34,7 @@ ROOTS = {
     "sampler.edm": ("robustlaws.generators.edm",),
     "features": ("robustlaws.generators.quality",),
     "quality": ("robustlaws.generators.quality",),
-    "train": ("robustlaws.training.loop",),
+    "train": ("robustlaws.training.loop", "robustlaws.training.recipe"),
     "import": ("robustlaws.networks.interop",),
     "attack.pgd_cw": ("robustlaws.attacks.pgd",),
     "attack.autoattack": ("robustlaws.attacks.autoattack",),

@@ -8,7 +8,6 @@ YAML, nor a later optional setting makes a finished output stale.
 No torch here: the Snakefile imports this module.
 """
 
-import math
 from dataclasses import dataclass, field, fields, replace
 from typing import get_args, get_origin, get_type_hints
 
@@ -191,11 +190,11 @@ class Curve(Settings):
     attack_steps: int
     attack_step_size: float
     seed: int
-    batch: int | None = neutral(None)  # images attacked at once; None: all
+    batch: int = neutral(1000)  # images attacked at once
 
 
 @dataclass(frozen=True)
-class Training(Settings):
+class Training(Settings, recipe.Accounting):
     """Stage train: one adversarially trained WideResNet (Source: spec/training.md)."""
 
     run: str
@@ -227,49 +226,6 @@ class Training(Settings):
     reuse_clean_pass: bool = neutral(True)  # one clean pass serves the attack's target and the loss
     shuffle: bool = neutral(True)  # images in random order; False: as stored
     pool: str = neutral("size")  # images to draw from: size (D) or draws (all that are drawn)
-
-    @property
-    def synthetic_per_batch(self):
-        """Synthetic images of a full batch: ceil((1 - real_fraction) batch)."""
-        # rounded first, so that 0.875 * 64 from a decimal fraction is not pushed up by its last bit
-        return math.ceil(round((1 - self.real_fraction) * self.batch, 6))
-
-    @property
-    def synthetic_images(self):
-        """Synthetic images that the run draws from: the first ones of its dataset."""
-        full, rest = divmod(self.draws if self.pool == "draws" else self.images, self.batch)
-        return full * self.synthetic_per_batch + min(self.synthetic_per_batch, rest)
-
-    @property
-    def epochs(self):
-        """Accounting epochs of the run."""
-        return recipe.epochs(self.images, self.epoch_images)
-
-    @property
-    def steps_per_epoch(self):
-        """Optimiser steps of an accounting epoch, all of full batches."""
-        return -(-self.epoch_images // self.batch)
-
-    @property
-    def steps(self):
-        """Optimiser steps of the run; without accounting epochs the last batch may be smaller."""
-        return self.epochs * self.steps_per_epoch if self.epoch_images else -(-self.images // self.batch)
-
-    @property
-    def draws(self):
-        """Images that the run draws, real ones included: a little more than D in accounting epochs."""
-        return self.seen(self.steps)
-
-    @property
-    def average_warmup(self):
-        """Steps during which the weight average just follows (Source: spec/training.md 5)."""
-        if self.epoch_images:
-            return self.warmup_fraction * self.epochs * (self.epoch_images // self.batch + 1)
-        return self.warmup_fraction * self.steps
-
-    def seen(self, step):
-        """Return how many images were drawn before optimiser step `step`."""
-        return step * self.batch if self.epoch_images else min(step * self.batch, self.images)
 
 
 @dataclass(frozen=True)
@@ -310,7 +266,6 @@ class PgdCw(Settings):
     images: int | None  # None: the whole test split
     batch: int
     objective: str = neutral("cw")  # cw (clipped, the paper's runs), cw_unclipped or cross_entropy
-    weights: str = neutral("last")  # "last" or "best" of the run
 
 
 @dataclass(frozen=True)
@@ -372,7 +327,7 @@ class CollectAttacks(Settings):
     """Stage collect: what the table of attacks needs beside the records."""
 
     level: float  # coverage of the intervals
-    records: tuple[dict, ...]  # victim, kind and attack of each record, in the order of the files
+    records: tuple[dict, ...]  # victim, kind, weights and attack of each record, in the order of the files
 
 
 @dataclass(frozen=True)

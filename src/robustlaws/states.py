@@ -5,17 +5,45 @@ written after it, `state-<number>.json` with its SHA-256 and its owner: the sett
 it belongs to. Whatever is killed when, or damaged later, the newest state that is whole is found.
 """
 
-import hashlib
+import fcntl
 import json
 import shutil
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from robustlaws.files import replacing, write_json
+from robustlaws.files import digest, replacing, write_json
 from robustlaws.joblog import log
 
 _KEPT = 2  # the newest and the one before it
+
+
+@contextmanager
+def held(folder, seconds=60.0):
+    """Keep `folder` for this process: two at work on the same states would undo each other.
+
+    Raises
+    ------
+    ValueError
+        If another process has it for longer than `seconds`; one whose job was killed gives it up
+        as soon as it notices.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + seconds
+    with open(Path(folder) / "lock", "w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ValueError(
+                        f"{folder}: another process is at work on this run; wait for it or stop it"
+                    ) from None
+                time.sleep(0.1)
+        yield
 
 
 def save(folder, content, owner, step):
@@ -34,22 +62,23 @@ def save(folder, content, owner, step):
     path = folder / f"state-{max(_numbers(folder, 'pt'), default=0) + 1:06d}.pt"
     with replacing(path) as partial:
         torch.save(content, partial)
-        about = {"sha256": _digest(partial), "step": step, "owner": owner}
+        about = {"sha256": digest(partial), "step": step, "owner": owner}
     write_json(path.with_suffix(".json"), about)
-    for number in sorted(_numbers(folder, "pt"))[:-_KEPT]:
-        for kind in ("json", "pt"):  # the description first: a state without one does not count
+    kept = sorted(_numbers(folder, "json"))[-_KEPT:]
+    for kind in ("json", "pt"):  # the description first: a state without one does not count
+        for number in set(_numbers(folder, kind)) - set(kept):
             (folder / f"state-{number:06d}.{kind}").unlink(missing_ok=True)
 
 
-def newest(folder, owner, where="cpu", refuse=True):
-    """Return the content of the newest whole state in `folder`, or None if there is none of `owner`.
+def newest(folder, owner, refuse=True):
+    """Return the path of the newest whole state in `folder`, or None if there is none of `owner`.
+
+    Damaged states are removed on the way.
 
     Parameters
     ----------
     folder : path
     owner : dict
-    where : torch.device
-        Where its tensors go.
     refuse : bool
         Whether a state of another owner is an error (it may stand for hours of work, so nothing is thrown
         away unasked) or, where little is lost, is passed over.
@@ -64,11 +93,14 @@ def newest(folder, owner, where="cpu", refuse=True):
         path = folder / f"state-{number:06d}.json"
         try:
             about = json.loads(path.read_text(encoding="utf-8"))
-            whole = _digest(path.with_suffix(".pt")) == about["sha256"]
-        except (OSError, ValueError, KeyError):
+            whole = digest(path.with_suffix(".pt")) == about["sha256"]
+        except (FileNotFoundError, ValueError, KeyError):
             whole = False
         if not whole:
             log.warning("%s: damaged; going back to the state before it", path.with_suffix(".pt"))
+            # it must not count as the one before the next
+            path.unlink()
+            path.with_suffix(".pt").unlink(missing_ok=True)
             continue
         if difference := _difference(about["owner"], json.loads(json.dumps(owner))):
             what = f"{folder}: holds unfinished work of other settings (step {about['step']}; {difference})"
@@ -76,8 +108,13 @@ def newest(folder, owner, where="cpu", refuse=True):
                 raise ValueError(f"{what}; put the setting back to go on with it, or delete that folder to start anew")
             log.warning("%s; starting from the beginning", what)
             return None
-        return torch.load(path.with_suffix(".pt"), map_location=where, weights_only=True)
+        return path.with_suffix(".pt")
     return None
+
+
+def read(path):
+    """Return the content of the state at `path`, its tensors on the CPU."""
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def forget(folder):
@@ -87,11 +124,6 @@ def forget(folder):
 
 def _numbers(folder, kind):
     return [int(path.stem.removeprefix("state-")) for path in folder.glob(f"state-*.{kind}")]
-
-
-def _digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _difference(theirs, ours, key=""):

@@ -16,7 +16,7 @@ from robustlaws.attacks import ATTACKS, CHUNKED
 from robustlaws.networks import cost
 from robustlaws.seeds import derive
 from robustlaws.training import recipe
-from robustlaws.validation import checked
+from robustlaws.validation import check_runs, checked
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Study:
         self.config, self.origin = checked(config, schema_path, origin), origin
         self.name = self.config["study"]
         self.runs = self._runs()
-        self._check_runs()
+        check_runs(self)
 
     def _runs(self):
         runs = {}
@@ -68,44 +68,6 @@ class Study:
                             run = Run(model, dataset, int(size), int(seed))
                             runs[run.name] = run
         return runs
-
-    def _check_runs(self):
-        for index, block in enumerate(self.config["grid"]):
-            for dataset in block["datasets"]:
-                source, _ = self.ingredients(dataset)
-                has = self.config["datasets"][source]["images"]
-                for size in block["sizes"]:
-                    run = Run(block["models"][0], dataset, int(size), 1)
-                    where = f"{self.origin} grid[{index}].sizes"
-                    try:
-                        needs = self._checked_training(run).synthetic_images
-                    except ValueError as error:
-                        raise ValueError(f"{where}: {error}") from None
-                    if needs > has:
-                        raise ValueError(
-                            f"{where}: {size} is more than {dataset} has; datasets.{source}.images is {has},"
-                            f" {needs} are needed"
-                        )
-        for index, name in enumerate(self.config["attacks"].get("autoattack", {}).get("runs", [])):
-            self._check_run(name, f"attacks.autoattack.runs[{index}]")
-        for index, name in enumerate(self.config.get("export", {}).get("runs", [])):
-            self._check_run(name, f"export.runs[{index}]")
-
-    def _check_run(self, name, where):
-        if name != "all" and name not in self.runs:
-            example = next(iter(self.runs))
-            raise ValueError(f"{self.origin} {where}: {name!r} is no run of the grid; for example {example}, or all")
-
-    def _checked_training(self, run):
-        training = self.training(run)
-        if training.epoch_images:
-            least = 1 / training.warmup_fraction if training.warmup_fraction else float("inf")
-            if training.epochs <= least:
-                raise ValueError(
-                    f"{run.size} is {training.epochs} epochs of training.epoch_images; the paper's schedule has no"
-                    f" warm-up below {least:g}: leave training.epoch_images out"
-                )
-        return training
 
     # names
 
@@ -153,6 +115,14 @@ class Study:
         """Pairs (victim, attack), all attacks of a victim together."""
         reached = {attack: set(self.victims(attack)) for attack in self.attacks}
         return [(victim, name) for victim in self.victims("pgd_cw") for name in self.attacks if victim in reached[name]]
+
+    def attacked_weights(self, attack, kind="runs"):
+        """Return which weights an attack meets: "last" or "best" of a run, "imported" of a checkpoint."""
+        return self.config["attacks"][attack].get("weights", "last") if kind == "runs" else "imported"
+
+    def exported_weights(self, run):
+        """Return which weights of a :class:`Run` are exported: those that AutoAttack met, else the last."""
+        return self.attacked_weights("autoattack") if f"runs/{run.name}" in self.victims("autoattack") else "last"
 
     def chunks(self, attack):
         """Return the names of the chunks that a chunked attack is cut into."""
@@ -284,6 +254,8 @@ class Study:
             shape = self._architecture(self.config["models"][self.run(name).model])
         own = {key: value for key, value in self.config["attacks"][attack].items() if key != "runs"}
         own["images"] = self._attacked_images(attack) if attack in CHUNKED else own.get("images")
+        if kind == "checkpoints":
+            own.pop("weights", None)  # of a run; a checkpoint has only these
         if attack == "pgd_cw":
             own["beta"] = self.config["training"]["beta"]
         return told.ATTACK_SETTINGS[attack](
@@ -303,7 +275,10 @@ class Study:
         """Return the settings of the table of attacks."""
         kinds = {"runs": "run", "checkpoints": "checkpoint"}
         split = [(*victim.split("/", 1), attack) for victim, attack in self.attacked]
-        found = tuple({"victim": name, "kind": kinds[kind], "attack": attack} for kind, name, attack in split)
+        found = tuple(
+            {"victim": name, "kind": kinds[kind], "weights": self.attacked_weights(attack, kind), "attack": attack}
+            for kind, name, attack in split
+        )
         return told.CollectAttacks(self.config["attacks"].get("level", 0.95), found)
 
     def export(self, run):
@@ -324,8 +299,9 @@ class Study:
 
     def collecting(self):
         """Return the settings of the tables: what each run is, in the order of the grid."""
-        image = self.config["image"]
-        rows = []
+        image, rows = self.config["image"], []
+        attacked = {victim.split("/", 1)[1] for victim in self.victims("autoattack", ["runs"])}
+        weights = self.attacked_weights("autoattack") if attacked else None
         for run in self.runs.values():
             shape, (source, real_fraction) = self.config["models"][run.model], self.ingredients(run.dataset)
             training = self.training(run)
@@ -347,6 +323,7 @@ class Study:
                     "forward_flops": forward,
                     "images": training.draws,
                     **cost.training_flops(training, training.draws),
+                    "autoattack_weights": weights if run.name in attacked else None,
                 }
             )
         return told.Collect(tuple(rows))

@@ -14,6 +14,7 @@ from robustlaws.data import SOURCES
 from robustlaws.figures import FIGURE_INPUTS, FIGURES
 from robustlaws.generators import GENERATORS
 from robustlaws.laws import LAWS
+from robustlaws.settings import Compute
 
 _WORDS = {
     "object": "a block of keys",
@@ -184,6 +185,17 @@ def _check_sizes(config, origin):
             f"{origin} compute.processes: {compute['processes']} for {compute['gpus']} GPUs;"
             " leave it out, each GPU has one"
         )
+    if config["attacks"].get("autoattack", {}).get("weights") == "best" and not training.get("validation_images"):
+        raise ValueError(
+            f"{origin} attacks.autoattack.weights: 'best' are chosen on held-out images;"
+            " give training.validation_images"
+        )
+    together = compute.get("nodes", 1) * compute.get("processes", max(1, compute["gpus"]))
+    if compute.get("compile") and together > 1:
+        raise ValueError(
+            f"{origin} compute.compile: not with {together} processes, whose BatchNorm talks between layers;"
+            " leave it out"
+        )
     if compute.get("nodes", 1) > 1 and not compute.get("node_command"):
         raise ValueError(
             f"{origin} compute.node_command: missing; what starts a command once on each of {compute['nodes']} nodes,"
@@ -256,3 +268,53 @@ def _check_attacks(config, origin):
                 f"{where}.version: {name} needs {AUTOATTACK_CLASSES[name]} classes, image.classes is {classes};"
                 " say custom and list others"
             )
+
+
+def check_runs(study):
+    """Check each kind of run of a `study.Study`; ValueError, one line, for one that cannot be made."""
+    datasets, grid = study.config["datasets"], study.config["grid"]
+    of_first_models = {(run.dataset, run.size): run for run in reversed(study.runs.values())}
+    for index, block in enumerate(grid):
+        for dataset in block["datasets"]:
+            source, _ = study.ingredients(dataset)
+            has = datasets[source]["images"]
+            for size in block["sizes"]:
+                where = f"{study.origin} grid[{index}].sizes"
+                try:
+                    training = study.training(of_first_models[dataset, int(size)])
+                    _check_training(training, dataset, Compute(**study.config["compute"]).ranks)
+                except ValueError as error:
+                    raise ValueError(f"{where}: {error}") from None
+                if training.synthetic_images > has:
+                    raise ValueError(
+                        f"{where}: {size} is more than {dataset} has; datasets.{source}.images is {has},"
+                        f" {training.synthetic_images} are needed"
+                    )
+    for key, wanted in (
+        ("attacks.autoattack", study.config["attacks"].get("autoattack", {})),
+        ("export", study.config.get("export", {})),
+    ):
+        for index, name in enumerate(wanted.get("runs", [])):
+            if name != "all" and name not in study.runs:
+                raise ValueError(
+                    f"{study.origin} {key}.runs[{index}]: {name!r} is no run of the grid;"
+                    f" for example {next(iter(study.runs))}, or all"
+                )
+
+
+def _check_training(training, dataset, ranks):
+    if training.batch > (training.epoch_images or training.images):
+        unit = "accounting epoch (training.epoch_images)" if training.epoch_images else "run"
+        raise ValueError(f"training.batch: {training.batch} images are more than one {unit} has; make it smaller")
+    training.check_parts(ranks)
+    if training.real_fraction and training.synthetic_per_batch == training.batch:
+        raise ValueError(
+            f"{dataset}: a batch of {training.batch} has no real image at real_fraction {training.real_fraction};"
+            " raise one of them"
+        )
+    least = 1 / training.warmup_fraction if training.warmup_fraction else float("inf")
+    if training.epoch_images and training.epochs <= least:
+        raise ValueError(
+            f"{training.images} is {training.epochs} epochs of training.epoch_images; the paper's schedule has no"
+            f" warm-up up to {least:g}: leave training.epoch_images out"
+        )

@@ -47,8 +47,20 @@ def outcomes(tmp_path):
 
 
 def told(*names):
-    of = {"pgd": (RUN, "run", "pgd_cw"), "auto": (RUN, "run", "autoattack"), "zoo": ("zoo", "checkpoint", "pgd_cw")}
-    return CollectAttacks(0.9, tuple(dict(zip(("victim", "kind", "attack"), of[name], strict=True)) for name in names))
+    of = {
+        "pgd": (RUN, "run", "last", "pgd_cw"),
+        "auto": (RUN, "run", "last", "autoattack"),
+        "best": (RUN, "run", "best", "autoattack"),
+        "zoo": ("zoo", "checkpoint", "imported", "pgd_cw"),
+    }
+    keys = ("victim", "kind", "weights", "attack")
+    return CollectAttacks(0.9, tuple(dict(zip(keys, of[name], strict=True)) for name in names))
+
+
+def test_best_and_last_weights_have_a_clean_row_each(outcomes, tmp_path):
+    table.collect(outcome_paths=outcomes[:2], table_path=tmp_path / "t.parquet", settings=told("pgd", "best"))
+    rows = records.read(tmp_path / "t.parquet", records.ATTACKS)
+    assert rows.loc[rows["attack"] == "clean", "weights"].tolist() == ["last", "best"]
 
 
 def test_each_victim_has_a_row_for_each_stage(outcomes, tmp_path):

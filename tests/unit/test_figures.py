@@ -102,7 +102,7 @@ def attack_rows(runs):
             shares |= {"autoattack/apgd-ce": run["adv_acc"], "autoattack": run["autoattack_acc"]}
         for attack, accuracy in shares.items():
             numbers = {"accuracy": accuracy, "low": accuracy - 0.02, "high": accuracy + 0.01, "level": 0.95}
-            keys = {"victim": run["run"], "kind": "run", "attack": attack}
+            keys = {"victim": run["run"], "kind": "run", "weights": "last", "attack": attack}
             rows.append(keys | {"images": 300, "right": round(300 * accuracy)} | numbers)
     return rows
 

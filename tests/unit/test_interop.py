@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from robustlaws.attacks import record
 from robustlaws.data import shards
+from robustlaws.files import digest
 from robustlaws.networks import checkpoint, interop, wrn
 from robustlaws.settings import Architecture, Checkpoint, Export, PgdCw, Threat
 from tests.unit import zoo
@@ -119,17 +120,19 @@ def settings_of(architecture, **changes):
     )
 
 
-def write_record(path, architecture, predictions, robust, labels):
+def write_record(path, architecture, predictions, robust, labels, weights):
     told = PgdCw(RUN, architecture, Threat("Linf", 8 / 255), 1, 5, 0.01, 5.0, None, 10)
     columns = {"clean_prediction": np.array(predictions), "adversarial_prediction": np.array(predictions)}
-    record.write(path, np.array(labels), np.array(robust), columns, told, {"attacks": ["a"]})
+    record.write(
+        path, np.array(labels), np.array(robust), columns, told, {"attacks": ["a"], "weights_sha256": digest(weights)}
+    )
 
 
 def exported(architecture, folder, name="robustbench.pt"):
     checkpoint.save(folder / "ours.safetensors", trained(architecture), settings_of(architecture))
     images = np.zeros((4, architecture.image_size, architecture.image_size, architecture.channels), np.uint8)
     shards.write(folder / "test.h5", images, np.array([0, 1, 2, 3]), {})
-    write_record(folder / "pgd.h5", architecture, [0, 1, 2, 0], [True] * 4, [0, 1, 2, 3])
+    write_record(folder / "pgd.h5", architecture, [0, 1, 2, 0], [True] * 4, [0, 1, 2, 3], folder / "ours.safetensors")
     interop.export(
         weights_path=folder / "ours.safetensors",
         record_paths=[folder / "pgd.h5"],
@@ -371,6 +374,21 @@ def test_a_record_of_another_run_is_refused(tmp_path):
             checkpoint_path=tmp_path / "b.pt",
             info_path=tmp_path / "b.json",
             settings=settings_of(DIGITS, run="another"),
+        )
+    assert not (tmp_path / "b.pt").exists()
+
+
+def test_a_record_of_other_weights_is_refused(tmp_path):
+    exported(DIGITS, tmp_path)
+    checkpoint.save(tmp_path / "best.safetensors", wrn.build(DIGITS), settings_of(DIGITS))
+    with pytest.raises(ValueError, match="pgd.h5: a record of other weights than .*best.safetensors; attack these"):
+        interop.export(
+            weights_path=tmp_path / "best.safetensors",
+            record_paths=[tmp_path / "pgd.h5"],
+            test_path=tmp_path / "test.h5",
+            checkpoint_path=tmp_path / "b.pt",
+            info_path=tmp_path / "b.json",
+            settings=settings_of(DIGITS),
         )
     assert not (tmp_path / "b.pt").exists()
 

@@ -29,7 +29,7 @@ from robustlaws.training import loop
 folder, name, settings, minutes = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), float(sys.argv[4])
 with joblog.to(folder / f"{name}.log"):
     loop.train(
-        real_path=None, test_path=folder / "test.h5", shard_paths=[folder / "shard.h5"],
+        real_path=folder / "real.h5", test_path=folder / "test.h5", shard_paths=[folder / "shard.h5"],
         weights_path=folder / f"{name}.safetensors", best_path=folder / f"{name}-best.safetensors",
         curve_path=folder / f"{name}.parquet", state_path=folder / f"{name}.partial",
         settings=Training(**settings), revision="train-r1", compute=Compute(state_minutes=minutes),
@@ -41,7 +41,10 @@ with joblog.to(folder / f"{name}.log"):
 def digits(tmp_path):
     """Return a folder with real digits, and the settings of the digits study for a run on twice its largest size."""
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    config["grid"] = [{"models": ["wrn-10-1"], "datasets": ["edm-3"], "sizes": [4096]}]
+    # everything that a state holds: real images mixed in, and the best weights on held-out ones
+    config["grid"] = [{"models": ["wrn-10-1"], "datasets": ["mixed"], "sizes": [4096]}]
+    config["mixtures"] = {"mixed": {"dataset": "edm-3", "real_fraction": 0.125}}
+    config["training"]["validation_images"] = 64
     config["datasets"]["edm-3"]["images"] = 4096
     config["attacks"]["autoattack"]["runs"] = []
     config["figures"] = []
@@ -50,7 +53,8 @@ def digits(tmp_path):
     chosen = np.arange(4096) % len(real.target)
     images, labels = np.round(real.images[chosen, :, :, None] * (255 / 16)).astype(np.uint8), real.target[chosen]
     shards.write(tmp_path / "shard.h5", images, labels, {})
-    shards.write(tmp_path / "test.h5", images[:300], labels[:300], {})
+    for name in ("test", "real"):
+        shards.write(tmp_path / f"{name}.h5", images[:300], labels[:300], {})
     (run,) = study.runs.values()
     return tmp_path, as_params(study.training(run))
 
@@ -90,7 +94,7 @@ def test_a_signal_is_answered_by_a_state_within_five_seconds(digits, name):
     folder, settings = digits
     job = start(folder, "run", settings, minutes=60)
     time.sleep(0.5)
-    assert not (folder / "run.partial").exists()
+    assert not list((folder / "run.partial").glob("state-*"))
     asked = time.monotonic()
     os.kill(job.pid, getattr(signal, name))
     _, said = job.communicate(timeout=60)

@@ -163,6 +163,66 @@ BROKEN = {
         "3 is not a text",
     ),
     "no deviation": (changed("image", "std", to=[0]), "image.std", "must be positive"),
+    "nothing to warm up": (
+        changed("training", "epoch_images", to=64),
+        "grid[0].sizes",
+        "256 is 4 epochs of training.epoch_images; the paper's schedule has no warm-up up to 40",
+    ),
+    "part of an epoch": (
+        changed("training", "epoch_images", to=100),
+        "grid[0].sizes",
+        "256 images are not whole epochs of 100",
+    ),
+    "an epoch smaller than a batch": (
+        changed("training", "epoch_images", to=4),
+        "grid[0].sizes",
+        "training.batch: 32 images are more than one",
+    ),
+    "a run smaller than a batch": (
+        changed("training", "batch", to=512),
+        "grid[0].sizes",
+        "training.batch: 512 images are more than one run has",
+    ),
+    "points that need epochs": (
+        changed("training", "curve", "fractions", to="paper"),
+        "training.curve.fractions",
+        "counts in accounting epochs",
+    ),
+    "a mixture without a real image": (
+        changed("mixtures", "edm-18-real", "real_fraction", to=0.01),
+        "grid[1].sizes",
+        "has no real image",
+    ),
+    "best of nothing": (
+        changed("attacks", "autoattack", "weights", to="best"),
+        "attacks.autoattack.weights",
+        "validation_images",
+    ),
+    "two processes on a GPU": (
+        changed("compute", to={"gpus": 1, "processes": 2, "state_minutes": 1}),
+        "compute.processes",
+        "2 for 1 GPUs",
+    ),
+    "nodes without a command": (
+        changed("compute", to={"gpus": 1, "nodes": 2, "state_minutes": 1}),
+        "compute.node_command",
+        "missing",
+    ),
+    "more processes than images": (
+        changed("compute", to={"gpus": 0, "processes": 64, "state_minutes": 1}),
+        "grid[0].sizes",
+        "into 1 parts for 64",
+    ),
+    "compiled in two processes": (
+        changed("compute", to={"gpus": 0, "processes": 2, "state_minutes": 1, "compile": True}),
+        "compute.compile",
+        "not with 2 processes",
+    ),
+    "a word for a number": (
+        changed("training", "batch", to="papr"),
+        "training.batch",
+        "'papr' is not a whole number. Images a step; paper",
+    ),
     "a source without files": (changed("source", to={"name": "hub_parquet"}), "source.train_files", "missing"),
 }
 
@@ -176,6 +236,23 @@ def test_a_broken_config_gets_one_clear_line(config, key, says):
     assert says in line
     assert "\n" not in line
     assert len(line) < 400
+
+
+def test_the_papers_recipe_follows_from_the_size():
+    config = changed("grid", to=[{"models": ["wrn-10-1"], "datasets": ["edm-3"], "sizes": [5_000_000, 30_000_000]}])
+    config["datasets"]["edm-3"]["images"] = 100_352_000
+    config["attacks"]["autoattack"]["runs"] = []
+    config["figures"] = []
+    config["training"].update(batch="paper", learning_rate="paper", epoch_images=50_000)
+    config["training"]["curve"]["fractions"] = "paper"
+    small, large = map(Study(config, SCHEMA).training, Study(config, SCHEMA).runs.values())
+    assert (small.batch, small.learning_rate, small.draws, small.synthetic_images) == (1024, 0.3, 5_017_600, 5_000_000)
+    assert (large.batch, large.learning_rate, large.steps) == (2048, 0.2, 600 * 25)
+    assert len(small.curve.fractions) == 47
+    assert len(large.curve.fractions) == 48
+    config["grid"][0]["sizes"] = [250_000_000]
+    with pytest.raises(ValueError, match=r"^my.yaml grid\[0\].sizes: 250,000,000 images: the paper has no run between"):
+        Study(config, SCHEMA, "my.yaml")
 
 
 def test_the_default_grid_is_three_by_four_by_three_and_one_mixture():
@@ -218,8 +295,8 @@ def test_what_is_attacked_and_in_which_chunks():
     assert "weights" not in as_params(told)
     assert study.collecting_attacks().level == 0.95
     assert study.collecting_attacks().records[-2:] == (
-        {"victim": "zoo", "kind": "checkpoint", "attack": "pgd_cw"},
-        {"victim": "zoo", "kind": "checkpoint", "attack": "autoattack"},
+        {"victim": "zoo", "kind": "checkpoint", "weights": "imported", "attack": "pgd_cw"},
+        {"victim": "zoo", "kind": "checkpoint", "weights": "imported", "attack": "autoattack"},
     )
 
 

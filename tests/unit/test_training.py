@@ -129,7 +129,7 @@ def test_a_damaged_state_falls_back_to_the_one_before(study, dies_after, damage,
     with pytest.raises(Killed):
         train(study, "cut", state_minutes=1e-9)
     dies_after(None)
-    older, newest = sorted((study / "cut.partial").glob("state-*.pt"))
+    _, newest = sorted((study / "cut.partial").glob("state-*.pt"))
     content = newest.read_bytes()
     if damage == "truncated":
         newest.write_bytes(content[: len(content) // 2])
@@ -142,10 +142,10 @@ def test_a_damaged_state_falls_back_to_the_one_before(study, dies_after, damage,
         newest.with_suffix(".json").write_text('{"sha256": ')
     else:
         newest.rename(newest.with_name(f".{newest.name}.partial"))
+        newest.with_suffix(".json").unlink()
     caplog.set_level("INFO", "robustlaws")
     assert train(study, "cut") == undisturbed
     assert "going on at step 5 of 8" in caplog.text  # the newest one said 6
-    assert older.exists() is False
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_state_of_other_settings_is_refused_and_kept(study, dies_after, change
     dies_after(None)
     owner = {"revision": revision, "settings": as_params(told(**changes))}
     with pytest.raises(ValueError, match=says) as refused:
-        states.newest(study / "cut.partial", owner, "cpu")
+        states.newest(study / "cut.partial", owner)
     assert "step 3" in str(refused.value)
     assert "delete that folder to start anew" in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -167,6 +167,38 @@ def test_a_state_of_other_settings_is_refused_and_kept(study, dies_after, change
         with pytest.raises(ValueError, match="other settings"):
             train(study, "cut", told(**changes))
     assert list((study / "cut.partial").glob("state-*.pt"))
+
+
+def test_a_state_of_other_images_is_refused(study, dies_after):
+    dies_after(3)
+    with pytest.raises(Killed):
+        train(study, "cut", state_minutes=1e-9)
+    dies_after(None)
+    images, labels = shards.read(study / "shard.h5")
+    shards.write(study / "shard.h5", 255 - images, labels, {})
+    with pytest.raises(ValueError, match="images.shard 0 is '.*' there and '.*' here.; put the setting back"):
+        train(study, "cut")
+
+
+def test_the_one_before_stays_whatever_damage_lies_about(tmp_path):
+    for step in (1, 2, 3):
+        states.save(tmp_path, {"step": step}, {"a": 1}, step)
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["state-000002.pt", "state-000003.pt"]
+    (tmp_path / "state-000004.pt").write_bytes(b"killed before its description was written")
+    (tmp_path / "state-000003.pt").write_bytes(b"damaged")
+    assert states.read(states.newest(tmp_path, {"a": 1})) == {"step": 2}
+    states.save(tmp_path, {"step": 5}, {"a": 1}, 5)
+    states.newest(tmp_path, {"a": 1}).write_bytes(b"damaged again")
+    assert states.read(states.newest(tmp_path, {"a": 1})) == {"step": 2}
+
+
+def test_two_jobs_never_work_on_the_same_states(tmp_path):
+    with states.held(tmp_path):
+        with pytest.raises(ValueError, match="another process is at work on this run"):
+            with states.held(tmp_path, seconds=0.2):
+                pass
+    with states.held(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("by", ["SIGTERM", "SIGUSR1", "SIGINT", "budget"])

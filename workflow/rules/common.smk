@@ -47,13 +47,12 @@ def victim_weights(wildcards):
     kind, name = wildcards.victim.split("/", 1)
     if kind == "checkpoints":
         return expand(rules.import_checkpoint.output.weights, checkpoint=name)[0]
-    chosen = study.attack(wildcards.attack, wildcards.victim).weights
-    made = rules.train_run.output
-    return of_each_run({"last": made.weights, "best": made.best}[chosen], [name])[0]
+    return of_each_run(RUN_WEIGHTS[study.attacked_weights(wildcards.attack)], [name])[0]
 
 
 def run_records(wildcards):
-    """Return the records of the attacks on a run: PGD and, where it was run, AutoAttack."""
-    victim = f"runs/{of_run(wildcards).name}"
-    attacks = [attack for attacked, attack in study.attacked if attacked == victim]
+    """Return the records of the attacks on the weights of a run that are exported."""
+    run = of_run(wildcards)
+    chosen, victim = study.exported_weights(run), f"runs/{run.name}"
+    attacks = [a for met, a in study.attacked if met == victim and study.attacked_weights(a) == chosen]
     return expand(rules.attack_run.output.outcome, victim=victim, attack=attacks)

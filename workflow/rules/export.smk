@@ -3,7 +3,7 @@
 
 rule export_run:
     input:
-        weights=rules.train_run.output.weights,
+        weights=lambda wildcards: RUN_WEIGHTS[study.exported_weights(of_run(wildcards))],
         records=run_records,
         test=rules.import_data.output.test,
     output:

@@ -16,7 +16,7 @@ rule train_run:
         "<results>/benchmarks/train/<run>.tsv"
     conda:
         "../../envs/gpu.yaml"
-    threads: config["compute"].get("processes", 1)
+    threads: config["compute"].get("processes", max(1, config["compute"]["gpus"]))
     resources:
         gpu=config["compute"]["gpus"],
         mem_mb=2000,
@@ -26,3 +26,6 @@ rule train_run:
         revision=revision("train"),
     script:
         "../scripts/train_run.py"
+
+
+RUN_WEIGHTS = {"last": rules.train_run.output.weights, "best": rules.train_run.output.best}

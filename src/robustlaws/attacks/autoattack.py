@@ -10,8 +10,6 @@ A state is saved between two attacks. Within one there is none to save: the pack
 the attack has ended, and its own state file holds no images and fails when it is taken up again (0.2.0).
 """
 
-import hashlib
-
 import numpy as np
 import pyautoattack
 import torch
@@ -20,6 +18,7 @@ from robustlaws import device, states
 from robustlaws.attacks import guards, record
 from robustlaws.data import shards
 from robustlaws.data.batches import to_network
+from robustlaws.files import digest
 from robustlaws.joblog import Progress, log
 from robustlaws.networks import checkpoint
 from robustlaws.settings import as_params
@@ -56,9 +55,9 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
         "chunk": chunk,
         "chunk_seeds": [s.seed + chunk],
         "pyautoattack": pyautoattack.__version__,
-        "weights_sha256": _digest(weights_path),
+        "weights_sha256": digest(weights_path),
     }
-    state = _State(state_path, {"settings": as_params(s), **about})
+    state = _State(state_path, {"settings": as_params(s), "images": shards.checksum(images, labels), **about})
     if not state.resume():
         with torch.no_grad():
             state.begin(x, network(x).argmax(1).cpu().numpy())
@@ -128,11 +127,6 @@ def _suite(network, where, settings, seed, done):
     return suite
 
 
-def _digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class _State:
     """How far a chunk is: what the attacks that have ended did to its images.
 
@@ -141,7 +135,7 @@ class _State:
     folder : path
         Where it is kept between two attempts (:mod:`robustlaws.states`).
     owner : dict
-        Settings, chunk, weights and package; a state of other ones is passed over.
+        Settings, chunk, images, weights and package; a state of other ones is passed over.
     """
 
     _ARRAYS = ("adversarial", "clean_prediction", "prediction", "broken_by")
@@ -164,9 +158,10 @@ class _State:
 
     def resume(self):
         """Take up the newest state of this very owner; return whether there was one."""
-        found = states.newest(self.folder, self.owner, refuse=False)
-        if found is None:
+        path = states.newest(self.folder, self.owner, refuse=False)
+        if path is None:
             return False
+        found = states.read(path)
         vars(self).update(done=found["done"], **{name: found[name].numpy() for name in self._ARRAYS})
         log.info("going on after %d attacks", self.done)
         return True

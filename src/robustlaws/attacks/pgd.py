@@ -11,6 +11,7 @@ from robustlaws import device, threat
 from robustlaws.attacks import guards, record
 from robustlaws.data import shards
 from robustlaws.data.batches import to_network
+from robustlaws.files import digest
 from robustlaws.joblog import Progress
 from robustlaws.networks import checkpoint
 from robustlaws.seeds import derive
@@ -199,7 +200,8 @@ def pgd_cw(*, weights_path, test_path, outcome_path, settings, n_threads, n_gpus
         progress=Progress(f"PGD-{settings.steps} on {settings.run}", len(images)),
     )
     robust = outcome["adversarial_prediction"] == labels
-    record.write(outcome_path, labels, robust, outcome, settings, {"attacks": ["pgd_cw"], **averages(outcome, labels)})
+    about = {"attacks": ["pgd_cw"], "weights_sha256": digest(weights_path)}
+    record.write(outcome_path, labels, robust, outcome, settings, about | averages(outcome, labels))
 
 
 def _unit_noise(shape, seed, index):

@@ -39,12 +39,12 @@ def collect(*, outcome_paths, table_path, settings):
             raise ValueError(f"{path}: the record of {about['run']}, not of {told['victim']}")
         images = len(columns["label"])
         for stage, right in _stages(told["attack"], columns, about["attacks"]):
-            if stage == "clean" and told["victim"] in seen:
+            if stage == "clean" and (told["victim"], told["weights"]) in seen:
                 continue
             low, high = interval(right, images, settings.level)
             numbers = {"images": images, "right": right, "accuracy": right / images, "low": low, "high": high}
             rows.append(told | {"attack": stage} | numbers | {"level": settings.level})
-        seen.add(told["victim"])
+        seen.add((told["victim"], told["weights"]))
     records.write(table_path, rows, records.ATTACKS)
 
 

@@ -43,11 +43,9 @@ def draw(count, padding, mirror, generator):
     mirror : bool
         Mirror left-right with probability 1/2.
     generator : torch.Generator
-        The choices lie on its device.
     """
-    at = {"generator": generator, "device": generator.device}
-    offsets = torch.randint(0, 2 * padding + 1, (count, 2), **at) if padding else None
-    return offsets, torch.rand(count, **at) < 0.5 if mirror else None
+    offsets = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator) if padding else None
+    return offsets, torch.rand(count, generator=generator) < 0.5 if mirror else None
 
 
 def moved(images, padding, offsets, flips):
@@ -165,6 +163,6 @@ class Batches:
             images, labels = torch.cat([self.real[0][chosen], images]), torch.cat([self.real[1][chosen], labels])
         return images, labels
 
-    def generator(self, step, device="cpu"):
+    def generator(self, step):
         """Return the random generator of batch `step`, for its augmentation and the start of its attack."""
-        return torch.Generator(device=device).manual_seed(derive(self.settings.seed, "step", step))
+        return torch.Generator().manual_seed(derive(self.settings.seed, "step", step))

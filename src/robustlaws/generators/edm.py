@@ -3,13 +3,12 @@
 Source: spec/generators.md 2 to 4 (Karras et al. 2022).
 """
 
-import hashlib
-
 import numpy as np
 import torch
 
 from robustlaws import device
 from robustlaws.data import shards
+from robustlaws.files import digest
 from robustlaws.generators import storage
 from robustlaws.joblog import Progress
 from robustlaws.seeds import derive
@@ -153,12 +152,10 @@ def sample(*, config_path, weights_path, shard_path, settings, n_threads, n_gpus
         images.append(made[inside])
         labels.append(classes.numpy()[inside])
         progress.advance(len(images[-1]))
-    with open(weights_path, "rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
     provenance = {
         "dataset": s.dataset,
         "generator": s.generator,
-        "weights_sha256": weights,
+        "weights_sha256": digest(weights_path),
         "sampler": s.sampler,
         "steps": s.steps,
         "seed": s.seed,

@@ -5,8 +5,6 @@ training images gives the features; FIDs of different feature networks cannot be
 is why every number comes with the name of its features.
 """
 
-import hashlib
-
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -15,7 +13,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from robustlaws import device
 from robustlaws.data import shards
 from robustlaws.data.batches import permutation, to_network
-from robustlaws.files import write_json
+from robustlaws.files import digest, write_json
 from robustlaws.joblog import Progress, log
 from robustlaws.networks import checkpoint, wrn
 from robustlaws.seeds import derive
@@ -117,8 +115,6 @@ def measure(*, train_path, test_path, shard_paths, features_path, quality_path, 
     network = checkpoint.load(features_path, s.architecture, where)
     real, test = shards.read(train_path)[0], shards.read(test_path)[0]
     made, _ = shards.read_prefix(shard_paths, s.images)
-    with open(features_path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     a = s.architecture
     quality = {
         "dataset": s.dataset,
@@ -130,7 +126,7 @@ def measure(*, train_path, test_path, shard_paths, features_path, quality_path, 
         "features": {
             "name": f"WRN-{a.depth}-{a.width} classifier trained on the study's own training images",
             "dimensions": network.logits.in_features,
-            "sha256": digest,
+            "sha256": digest(features_path),
         },
         "floor": {
             "fid": frechet_distance(network, real, test),

@@ -11,7 +11,6 @@ import pickletools
 import re
 import zipfile
 from dataclasses import replace
-from hashlib import file_digest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from safetensors.torch import load_file
 
 from robustlaws.attacks import record
 from robustlaws.data import shards
-from robustlaws.files import replacing, write_json
+from robustlaws.files import digest, replacing, write_json
 from robustlaws.joblog import log
 from robustlaws.networks import checkpoint, wrn
 
@@ -132,12 +131,13 @@ def import_checkpoint(*, checkpoint_path, weights_path, settings):
         If the file is not the one meant, holds another network or weights that are not finite.
     """
     try:
-        with open(checkpoint_path, "rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
+        found_digest = digest(checkpoint_path)
     except OSError as error:
         raise ValueError(f"{checkpoint_path}: not a readable file ({error.strerror})") from None
-    if settings.sha256 not in (None, digest):
-        raise ValueError(f"{checkpoint_path}: has the SHA-256 {digest}; {settings.name} asks for {settings.sha256}")
+    if settings.sha256 not in (None, found_digest):
+        raise ValueError(
+            f"{checkpoint_path}: has the SHA-256 {found_digest}; {settings.name} asks for {settings.sha256}"
+        )
     state = read(checkpoint_path, settings.unaveraged)
     a = settings.architecture
     wanted, found = Shape(a.depth, a.width, a.classes, a.channels), architecture_of(state, checkpoint_path)
@@ -147,8 +147,8 @@ def import_checkpoint(*, checkpoint_path, weights_path, settings):
     with torch.device("meta"):  # 366 million parameters need not be there twice
         network = wrn.build(a)
     network.load_state_dict(_completed(state, network, checkpoint_path), strict=True, assign=True)
-    checkpoint.save(weights_path, network, replace(settings, sha256=digest))
-    log.info("%s: %s from %s, SHA-256 %s", settings.name, found, checkpoint_path, digest)
+    checkpoint.save(weights_path, network, replace(settings, sha256=found_digest))
+    log.info("%s: %s from %s, SHA-256 %s", settings.name, found, checkpoint_path, found_digest)
 
 
 def export(*, weights_path, record_paths, test_path, checkpoint_path, info_path, settings):
@@ -159,8 +159,8 @@ def export(*, weights_path, record_paths, test_path, checkpoint_path, info_path,
     weights_path : path
         Weights of the run.
     record_paths : list of path
-        Record of PGD (:mod:`robustlaws.attacks.record`), for the accuracy on clean images, and that of
-        AutoAttack if the run was attacked by it.
+        Records of attacks on these very weights (:mod:`robustlaws.attacks.record`): of PGD, AutoAttack or both,
+        AutoAttack last. The first gives the accuracy on clean images.
     test_path : path
         Test split, to know whether the records cover it.
     checkpoint_path, info_path : path
@@ -180,8 +180,10 @@ def export(*, weights_path, record_paths, test_path, checkpoint_path, info_path,
         columns, about = record.read(path)
         if about["run"] != settings.run:
             raise ValueError(f"{path}: a record of {about['run']}, not of {settings.run}")
+        if about["weights_sha256"] != digest(weights_path):
+            raise ValueError(f"{path}: a record of other weights than {weights_path}; attack these")
         records.append(columns)
-    clean, autoattack = (*records, None)[:2]
+    clean, autoattack = records[0], records[-1] if settings.autoattack else None
     info = model_info(clean, autoattack, len(shards.read(test_path)[1]), settings)
     # an open file: torch would write the name of a path into the archive
     with replacing(checkpoint_path) as partial, open(partial, "wb") as file:

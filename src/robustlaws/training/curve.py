@@ -18,10 +18,10 @@ def steps(settings):
 
 
 def validation_steps(settings):
-    """Return the steps after which the held-out images are looked at: each epoch, or each row of the curve."""
+    """Return the steps after which held-out images are looked at: each epoch's last, or the curve's and the last."""
     if settings.epoch_images:
         return range(settings.steps_per_epoch, settings.steps + 1, settings.steps_per_epoch)
-    return steps(settings) - {0}
+    return (steps(settings) - {0}) | {settings.steps}
 
 
 def measured(network, images, labels, settings, ranks, poll):
@@ -44,7 +44,7 @@ def measured(network, images, labels, settings, ranks, poll):
     """
     c, parts = settings.curve, []
     share = -(-len(labels) // ranks.count)
-    batch = min(c.batch or len(labels), share)
+    batch = min(c.batch, share)
     for start in range(ranks.index * share, (ranks.index + 1) * share, batch):
         inside = slice(start, min(start + batch, (ranks.index + 1) * share, len(labels)))
         if inside.start < inside.stop:

@@ -1,6 +1,7 @@
 """Train one WideResNet adversarially: one pass over D images, resumable at any step, on any number of GPUs."""
 
 import time
+from contextlib import nullcontext
 
 import torch
 
@@ -13,6 +14,8 @@ from robustlaws.networks import checkpoint
 from robustlaws.stopping import Stop, Stopped
 from robustlaws.training import ranks
 from robustlaws.training.run import Run
+
+_SAVE = "save"
 
 
 def train(
@@ -72,39 +75,78 @@ def train_as_rank(me, stop, *, settings, revision, compute, deadline, state_path
     """Do one rank's part of a run; the first rank writes the files. Arguments are JSON values of :func:`train`."""
     settings, compute = told.Training(**settings), told.Compute(**compute)
     stop.deadline = deadline
-    owner = {"revision": revision, "settings": told.as_params(settings)}
-    run, test, validation = _begin(me, settings, compute, paths)
-    if state := states.newest(state_path, owner, me.where):
-        run.take_up(state)
-    progress = Progress(f"training {settings.run}", settings.draws, done=settings.seen(run.step))
+    with states.held(state_path) if me.index == 0 else nullcontext():
+        run, test, validation = _begin(me, settings, compute, paths)
+        states_of_run = _States(state_path, _owner(settings, revision, paths), me)
+        states_of_run.take_up(run)
+        try:
+            _advance(run, test, validation, stop, compute, states_of_run)
+        except Stopped as stopped:
+            states_of_run.save(run)
+            where = f"{settings.run}: stopped ({stopped}) at step {run.step} of {settings.steps}, state saved"
+            raise Stopped(f"{where}; the same job goes on from there") from None
+        except torch.OutOfMemoryError as error:
+            first = str(error).splitlines()[0]
+            raise ValueError(
+                f"{settings.run}: {first} Raise training.accumulate, lower training.curve.batch or give it more GPUs"
+            ) from None
+        if me.index == 0:
+            _write(run, settings, paths)
+
+
+def _advance(run, test, validation, stop, compute, states_of_run):
+    """Train to the end, saving states by the clock; Stopped if the ranks are asked to stop."""
+    s, me = run.settings, run.ranks
+    progress = Progress(f"training {s.run}", s.draws, done=s.seen(run.step))
     saved = time.monotonic()
 
-    def poll():
-        if reason := me.agreed(stop.reason()):
-            raise Stopped(reason)
+    def poll(due=False):
+        """Return whether any rank finds a state due; Stopped if any is asked to stop."""
+        heard = me.heard(stop.reason() or (_SAVE if due else ""))
+        if reasons := [word for word in heard if word != _SAVE]:
+            raise Stopped(reasons[0])
+        return bool(heard)
 
-    def save():
+    while True:
+        run.measure(test, validation, poll)
+        if run.step == s.steps:
+            return
+        if poll(time.monotonic() - saved > 60 * compute.state_minutes):
+            states_of_run.save(run)
+            saved = time.monotonic()
+        progress.advance(*run.advance())
+
+
+class _States:
+    """The states of a run that its ranks share."""
+
+    def __init__(self, folder, owner, ranks):
+        self.folder, self.owner, self.ranks = folder, owner, ranks
+
+    def take_up(self, run):
+        """Let the run go on from the newest state, the same one on all ranks."""
+        path = states.newest(self.folder, self.owner) if self.ranks.index == 0 else None
+        if chosen := self.ranks.heard(str(path or "")):
+            run.take_up(states.read(chosen[0]))
+
+    def save(self, run):
+        """Write a state; no rank leaves before it is written."""
         run.look_at_losses()
-        if me.index == 0:
-            states.save(state_path, run.state(), owner, run.step)
-            log.info("state saved at step %d of %d", run.step, settings.steps)
+        if self.ranks.index == 0:
+            states.save(self.folder, run.state(), self.owner, run.step)
+            log.info("state saved at step %d of %d", run.step, run.settings.steps)
+        self.ranks.gathered(None)
 
-    try:
-        while True:
-            run.measure(test, validation, poll)
-            if run.step == settings.steps:
-                break
-            poll()
-            if me.agreed("save" if time.monotonic() - saved > 60 * compute.state_minutes else ""):
-                save()
-                saved = time.monotonic()
-            progress.advance(*run.advance())
-    except Stopped as stopped:
-        save()
-        where = f"{settings.run}: stopped ({stopped}) at step {run.step} of {settings.steps}, state saved"
-        raise Stopped(f"{where}; the same job goes on from there") from None
-    if me.index == 0:
-        _write(run, settings, paths)
+
+def _owner(settings, revision, paths):
+    """Return what a state belongs to: the settings, the code, and the images by their checksums."""
+    images = {name: paths[f"{name}_path"] for name in ("real", "test") if paths[f"{name}_path"]}
+    images |= {f"shard {index}": path for index, path in enumerate(paths["shard_paths"])}
+    return {
+        "revision": revision,
+        "settings": told.as_params(settings),
+        "images": {name: shards.attributes(path)["checksum"] for name, path in images.items()},
+    }
 
 
 def _begin(me, settings, compute, paths):

@@ -51,6 +51,6 @@ class Nesterov:
         """Return the momenta, a list of lists of tensors."""
         return self.momenta
 
-    def load_state(self, state):
-        """Take up the momenta of :meth:`state`."""
-        self.momenta = state
+    def load_state(self, state, where):
+        """Take up the momenta of :meth:`state` on device `where`."""
+        self.momenta = [[m if m is None else m.to(where) for m in momenta] for momenta in state]

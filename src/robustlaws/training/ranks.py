@@ -41,6 +41,9 @@ class Alone:
         """Return this rank's part of `indices`, every count-th one."""
         return indices[self.index :: self.count]
 
+    def same(self, network):
+        """Give all ranks the parameters that the first one has: kinds of processors may draw others."""
+
     def sum_gradients(self, parameters):
         """Replace the gradient of each parameter by its sum over the ranks."""
 
@@ -52,9 +55,9 @@ class Alone:
         """Return the list of what each rank gives, by rank."""
         return [value]
 
-    def agreed(self, text):
-        """Return what the first rank says, on all of them."""
-        return text
+    def heard(self, text):
+        """Return the list of what the ranks say, or an empty one if all are silent."""
+        return [text] if text else []
 
 
 class Together(Alone):
@@ -70,6 +73,10 @@ class Together(Alone):
         for module in wrn.batchnorms(network):
             module.__class__ = _GlobalBatchNorm
         return network
+
+    def same(self, network):
+        for tensor in network.state_dict().values():
+            torch.distributed.broadcast(tensor, 0)
 
     def sum_gradients(self, parameters):
         gradients = [parameter.grad for parameter in parameters]
@@ -88,15 +95,11 @@ class Together(Alone):
         torch.distributed.all_gather_object(values, value)
         return values
 
-    def agreed(self, text):
+    def heard(self, text):
         # on the CPU: a process must not wait for its GPU to hear that it should stop
-        length = torch.tensor([len(text.encode())])
-        torch.distributed.broadcast(length, 0)
-        if not int(length):
-            return ""
-        said = [text]
-        torch.distributed.broadcast_object_list(said, 0)
-        return said[0]
+        anything = torch.tensor([bool(text)], dtype=torch.int64)
+        torch.distributed.all_reduce(anything)
+        return [said for said in self.gathered(text) if said] if int(anything) else []
 
 
 class _Sum(torch.autograd.Function):
@@ -119,6 +122,8 @@ class _GlobalBatchNorm(nn.BatchNorm2d):
     def forward(self, x):
         if not self.training:
             return super().forward(x)
+        precision = x.dtype
+        x = x.to(self.weight.dtype)  # statistics are sums over many pixels
         count = torch.tensor([x.numel() / x.shape[1]], dtype=x.dtype)
         torch.distributed.all_reduce(count)
         mean = _Sum.apply(x.sum((0, 2, 3))) / count
@@ -130,7 +135,7 @@ class _GlobalBatchNorm(nn.BatchNorm2d):
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
-        return centred * scale[:, None, None] + self.bias[:, None, None]
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(precision)
 
 
 def launch(target, arguments, compute, folder):
@@ -163,6 +168,8 @@ def launch(target, arguments, compute, folder):
         meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={socket.gethostname()}:{_free_port()}", "--rdzv-id=run"]
     launcher = [sys.executable, "-m", "torch.distributed.run", *meeting, f"--nnodes={compute.nodes}"]
     launcher += [f"--nproc-per-node={compute.processes_per_node}", "--max-restarts=0"]
+    # a scheduler may signal the launcher too: it passes this one on instead of dying of it
+    launcher += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
     started = subprocess.Popen(
         [*compute.node_command, *launcher, "-m", "robustlaws.training.ranks", str(folder / "job.json")],
         start_new_session=True,  # a signal to this job's group must not kill ranks that are saving
@@ -198,18 +205,23 @@ def main(path):
     index, local = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     joblog.to_stderr("INFO" if index == 0 else "WARNING")
     try:
-        here = job["host"] == socket.gethostname()
-        with Stop(request=job["request"], launcher=job["process"] if here else None) as stop:
+        # one rank looks at the shared folder; any rank beside the job notices that it is gone
+        launcher = job["process"] if job["host"] == socket.gethostname() else None
+        with Stop(request=None if index else job["request"], launcher=launcher) as stop:
             where = device.prepare(max(1, compute.threads // compute.processes_per_node), compute.gpus, local)
             torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if compute.gpus else "gloo")
             named.resolve(job["target"])(Together(where), stop, **job["arguments"])
             torch.distributed.barrier()  # none leaves while another still talks to it
             torch.distributed.destroy_process_group()
+    except Stopped as stopped:  # on all ranks alike, and no failure: the launcher must not kill the others
+        if index == 0:
+            write_json(job["outcome"], {"error": "Stopped", "says": str(stopped)})
     except Exception as error:
-        if not Path(job["outcome"]).exists():
-            write_json(job["outcome"], {"error": type(error).__name__, "says": str(error), "rank": index})
-        if isinstance(error, Stopped):
-            return 1
+        outcome = Path(job["outcome"])
+        if not outcome.exists():
+            said = json.dumps({"error": type(error).__name__, "says": str(error), "rank": index})
+            write_text(outcome.with_name(f"failed-{index}.json"), said)
+            os.replace(outcome.with_name(f"failed-{index}.json"), outcome)
         raise
     return 0
 

@@ -1,8 +1,10 @@
-"""The paper's recipe as a table: what a run of D images is trained with. Imports no torch.
+"""The paper's recipe: what a run of D images is trained with, and how its images are counted. Imports no torch.
 
 Source: spec/training.md 2, 4 and 7. The paper's code counts in accounting epochs of 50,000 images
 whatever the data; a run on D images has D / 50,000 of them.
 """
+
+import math
 
 EPOCH_IMAGES = 50_000
 # images of a run up to which the row holds: batch, peak learning rate
@@ -41,3 +43,59 @@ def epochs(images, epoch_images):
     if images % epoch_images:
         raise ValueError(f"{images:,} images are not whole epochs of {epoch_images:,}")
     return images // epoch_images
+
+
+class Accounting:
+    """How the images of a run are counted, from its settings (settings.Training is one)."""
+
+    @property
+    def synthetic_per_batch(self):
+        """Synthetic images of a full batch: ceil((1 - real_fraction) batch)."""
+        # rounded first, so that 0.875 * 64 from a decimal fraction is not pushed up by its last bit
+        return math.ceil(round((1 - self.real_fraction) * self.batch, 6))
+
+    @property
+    def synthetic_images(self):
+        """Synthetic images that the run draws from: the first ones of its dataset."""
+        full, rest = divmod(self.draws if self.pool == "draws" else self.images, self.batch)
+        return full * self.synthetic_per_batch + min(self.synthetic_per_batch, rest)
+
+    @property
+    def epochs(self):
+        """Accounting epochs of the run."""
+        return epochs(self.images, self.epoch_images)
+
+    @property
+    def steps_per_epoch(self):
+        """Optimiser steps of an accounting epoch, all of full batches."""
+        return -(-self.epoch_images // self.batch)
+
+    @property
+    def steps(self):
+        """Optimiser steps of the run; without accounting epochs the last batch may be smaller."""
+        return self.epochs * self.steps_per_epoch if self.epoch_images else -(-self.images // self.batch)
+
+    @property
+    def draws(self):
+        """Images that the run draws, real ones included: a little more than D in accounting epochs."""
+        return self.seen(self.steps)
+
+    @property
+    def average_warmup(self):
+        """Steps during which the weight average just follows (Source: spec/training.md 5)."""
+        if self.epoch_images:
+            return self.warmup_fraction * self.epochs * (self.epoch_images // self.batch + 1)
+        return self.warmup_fraction * self.steps
+
+    def check_parts(self, ranks):
+        """Raise ValueError if the smallest batch cannot be split among `ranks` processes in each of its parts."""
+        last = self.seen(self.steps) - self.seen(self.steps - 1)
+        if last < self.accumulate * ranks:
+            raise ValueError(
+                f"{self.run}: a batch of {last} images cannot be split into {self.accumulate} parts"
+                f" for {ranks} processes"
+            )
+
+    def seen(self, step):
+        """Return how many images were drawn before optimiser step `step`."""
+        return step * self.batch if self.epoch_images else min(step * self.batch, self.images)

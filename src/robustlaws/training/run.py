@@ -34,20 +34,16 @@ class Run:
         self.settings, self.ranks, self.batches = settings, ranks, batches
         torch.manual_seed(derive(settings.seed, "weights"))
         network = wrn.build(settings.architecture).to(ranks.where).train()
+        ranks.same(network)
         self.average = Average(network, settings.average_warmup, settings.average_decay)
         self.network = ranks.synchronised(network)
         self.network.precision = settings.precision  # of the training only: the average is measured in float32
-        self.forward = device.compiled(self.network, compiled)
+        self.compiled = device.compiled(self.network, compiled)
         self.optimiser = Nesterov(self.network, settings.weight_decay)
         self.step, self.rows, self.best = 0, [], None
         self.losses, self._pending = [], []
         self._measured_at, self._validated_at = curve.steps(settings), curve.validation_steps(settings)
-        smallest = min(settings.batch, settings.images % settings.batch or settings.batch)
-        if settings.accumulate * ranks.count > (settings.batch if settings.epoch_images else smallest):
-            raise ValueError(
-                f"{settings.run}: a batch of {smallest} images cannot be split into"
-                f" {settings.accumulate} parts for {ranks.count} processes"
-            )
+        settings.check_parts(ranks.count)
 
     def advance(self):
         """Do one optimiser step; return how many images it took and a word on the loss."""
@@ -59,7 +55,8 @@ class Run:
         losses = []
         for x, y, noise in parts:
             step = trades.step(
-                self.forward,
+                # the first step has BatchNorm momenta of its own, not worth a graph
+                self.compiled if self.step else self.network,
                 x,
                 y,
                 noise,
@@ -90,26 +87,26 @@ class Run:
         contiguous parts would have BatchNorm statistics of their own kind.
         """
         s, where = self.settings, self.ranks.where
-        generator = self.batches.generator(self.step, where)
-        # drawn for the whole batch by every rank, so that no image depends on how many ranks there are
+        generator = self.batches.generator(self.step)
+        # drawn for the whole batch, on the CPU, by every rank: no image depends on the processors at work
         offsets, flips = draw(len(labels), s.crop_padding, s.mirror, generator)
-        shape = (len(labels), images.shape[3], *images.shape[1:3])
-        noise = torch.rand(shape, generator=generator, device=where) * 2 - 1
+        noise = torch.rand((len(labels), images.shape[3], *images.shape[1:3]), generator=generator) * 2 - 1
         for part in range(s.accumulate):
             mine = self.ranks.share(torch.arange(part, len(labels), s.accumulate))
-            there = mine.to(where)
-            pixels = images[mine].to(where, non_blocking=True)
-            pixels = moved(
-                pixels,
-                s.crop_padding,
-                None if offsets is None else offsets[there],
-                None if flips is None else flips[there],
+            pixels, y, start, shift, flip = (
+                None if values is None else values[mine].to(where, non_blocking=True)
+                for values in (images, labels, noise, offsets, flips)
             )
-            yield to_network(pixels, where), labels[mine].to(where, non_blocking=True), noise[there]
+            yield to_network(moved(pixels, s.crop_padding, shift, flip), where), y, start
 
     def _set_statistics(self):
-        # the very first batch defines the statistics alone (spec/training.md 3)
-        momentum = 1.0 if self.step == 0 else self.settings.batchnorm_momentum
+        # the very first batch defines the statistics alone (spec/training.md 3); the parts of a batch move
+        # them together as far as the whole would
+        momentum, parts = self.settings.batchnorm_momentum, self.settings.accumulate
+        if parts > 1:
+            momentum = 1 - (1 - momentum) ** (1 / parts)
+        if self.step == 0:
+            momentum = 1.0
         for module in wrn.batchnorms(self.network):
             module.momentum = momentum
 
@@ -140,6 +137,7 @@ class Run:
         if validation and self.step in self._validated_at and (self.best or {}).get("seen") != self.step:
             right = self._attacked(*validation, poll)["adv_acc"]
             if self.best is None or right >= self.best["adv_acc"]:
+                # on the CPU, also after a resume: a GPU has better use for the room
                 weights = {name: tensor.cpu().clone() for name, tensor in self.average.network.state_dict().items()}
                 self.best = {"adv_acc": right, "step": self.step, "average": weights}
             self.best["seen"] = self.step
@@ -164,6 +162,6 @@ class Run:
         """Go on from a state of :meth:`state`."""
         self.network.load_state_dict(state["network"])
         self.average.network.load_state_dict(state["average"])
-        self.optimiser.load_state(state["optimiser"])
+        self.optimiser.load_state(state["optimiser"], self.ranks.where)
         self.step, self.rows, self.losses, self.best = (state[key] for key in ("step", "rows", "losses", "best"))
         log.info("going on at step %d of %d", self.step, self.settings.steps)
