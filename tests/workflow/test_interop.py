@@ -24,14 +24,20 @@ EXPORT = {
 def test_a_run_goes_out_and_comes_back(checkout, tmp_path):
     subprocess.run(["cp", "-a", str(checkout.folder), str(tmp_path / "copy")], check=True)
     copy = Checkout(tmp_path / "copy")
-    copy.configure(lambda config: config.update(export=EXPORT))
+
+    def export(config):
+        config["export"] = EXPORT
+        config["attacks"]["autoattack"]["weights"] = "best"
+
+    copy.configure(export)
     done = copy.snakemake("export")
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "rule export_run:" in said
     assert "rule train_run:" not in said
     runs = copy.folder / "results/tiny/runs"
-    ours = load_file(runs / RUN / "weights.safetensors")
+    # the weights that AutoAttack met, chosen on held-out images
+    ours = load_file(runs / RUN / "best.safetensors")
     theirs = torch.load(runs / RUN / "robustbench.pt", weights_only=True)["state_dict"]
     assert set(ours) == set(theirs)
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)

@@ -103,6 +103,29 @@ def test_fewer_or_more_images_leave_full_chunks_as_they_are(checkout):
     assert set(jobs) == AUTOATTACK | ONWARDS
 
 
+def test_other_weights_to_attack_train_nothing(checkout):
+    checkout.configure(lambda config: config["attacks"]["autoattack"].update(weights="best"))
+    jobs = checkout.planned()
+    assert set(jobs) == AUTOATTACK | ONWARDS
+
+
+def test_a_setting_spelt_out_at_its_neutral_value_shows_in_the_report_only(checkout):
+    neutral = {"reuse_clean_pass": True, "precision": "float32", "accumulate": 1}
+    checkout.configure(lambda config: config["training"].update(neutral))
+    assert set(checkout.planned()) == {"write_report"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"precision": "bfloat16"}, {"accumulate": 2}, {"validation_images": 16}, {"attack_objective": "cross_entropy"},
+     {"reuse_clean_pass": False}, {"shuffle": False}, {"epoch_images": 32, "warmup_fraction": 0.5}],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_each_part_of_the_recipe_makes_all_runs(checkout, change):
+    checkout.configure(lambda config: config["training"].update(change))
+    assert checkout.planned()["train_run"] == outputs(RUNS, "weights.safetensors")
+
+
 def test_a_new_checkpoint_makes_its_import_its_attacks_and_their_table(checkout):
     def add(config):
         config["checkpoints"] = {"zoo": {"file": "zoo.safetensors", "depth": 10, "width": 1}}
@@ -135,9 +158,11 @@ def test_a_law_setting_touches_no_run(checkout):
     [
         lambda config: config["training"].update(beta=5),
         lambda config: config.update(training=dict(reversed(config["training"].items()))),
-        lambda config: config["compute"].update(state_minutes=9),
+        lambda config: config["compute"].update(state_minutes=9, budget_minutes=60),
+        lambda config: config["compute"].update(processes=2),
+        lambda config: config["compute"].update(compile=True),
     ],
-    ids=["5 for 5.0", "reordered keys", "how often the state is saved"],
+    ids=["5 for 5.0", "reordered keys", "when the state is saved", "processes", "compiled"],
 )
 def test_another_spelling_or_a_machine_setting_makes_nothing_stale(checkout, respell):
     checkout.configure(respell)
