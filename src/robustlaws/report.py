@@ -65,6 +65,7 @@ def write(
         attacks=_attacks(attacks),
         runs_shown=_RUNS_SHOWN,
         observations=len(records.read(curves, records.CURVES)),
+        spent=_spent(runs),
         laws=[_law(law) for law in laws],
         accuracy=_accuracy(sources.read_json(accuracy)),
         figures=[_figure(figure) for figure in figures],
@@ -74,6 +75,12 @@ def write(
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str),
     )
     write_text(path, page)
+
+
+def _spent(runs):
+    """Return how much of the FLOPs charged was really spent, in words; empty where it is not known or all."""
+    spent, charged = runs["flops_spent"].sum(min_count=len(runs)), runs["flops"].sum()
+    return words.percent(spent / charged) if pd.notna(spent) and spent < charged else ""
 
 
 def _findings(runs, attacks, laws):

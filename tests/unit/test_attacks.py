@@ -1,5 +1,6 @@
 """Attacks on a small network, and their records."""
 
+import copy
 import logging
 
 import numpy as np
@@ -8,8 +9,10 @@ import torch
 
 from robustlaws import joblog
 from robustlaws.attacks import pgd, record
+from robustlaws.data import shards
+from robustlaws.files import digest
 from robustlaws.networks import checkpoint, wrn
-from robustlaws.settings import Architecture, AutoAttack, Threat, Training
+from robustlaws.settings import Architecture, AutoAttack, PgdCw, Threat, Training
 from tests.unit.test_training import told
 
 ARCHITECTURE = Architecture(10, 1, 10, 1, 8, (0.3,), (0.38,))
@@ -73,6 +76,23 @@ def test_dropping_misclassified_images_changes_nothing(network, monkeypatch):
     # the kernels round differently with the batch, which a sign can turn into a step
     assert (np.abs(dropped["adversarial"] - kept["adversarial"]) < 1e-6).mean() > 0.999
     assert (dropped["adversarial_prediction"] == kept["adversarial_prediction"]).mean() > 0.98
+
+
+def test_pgd_attacks_no_network_that_cannot_be_judged(tmp_path, network, images):
+    shards.write(tmp_path / "test.h5", images[0].numpy(), images[1].numpy(), {})
+    settings = PgdCw("m/d/1/1", ARCHITECTURE, Threat("Linf", 0.02), 11, 2, 0.01, 5.0, None, 16)
+    paths = {"weights_path": tmp_path / "w.safetensors", "test_path": tmp_path / "test.h5"}
+    given = paths | {"outcome_path": tmp_path / "pgd.h5", "settings": settings, "n_threads": 1, "n_gpus": 0}
+    checkpoint.save(paths["weights_path"], network, settings)
+    pgd.pgd_cw(**given)
+    columns, about = record.read(tmp_path / "pgd.h5")
+    assert about["weights_sha256"] == digest(paths["weights_path"])
+    assert len(columns["label"]) == len(images[1])
+    broken = copy.deepcopy(network)
+    broken.logits.bias[3] = float("nan")
+    checkpoint.save(paths["weights_path"], broken, settings)
+    with pytest.raises(ValueError, match="logits: not finite for 24 images"):
+        pgd.pgd_cw(**given)
 
 
 def test_a_record_comes_back(tmp_path):

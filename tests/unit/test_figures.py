@@ -49,7 +49,8 @@ def run_rows(models, sizes, datasets, seeds=(0,), mixture=True):
             "run": f"{model}/{dataset}/{size}/{seed}", "model": model, "dataset": dataset, "size": size, "seed": seed,
             "generator": None if fid is None else "edm", "steps": None if fid is None else 3, "fid": fid,
             "real_fraction": real, "depth": 10, "width": 1, "params": params, "forward_flops": params * 300,
-            "images": size, "flops": K * params * size, "clean_loss": loss / 2, "clean_acc": min(accuracy + 0.1, 1.0),
+            "images": size, "flops": K * params * size,
+            "flops_spent": 0.8 * K * params * size, "clean_loss": loss / 2, "clean_acc": min(accuracy + 0.1, 1.0),
             "adv_loss": loss, "adv_acc": accuracy, "test_images": 300, "autoattack_acc": None,
             "autoattack_images": None,
         })  # fmt: skip

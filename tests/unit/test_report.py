@@ -209,3 +209,8 @@ def test_the_workflow_gives_its_config_and_a_folder_of_benchmarks(tmp_path):
     page = Page(path.read_text(encoding="utf-8"))
     for words in ("mine: scaling laws", "All mine.", "collect 1 2.0 s 2.0 s 100 MB", "matplotlib", '"seed": 17'):
         assert words in page.text
+
+
+def test_what_was_spent_stands_beside_what_is_charged(tmp_path):
+    text, _ = write(tmp_path)
+    assert "FLOPs are charged as the paper charges them; 80.0% of them were spent." in text
