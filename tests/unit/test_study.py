@@ -1,6 +1,7 @@
 """A config becomes tables, or one line that says what is wrong with it."""
 
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -253,6 +254,20 @@ def test_the_papers_recipe_follows_from_the_size():
     config["grid"][0]["sizes"] = [250_000_000]
     with pytest.raises(ValueError, match=r"^my.yaml grid\[0\].sizes: 250,000,000 images: the paper has no run between"):
         Study(config, SCHEMA, "my.yaml")
+
+
+def test_the_recipe_in_the_documentation_is_a_study():
+    (block,) = re.findall(r"```yaml\n(training:.*?)```", (ROOT / "docs/training.md").read_text(), flags=re.S)
+    config = copy.deepcopy(CONFIG) | yaml.safe_load(block)
+    config["grid"] = [{"models": ["wrn-10-1"], "datasets": ["edm-3"], "sizes": [5_000_000, 10_000_000]}]
+    config["datasets"]["edm-3"]["images"] = 10_000_384
+    config["source"]["test_images"] = 10_000
+    study = Study(config, SCHEMA)
+    (small, large) = map(study.training, study.runs.values())
+    assert (small.draws, large.draws) == (5_017_600, 10_035_200)
+    assert small.average_warmup == 122.5
+    assert small.attack_step_size == small.curve.attack_step_size == 2 / 255
+    assert len(study.chunks("autoattack")) == 10
 
 
 def test_the_default_grid_is_three_by_four_by_three_and_one_mixture():
