@@ -3,7 +3,6 @@
 import os
 import signal
 
-import numpy as np
 import pytest
 import torch
 
@@ -42,15 +41,6 @@ def test_the_optimiser_is_torchs_sgd_without_decay_on_batchnorm():
     for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         assert torch.equal(mine, other), name
         assert mine.grad is None
-
-
-@pytest.fixture
-def study(tmp_path):
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (160, 8, 8, 1), dtype=np.uint8)
-    for name in ("real", "test", "shard"):
-        shards.write(tmp_path / f"{name}.h5", images, np.arange(160) % 10, {})
-    return tmp_path
 
 
 def told(**changes):

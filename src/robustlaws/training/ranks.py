@@ -156,13 +156,14 @@ def launch(target, arguments, compute, folder):
     ValueError, Stopped
         What a rank raised. RuntimeError if one ended without a word: its output says why.
     """
-    folder = Path(folder)
-    request, outcome = folder / "stop", folder / "failed.json"
-    for path in (request, outcome):
-        path.unlink(missing_ok=True)
+    # names of its own: ranks of a launcher that was killed may not have noticed yet
+    folder, mine = Path(folder), f"{socket.gethostname()}-{os.getpid()}"
+    path, request, outcome = (folder / f"{what}-{mine}.json" for what in ("job", "stop", "failed"))
+    for old in (request, outcome):
+        old.unlink(missing_ok=True)
     job = {"target": target, "arguments": arguments, "compute": settings.as_params(compute)}
     files = {"request": str(request), "outcome": str(outcome)}
-    write_json(folder / "job.json", job | files | {"host": socket.gethostname(), "process": os.getpid()})
+    write_json(path, job | files | {"host": socket.gethostname(), "process": os.getpid()})
     meeting = ["--standalone"]
     if compute.nodes > 1:
         meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={socket.gethostname()}:{_free_port()}", "--rdzv-id=run"]
@@ -171,7 +172,7 @@ def launch(target, arguments, compute, folder):
     # a scheduler may signal the launcher too: it passes this one on instead of dying of it
     launcher += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
     started = subprocess.Popen(
-        [*compute.node_command, *launcher, "-m", "robustlaws.training.ranks", str(folder / "job.json")],
+        [*compute.node_command, *launcher, "-m", "robustlaws.training.ranks", str(path)],
         start_new_session=True,  # a signal to this job's group must not kill ranks that are saving
     )
     with Stop() as stop:
@@ -220,8 +221,9 @@ def main(path):
         outcome = Path(job["outcome"])
         if not outcome.exists():
             said = json.dumps({"error": type(error).__name__, "says": str(error), "rank": index})
-            write_text(outcome.with_name(f"failed-{index}.json"), said)
-            os.replace(outcome.with_name(f"failed-{index}.json"), outcome)
+            own = outcome.with_suffix(f".{index}")  # several may fail at once
+            write_text(own, said)
+            os.replace(own, outcome)
         raise
     return 0
 
