@@ -1,0 +1,65 @@
+"""What each stage is told: frozen dataclasses with a fixed order and fixed types.
+
+A rule hands its job ONE dict, made by :func:`as_params`, and Snakemake reruns the job when the text
+of that dict changes. So the order of the keys is that of the class, a float stays a float however
+the YAML spelt it, and a setting that is still neutral is left out: neither 5 for 5.0, nor reordered
+YAML, nor a later optional setting makes a finished output stale.
+
+No torch here: the Snakefile imports this package.
+"""
+
+from robustlaws.settings.attack import ATTACK_SETTINGS, AutoAttack, Checkpoint, Export, PgdCw
+from robustlaws.settings.base import Architecture, Compute, Settings, Threat, as_params, neutral
+from robustlaws.settings.collect import Collect, CollectAttacks, LawFit
+from robustlaws.settings.generate import (
+    Churn,
+    Encoder,
+    EncoderImport,
+    EncoderTraining,
+    Features,
+    GeneratorImport,
+    GeneratorTraining,
+    Guidance,
+    Import,
+    Moments,
+    Network,
+    Pipeline,
+    Quality,
+    Sampling,
+    Staging,
+)
+from robustlaws.settings.train import Curve, Training
+
+__all__ = [
+    "ATTACK_SETTINGS",
+    "Architecture",
+    "AutoAttack",
+    "Checkpoint",
+    "Churn",
+    "Collect",
+    "CollectAttacks",
+    "Compute",
+    "Curve",
+    "Encoder",
+    "EncoderImport",
+    "EncoderTraining",
+    "Export",
+    "Features",
+    "GeneratorImport",
+    "GeneratorTraining",
+    "Guidance",
+    "Import",
+    "LawFit",
+    "Moments",
+    "Network",
+    "PgdCw",
+    "Pipeline",
+    "Quality",
+    "Sampling",
+    "Settings",
+    "Staging",
+    "Threat",
+    "Training",
+    "as_params",
+    "neutral",
+]

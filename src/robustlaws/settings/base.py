@@ -1,0 +1,105 @@
+"""What all settings share: types, params, and the settings that several stages use."""
+
+from dataclasses import dataclass, field, fields
+from typing import get_args, get_origin, get_type_hints
+
+
+def neutral(value):
+    """Return a field for a later, optional setting: left out of the params while it is `value`."""
+    return field(default=value, metadata={"neutral": value})
+
+
+def as_params(settings):
+    """Return the dict of `settings` that decides whether an output is stale.
+
+    Nested settings become dicts, tuples stay tuples, neutral settings are left out.
+    """
+    params = {}
+    for entry in fields(settings):
+        value = getattr(settings, entry.name)
+        if "neutral" in entry.metadata and value == entry.metadata["neutral"]:
+            continue
+        params[entry.name] = as_params(value) if isinstance(value, Settings) else value
+    return params
+
+
+def _coerced(value, kind, where):
+    if get_origin(kind) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"{where}: {value!r} is not a list")
+        return tuple(_coerced(item, get_args(kind)[0], where) for item in value)
+    options = get_args(kind) or (kind,)
+    if value is None and type(None) in options:
+        return None
+    kind = next(option for option in options if option is not type(None))
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        value = kind(**value) if isinstance(value, dict) else value
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{where}: {value!r} is not {kind.__name__}")
+    return value
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of all settings: brings every value to the declared type.
+
+    Raises
+    ------
+    ValueError
+        If a value cannot be meant as the declared type.
+    """
+
+    def __post_init__(self):
+        hints = get_type_hints(type(self))
+        for entry in fields(self):
+            where = f"{type(self).__name__}.{entry.name}"
+            object.__setattr__(self, entry.name, _coerced(getattr(self, entry.name), hints[entry.name], where))
+
+
+@dataclass(frozen=True)
+class Threat(Settings):
+    """What the attacker may do: norm and radius, pixels in [0, 1]."""
+
+    norm: str
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class Architecture(Settings):
+    """A WideResNet and its input normalisation (per channel, pixels in [0, 1])."""
+
+    depth: int
+    width: int
+    classes: int
+    channels: int
+    image_size: int
+    mean: tuple[float, ...]  # () with std () for none
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Compute(Settings):
+    """What a job may use. Decides no number of a result beyond rounding, so it makes nothing stale."""
+
+    gpus: int = 0  # of each node; 0: the CPU
+    threads: int = 1
+    state_minutes: float = 10.0  # between two saved states
+    budget_minutes: float | None = None  # after which the job saves its state and stops
+    processes: int | None = None  # of each node; None: one for each GPU, or one
+    nodes: int = 1
+    node_command: tuple[str, ...] = ()  # starts the command after it once on every node
+    compile: bool = False  # torch.compile
+
+    @property
+    def ranks(self):
+        """Processes that share one run."""
+        return self.nodes * self.processes_per_node
+
+    @property
+    def processes_per_node(self):
+        """Processes on each node."""
+        return self.processes or max(1, self.gpus)

@@ -1,0 +1,37 @@
+"""What tables and laws are told."""
+
+from dataclasses import dataclass
+
+from robustlaws.settings.base import Settings
+
+
+@dataclass(frozen=True)
+class Collect(Settings):
+    """Stage collect: what the tables need beside the files."""
+
+    runs: tuple[dict, ...]
+
+
+@dataclass(frozen=True)
+class CollectAttacks(Settings):
+    """Stage collect: what the table of attacks needs beside the records."""
+
+    level: float  # coverage of the intervals
+    records: tuple[dict, ...]  # victim, kind, weights and attack of each record, in the order of the files
+
+
+@dataclass(frozen=True)
+class LawFit(Settings):
+    """Stage laws: one law fitted to the study's runs."""
+
+    law: str
+    observations: str  # "final" or "best"
+    min_train_fraction: float
+    huber_delta: float
+    refits: int
+    level: float
+    budgets: int
+    extrapolate: float
+    seed: int
+    small_on_large: dict | None
+    starts: str
