@@ -85,7 +85,7 @@ def labels(parameters):
 
 
 def augment(images, probability, mirror, generator):
-    """Return randomly transformed images and their labels; the images themselves and zeros where there is nothing to do.
+    """Return randomly transformed images and their labels; `images` itself and zeros if nothing is asked for.
 
     Parameters
     ----------
