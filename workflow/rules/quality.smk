@@ -31,9 +31,9 @@ rule fetch_inception:
         weights=config["quality"].get("inception", {}).get("weights", "inception.pth"),
     log:
         "<results>/logs/quality/fetch_inception.log",
+    localrule: True
     conda:
         "../../envs/gpu.yaml"
-    localrule: True
     threads: 1
     script:
         "../scripts/fetch_inception.py"
