@@ -26,21 +26,8 @@ rule train_features:
         "../scripts/train_features.py"
 
 
-rule fetch_inception:
-    output:
-        weights=config["quality"].get("inception", {}).get("weights", "inception.pth"),
-    log:
-        "<results>/logs/quality/fetch_inception.log",
-    localrule: True
-    conda:
-        "../../envs/gpu.yaml"
-    threads: 1
-    script:
-        "../scripts/fetch_inception.py"
-
-
 INCEPTION = config["quality"].get("inception", {})
-FEATURES = rules.fetch_inception.output.weights if INCEPTION else rules.train_features.output.weights
+FEATURES = INCEPTION["weights"] if INCEPTION else rules.train_features.output.weights
 
 
 rule measure_split:

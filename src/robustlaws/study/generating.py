@@ -36,6 +36,18 @@ class Generating:
         return [name for name, own in named if own["kind"] in kinds and imported in (None, "checkpoint" in own)]
 
     @property
+    def external_files(self):
+        """Files that the config names and somebody else made: images, checkpoints, networks."""
+        source, inception = self.config["source"], self.config["quality"].get("inception", {})
+        found = [*source.get("train_files", []), *source.get("test_files", []), *inception.values()]
+        found += [own["file"] for own in self.config.get("checkpoints", {}).values()]
+        for own in self.config["generators"].values():
+            given = own.get("checkpoint", {})
+            pair = [given[name] for name in ("extractor", "discriminator")] if own["kind"] == "dg" and given else []
+            found += pair or ([given] if given else own.get("files", []))
+        return list(dict.fromkeys(found))
+
+    @property
     def datasets(self):
         """Names of the datasets that the grid uses, in the order of the config; each has a FID."""
         used = {name for run in self.runs.values() for name in self.ingredients(run.dataset)[0]}
