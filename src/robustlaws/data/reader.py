@@ -96,18 +96,9 @@ class Reader:
     """
 
     def __init__(self, parts, seed_names, *, shuffle=True, replacement=False, window=WINDOW, block=BLOCK, verify=True):
-        self.parts = [_Placed(part) for part in parts]
-        self._starts = [0, *accumulate(part.draws for part in parts)]
-        self.length = self._starts[-1]
+        self._pool = _Pool(parts, verify)
         names = {"shuffle": shuffle, "replacement": replacement, "window": window, "block": block}
-        self.order = Order(self.length, *seed_names, **names)
-        self.image_shape, self._verify = self.parts[0].shards[0].image_shape, verify
-        for shard in (shard for part in self.parts for shard in part.shards):
-            if shard.image_shape != self.image_shape:
-                raise ValueError(
-                    f"{shard.path}: images of shape {shard.image_shape}, those of {self.parts[0].shards[0].path} are"
-                    f" {self.image_shape}; bring all datasets of a mixture to one shape"
-                )
+        self.length, self.order = self._pool.length, Order(self._pool.length, *seed_names, **names)
         self._windows = None
 
     def at(self, position, count):
@@ -127,7 +118,7 @@ class Reader:
             labels.append(window.labels.index_select(0, chosen))
             position, count = position + len(chosen), count - len(chosen)
         if not labels:
-            return torch.empty(0, *self.image_shape, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
+            return torch.empty(0, *self._pool.image_shape, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
         return (images[0], labels[0]) if len(labels) == 1 else (torch.cat(images), torch.cat(labels))
 
     def __getstate__(self):
@@ -136,10 +127,27 @@ class Reader:
     def _window(self, key):
         if self._windows is None or self._windows.process != os.getpid():
             # What a forked process has of its parent's files is kept, not closed: closing would unlock them.
-            self._windows = _Windows(self._read, self.order, inherited=self._windows)
+            self._windows = _Windows(self._pool, self.order, inherited=self._windows)
         return self._windows.get(key)
 
-    def _read(self, ranges, files, go_on):
+
+class _Pool:
+    """The images of all parts: draw number i of a pass is an image of some shard."""
+
+    def __init__(self, parts, verify):
+        self._parts, self._verify = [_Placed(part) for part in parts], verify
+        self._starts = [0, *accumulate(part.draws for part in parts)]
+        self.length = self._starts[-1]
+        first, *others = (shard for part in self._parts for shard in part.shards)
+        self.image_shape = first.image_shape
+        for shard in others:
+            if shard.image_shape != self.image_shape:
+                raise ValueError(
+                    f"{shard.path}: images of shape {shard.image_shape}, those of {first.path} are"
+                    f" {self.image_shape}; bring all datasets of a mixture to one shape"
+                )
+
+    def read(self, ranges, files, go_on):
         """Return images and labels of `ranges`; None as soon as `go_on` says no."""
         runs, place = [], 0
         for first, stop in ranges:
@@ -159,7 +167,7 @@ class Reader:
         """Yield the pieces (shard, row in it, images) of the draws `first` up to `stop` (left out) of a pass."""
         while first < stop:
             number = bisect_right(self._starts, first) - 1
-            part = self.parts[number]
+            part = self._parts[number]
             image = (first - self._starts[number]) % part.images
             index = bisect_right(part.edges, image) - 1
             count = min(stop, self._starts[number + 1], first + part.edges[index + 1] - image) - first
@@ -269,19 +277,19 @@ class _Window:
 class _Windows:
     """The window in use of one process, and the next one, read ahead."""
 
-    def __init__(self, read, order, inherited):
+    def __init__(self, pool, order, inherited):
         self.process, self._files, self._inherited = os.getpid(), _Files(), inherited
-        self._reading, self._order = read, order
+        self._pool, self._order = pool, order
         self._now = self._ahead = None
 
     def get(self, key):
         """Return the window of `key`, (pass, number)."""
         if self._now is None or self._now.key != key:
-            self._now = self._ordered(key, *self._content(key))
+            self._now = _Window(key, *self._content(key), self._order.inside(key))
             if self._order.windows > 1:
                 following = self._order.after(key)
                 # ranges are worked out here: the order keeps what it last worked out, and is not the thread's
-                self._ahead = _Ahead(following, self._order.ranges(following), self._reading, self._files)
+                self._ahead = _Ahead(following, self._order.ranges(following), self._pool, self._files)
                 self._ahead.start()
         return self._now
 
@@ -297,23 +305,20 @@ class _Windows:
                 raise ahead.error
             content = ahead.content if ahead.wanted else None
         self._now = None  # before another is made
-        return content or self._reading(self._order.ranges(key), self._files, lambda: True)
-
-    def _ordered(self, key, images, labels):
-        return _Window(key, images, labels, self._order.inside(key))
+        return content or self._pool.read(self._order.ranges(key), self._files, lambda: True)
 
 
 class _Ahead(threading.Thread):
     """Reads one window. Ends after the block at hand when nobody waits for it, also where the program ends."""
 
-    def __init__(self, key, ranges, read, files):
+    def __init__(self, key, ranges, pool, files):
         super().__init__(name="robustlaws reading ahead")
         self.key, self.wanted, self.content, self.error = key, True, None, None
-        self._work = ranges, files, read
+        self._work = pool, ranges, files
 
     def run(self):
-        ranges, files, read = self._work
+        pool, ranges, files = self._work
         try:
-            self.content = read(ranges, files, lambda: self.wanted and threading.main_thread().is_alive())
+            self.content = pool.read(ranges, files, lambda: self.wanted and threading.main_thread().is_alive())
         except Exception as error:
             self.error = error
