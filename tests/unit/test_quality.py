@@ -224,6 +224,7 @@ def test_official_reference_statistics_are_read_as_they_are(folder, tmp_path):
     found = measure(folder, tmp_path, real=tmp_path / "ref.npz", features="inception")
     assert found["fid"] == pytest.approx(own["fid"], rel=1e-5)
     assert found["real_images"] is found["floor"] is None
+    assert found["real_sha256"] == hashlib.sha256((tmp_path / "ref.npz").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
