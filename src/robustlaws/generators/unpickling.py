@@ -1,9 +1,9 @@
 """Checkpoints with networks in them, read without running anything of them.
 
-Two containers are known: a plain pickle, whose tensors bring their numbers along in streams that are pickles
-again, and the zip archive of `torch.save`. Both are read by :class:`machine.Machine` with the functions in
-GLOBALS, each of which only notes down what the file gives it. No module of the file's choice is imported; a tensor
-is copied out when asked for, within the bounds of its storage.
+Three containers are known: a plain pickle, whose tensors bring their numbers along in streams that are pickles
+again; the zip archive of `torch.save`; and what it wrote before 1.6, one such stream. All are read by
+:class:`machine.Machine` with the functions in GLOBALS, each of which only notes down what the file gives it. No
+module of the file's choice is imported; a tensor is copied out when asked for, within the bounds of its storage.
 
 Source: spec/generators.md 10.2 to 10.5.
 """
@@ -16,6 +16,7 @@ import re
 import zipfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,13 +58,13 @@ class Record(Buildable):
         self.content = state
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Storage:
     """Numbers in a row; `read` returns a buffer and the byte of it that they begin at."""
 
     dtype: str
     numel: int
-    read: object
+    read: object = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,7 @@ def opened(path):
     Parameters
     ----------
     path : path
-        A plain pickle of protocol 2 to 5, or the zip archive of `torch.save`.
+        A plain pickle of protocol 2 to 5, or what `torch.save` writes, or wrote before 1.6.
 
     Yields
     ------
@@ -120,12 +121,16 @@ def opened(path):
     Raises
     ------
     ValueError
-        One line with the file and what was found, for anything that is not such a file.
+        One line with the file and what was found, for anything that is not such a file. A :class:`Refused` that
+        the block raises gets the name of the file, too.
     """
     with ExitStack() as stack:
         with _naming(path):
             content = _content(Path(path), stack)
-        yield content
+        try:
+            yield content
+        except Refused as error:
+            raise ValueError(f"{path}: {error}") from None
 
 
 @contextmanager
@@ -152,12 +157,13 @@ def _content(path, stack):
         return _Archive(path, stack.enter_context(zipfile.ZipFile(file)), size).content()
     if not start.startswith(b"\x80"):  # the instruction with the protocol, from 2 on
         raise Refused(_foreign(file, start))
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        content = Machine(mapped, GLOBALS, Budget(size)).run()
-        if content == LEGACY_MAGIC:
-            raise Refused("the format of PyTorch before 1.6, which is not read; load it there and save it again")
-        if mapped.tell() != size:
-            raise Refused(f"goes on for {size - mapped.tell()} bytes after the end of its pickle")
+    mapped = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    content = Machine(mapped, GLOBALS, Budget(size)).run()
+    if content == LEGACY_MAGIC:
+        mapped.seek(0)
+        return _legacy(mapped, mapped, GLOBALS, Budget(size))
+    if mapped.tell() != size:
+        raise Refused(f"goes on for {size - mapped.tell()} bytes after the end of its pickle")
     return content
 
 
@@ -237,25 +243,48 @@ def _empty(_):
 
 
 def _stream(budget, raw):
-    """Return the storage in `raw`: what `torch.save` wrote before 1.6, five pickles and the numbers (10.3)."""
     if type(raw) is not bytes:
         raise Refused("no checkpoint of this kind, a storage of it is not made of bytes")
-    file, found = io.BytesIO(raw), []
+    storage = _legacy(io.BytesIO(raw), raw, _TAGS, budget)
+    if not isinstance(storage, Storage):
+        raise Refused("damaged, or no checkpoint of this kind (a storage of it holds something else)")
+    return storage
+
+
+def _legacy(file, raw, names, budget):
+    """Return the content of what `torch.save` wrote before 1.6: five pickles, then the numbers of each storage (10.3).
+
+    `file` reads `raw`, bytes or a mapped file, from the start; `names` are those that the content may ask for.
+    """
+    storages = {}
 
     def persistent(key):
-        found.append(_storage_key(key, 6))
+        (dtype, width), name, numel = _storage_key(key, 6)
+        known = storages.setdefault(name, (Storage(dtype, numel), width))[0]
+        if (known.dtype, known.numel) != (dtype, numel):
+            raise Refused(f"damaged, it has two sizes for its storage {plain(name)}")
+        return known
 
-    parts = [Machine(file, _TAGS, budget, persistent).run() for _ in range(5)]
-    if parts[:2] != [LEGACY_MAGIC, LEGACY_VERSION] or len(found) != 1:
-        raise Refused("damaged, a storage of it is no stream of torch")
-    if type(parts[2]) is not dict or parts[2].get("little_endian") is not True:
+    magic, version, system = (Machine(file, {}, budget).run() for _ in range(3))
+    if (magic, version) != (LEGACY_MAGIC, LEGACY_VERSION) or type(system) is not dict:
+        raise Refused("damaged, a part of it is no stream of torch")
+    if system.get("little_endian") is not True:
         raise Refused("written on a big-endian machine, which is not read")
-    (dtype, width), key, numel = found[0]
-    start = file.tell() + 8
-    budget.copy(start)  # the same bytes may be given again and again
-    if parts[4] != [key] or raw[start - 8 : start] != numel.to_bytes(8, "little") or len(raw) - start != numel * width:
-        raise Refused(f"damaged, a storage of {numel} numbers has {max(0, len(raw) - start)} bytes of them")
-    return Storage(dtype, numel, lambda: (raw, start))
+    content, keys = Machine(file, names, budget, persistent).run(), Machine(file, {}, budget).run()
+    start = file.tell()
+    budget.copy(start)  # the same bytes may be read again and again
+    if type(keys) is not list or not all(isinstance(key, str) for key in keys) or sorted(keys) != sorted(storages):
+        raise Refused("damaged, its storages are not those that it refers to")
+    for key in keys:
+        storage, width = storages[key]
+        size, start = raw[start : start + 8], start + 8
+        storage.read = partial(lambda start: (raw, start), start)
+        start += storage.numel * width
+        if size != storage.numel.to_bytes(8, "little") or start > len(raw):
+            raise Refused(f"damaged, its storage {plain(key)} does not have its {storage.numel} numbers")
+    if start != len(raw):
+        raise Refused(f"goes on for {len(raw) - start} bytes after its last storage")
+    return content
 
 
 def _storage_key(key, length):
