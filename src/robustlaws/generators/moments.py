@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
-import h5py
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
@@ -167,12 +166,11 @@ def measure_moments(*, images_path, features_path, moments_path, settings, compu
     named.check(s.features, FEATURES, "Moments.features")
     extract, features = FEATURES[s.features](features_path, s.architecture, where)
     about = {"format": FORMAT, "features": features, "images": shards.attributes(images_path)["checksum"]}
-    with h5py.File(images_path, "r") as file:
-        length = len(file["label"])
-    ends = [*s.cuts, *([] if length in s.cuts else [length])]
+    length = shards.length(images_path)
+    ends = list(s.cuts) or [length]
     if length < 1 or [0, *ends] != sorted({0, *ends}) or ends[-1] > length:
         raise ValueError(f"{images_path}: cuts {list(s.cuts)} do not ascend within its {length} images")
-    progress = Progress(f"features of {images_path}", length)
+    progress = Progress(f"features of {images_path}", ends[-1])
     pieces = []
     # full float32 on a GPU too, and its convolutions in one fixed order
     with torch.inference_mode(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):

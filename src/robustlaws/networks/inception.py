@@ -8,16 +8,12 @@ Source: spec/interop.md 4h; Szegedy et al. 2016 (the blocks).
 """
 
 import os
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from robustlaws.files import digest, replacing
-from robustlaws.joblog import Progress, log
+from robustlaws.files import digest
 
 NAME = "weights-inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{NAME}"
@@ -219,62 +215,3 @@ def load(path, where, sha256=SHA256):
     if torch.device(where).type == "cpu":
         network = network.to(memory_format=torch.channels_last)  # a third faster there
     return network.to(where).eval().requires_grad_(False)
-
-
-def fetch(url, path, sha256):
-    """Download `url` to `path`, going on where an earlier attempt stopped; do nothing if it is there already.
-
-    Parameters
-    ----------
-    url : str
-    path : path
-        What is there of the download meanwhile lies beside it under a hidden name.
-    sha256 : str
-        Hex, of the whole file.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be downloaded from here, naming what to download and where to put it; if what is there
-        or what came has another SHA-256.
-    """
-    path = Path(path)
-    if path.exists():
-        return check(path, sha256)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    started = path.with_name(f".{path.name}.download")
-    try:
-        _download(url, started)
-    except OSError as error:
-        reason = str(getattr(error, "reason", error)) or type(error).__name__
-        raise ValueError(f"{url}: cannot be had from here ({reason}); download it and put it at {path}") from None
-    found = digest(started)
-    if found != sha256:
-        started.unlink()
-        raise ValueError(f"{url}: SHA-256 {found} came, not {sha256}; download the right file and put it at {path}")
-    with replacing(path) as partial:
-        os.replace(started, partial)
-    log.info("%s: fetched from %s", path, url)
-
-
-def _download(url, path, block=1 << 20):
-    """Append to the file at `path` what it lacks of `url`."""
-    have = path.stat().st_size if path.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        answer = urllib.request.urlopen(request, timeout=60)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing after what is there: it is whole
-            return
-        raise
-    with answer:
-        have = have if answer.status == 206 else 0  # a server without ranges sends everything again
-        total = have + int(answer.headers.get("Content-Length") or 0)
-        progress = Progress(f"fetching {url}", max(total, 1), "bytes", done=have)
-        with open(path, "ab" if have else "wb") as file:
-            while part := answer.read(block):
-                file.write(part)
-                have += len(part)
-                progress.advance(len(part))
-    if have < total:
-        raise OSError(f"the connection ended after {have} of {total} bytes")
