@@ -81,6 +81,7 @@ WRONG = {
     "list": (lambda f: f[0].write_text("[]"), r"network.json format: 'list'"),
     "missing JSON": (lambda f: f[0].unlink(), r"network.json: no JSON .*No such file"),
     "format": (lambda f: rewritten(f, lambda c: c.pop("format")), r"format: None; .*'robustlaws-generator-1'"),
+    "no kind": (lambda f: rewritten(f, lambda c: c.pop("kind")), r"kind: unknown None; known: edm"),
     "kind": (lambda f: rewritten(f, lambda c: c.update(kind="emd")), r"kind: unknown 'emd'; known: edm, pfgmpp"),
     "sigma": (lambda f: rewritten(f, lambda c: c.update(sigma_data=0)), r"sigma_data: 0; a positive number"),
     "dimension": (lambda f: rewritten(f, lambda c: c.pop("augmented_dimension")), r"augmented_dimension: None"),
