@@ -53,7 +53,8 @@ def test_edm_goes_through_the_official_states(steps, fixture_arrays):
     held(
         f"edm n = {steps}", 1e-9,
         levels=(levels, arrays[n + "t_steps"]), x=(seen["x"], arrays[n + "x"]),
-        x_pred=(seen["x_pred"], arrays[n + "x_pred"]), sigma=(seen["sigma"], arrays[n + "sigma_calls"]), final=(made, arrays[n + "final"]),
+        x_pred=(seen["x_pred"], arrays[n + "x_pred"]), sigma=(seen["sigma"], arrays[n + "sigma_calls"]),
+        final=(made, arrays[n + "final"]),
     )  # fmt: skip
     assert (edm.to_uint8(made).numpy() == arrays[n + "uint8"]).all()
 
