@@ -4,6 +4,7 @@ Nothing in either file is executed. The same weights give the same bytes.
 """
 
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ def save(config_path, weights_path, module, about):
     module : networks.ddpmpp.Preconditioned or networks.discriminator.EncoderUnet
     about : dict
         Its `kind` (edm, pfgmpp, extractor or discriminator), for pfgmpp `augmented_dimension`, and whatever
-        else is worth keeping (JSON values).
+        else is worth keeping (JSON values). Of `format`, `network` and `sigma_data` the module's own count.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def load(config_path, weights_path, where):
         tensors = load_file(weights_path)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{weights_path}: no safetensors file ({str(error).splitlines()[0]})") from None
-    _compare(tensors, module, f"{weights_path}", config_path)
+    _compare(tensors, module, weights_path, config_path)
     module = module.to_empty(device=where)
     module.load_state_dict(tensors)
     about = {name: value for name, value in config.items() if name not in ("format", "network")}
@@ -104,7 +105,7 @@ def _check(config, path):
     needed = {"edm": ("sigma_data",), "pfgmpp": ("sigma_data", "augmented_dimension")}.get(config["kind"], ())
     for name in needed:
         value = config.get(name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
             raise ValueError(f"{path} {name}: {value!r}; a positive number is needed")
 
 
