@@ -440,12 +440,13 @@ def test_a_job_killed_while_it_unpacks_goes_on_and_ends_with_the_same_file(big):
     print(f"killed at image {unpacked} of {BIG}")
     assert 0 < unpacked < BIG
     assert not (big / "again.h5").exists()
-    files.stage(
-        sample_paths=[big / "deflated.npz"],
-        samples_path=big / "again.h5",
-        state_path=state,
-        settings=staging("npz", **BIG_STAGING),
-        compute=Compute(),
-    )
-    assert (big / "again.h5").read_bytes() == (big / "deflated.h5").read_bytes()  # of the test before
+    for name in ("again", "whole"):
+        files.stage(
+            sample_paths=[big / "deflated.npz"],
+            samples_path=big / f"{name}.h5",
+            state_path=big / f"{name}.h5.partial",
+            settings=staging("npz", **BIG_STAGING),
+            compute=Compute(),
+        )
+    assert (big / "again.h5").read_bytes() == (big / "whole.h5").read_bytes()
     assert not state.exists()

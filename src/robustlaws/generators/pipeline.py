@@ -1,6 +1,6 @@
 """Images of any diffusers pipeline, with a scheduler and a number of steps of the study's choice.
 
-Source: issue item 3; classes and seeds of images as in spec/generators.md 4.
+Source: classes and seeds of images as in spec/generators.md 4.
 """
 
 import hashlib
