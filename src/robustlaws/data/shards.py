@@ -1,28 +1,62 @@
-"""The HDF5 format of images and labels.
+"""The HDF5 format of images and labels; `docs/shards.md` describes it for others.
 
-A shard holds two datasets of equal length, `image` (uint8, NHWC) and `label` (int64), and says in
-the attributes of the file where they come from. Real images and generated ones use the same
-format. The checksum covers the bytes of both datasets, so a damaged file is noticed when read whole.
+A shard holds datasets of equal length, `image` (uint8, NHWC), `label` (int64) and `digest` (uint64, one for each
+image and its label), and says in the attributes of the file where they come from. Real images and generated ones use
+the same format. A line of text before the HDF5 content seals every byte of the file.
 """
 
-import hashlib
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 
+from robustlaws.data.appending import Writer
+from robustlaws.data.packing import (
+    FORMAT,
+    LAYOUTS,
+    PLUGIN_FILTERS,
+    assemble,
+    check_arrays,
+    check_layout,
+    checksum,
+    digests,
+    plugin,
+    sealed,
+)
 from robustlaws.files import replacing
 
-FORMAT = "robustlaws-shard-1"
+__all__ = [
+    "LAYOUTS",
+    "Raw",
+    "Writer",
+    "attributes",
+    "checksum",
+    "digests",
+    "image_shape",
+    "length",
+    "opened",
+    "raw_layout",
+    "read",
+    "read_prefix",
+    "read_range",
+    "sealed",
+    "values",
+    "write",
+]
 
 
-def checksum(images, labels):
-    """Return the SHA-256 (hex) of the bytes of `images` (uint8) and then `labels` (int64)."""
-    digest = hashlib.sha256(np.ascontiguousarray(images, dtype=np.uint8).tobytes())
-    digest.update(np.ascontiguousarray(labels, dtype="<i8").tobytes())
-    return digest.hexdigest()
+class Raw(NamedTuple):
+    """Where in a file the plain bytes stand, for readers that do without HDF5."""
+
+    image: int | None  # offset of image 0; image i is at image + i * bytes of an image; None: not contiguous
+    label: int  # offset of label 0, int64 little endian
+    length: int
+    image_shape: tuple[int, ...]  # height, width, channels
+    chunk: int | None  # images of a chunk: what HDF5 reads at once; None: contiguous
 
 
-def write(path, images, labels, attributes):
+def write(path, images, labels, attributes, layout="contiguous"):
     """Write one shard, whole or not at all.
 
     Parameters
@@ -31,36 +65,58 @@ def write(path, images, labels, attributes):
     images : uint8 array (count, height, width, channels)
     labels : integer array (count,)
         Class of each image, from 0.
-    attributes : dict of str to str, int, float or list of str
-        Where the images come from; kept as attributes of the file.
+    attributes : dict
+        Where the images come from; kept as attributes of the file: strings, numbers and lists of them as they are,
+        dicts as JSON. None is left out.
+    layout : str
+        How the images lie in the file: one of LAYOUTS.
 
     Raises
     ------
     ValueError
-        If the arrays do not describe the same images or are not of these types.
+        If the arrays do not describe the same images or are not of these types, or the layout is not available.
     """
     images, labels = np.asarray(images), np.asarray(labels)
-    if images.dtype != np.uint8 or images.ndim != 4:
-        raise ValueError(
-            f"{path}: images must be uint8 (count, height, width, channels), not {images.dtype} {images.shape}"
-        )
-    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"{path}: {len(images)} images need as many integer labels, not {labels.dtype} {labels.shape}")
-    with replacing(path) as partial, h5py.File(partial, "w", track_order=True) as file:
-        file.create_dataset(
-            "image", data=images, chunks=(min(len(images), 1024), *images.shape[1:]) if len(images) else None
-        )
-        file.create_dataset("label", data=labels.astype("<i8"))
-        file.attrs["format"] = FORMAT
-        file.attrs["checksum"] = checksum(images, labels)
-        for name, value in attributes.items():
-            file.attrs[name] = value
+    check_arrays(path, images, labels, images.shape[1:])
+    if not len(images):
+        raise ValueError(f"{path}: a shard without images; give one at least")
+    check_layout(path, layout)
+    with replacing(path) as partial:
+        assemble(partial, lambda a, b: (images[a:b], labels[a:b]), len(images), images.shape[1:], attributes, layout)
 
 
 def attributes(path):
     """Return the attributes of a shard as a dict; ValueError if `path` is not a shard."""
-    with _opened(path) as file:
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in file.attrs.items()}
+    with opened(path) as file:
+        return {
+            name: value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+            for name, value in file.attrs.items()
+        }
+
+
+def length(path):
+    """Return how many images a shard holds; ValueError if `path` is not a shard."""
+    return raw_layout(path).length
+
+
+def image_shape(path):
+    """Return height, width and channels of a shard's images; ValueError if `path` is not a shard."""
+    return raw_layout(path).image_shape
+
+
+def raw_layout(path):
+    """Return where in the file the plain bytes of images and labels are, as :class:`Raw`.
+
+    Raises
+    ------
+    ValueError
+        If `path` is not a shard.
+    """
+    with opened(path) as file:
+        image = file["image"]
+        chunk = image.chunks[0] if image.chunks else None
+        offset = None if image.chunks else image.id.get_offset()
+        return Raw(offset, file["label"].id.get_offset(), len(image), image.shape[1:], chunk)
 
 
 def read(path, count=None):
@@ -76,14 +132,17 @@ def read(path, count=None):
     ValueError
         If the file is not a shard, is too short, or (when read whole) does not match its checksum.
     """
-    with _opened(path) as file:
-        length = len(file["label"])
-        if count is not None and count > length:
-            raise ValueError(f"{path}: {count} images wanted, {length} there")
-        images, labels = file["image"][:count], file["label"][:count].astype(np.int64)
-        expected = file.attrs["checksum"]
-    if len(labels) == length and checksum(images, labels) != expected:
-        raise ValueError(f"{path}: damaged, its images do not match its checksum; delete it and run again")
+    with opened(path) as file:
+        there = len(file["label"])
+        if count is not None and count > there:
+            raise ValueError(f"{path}: {count} images wanted, {there} there")
+        images, labels = values(file, path, 0, there if count is None else count)
+        if len(labels) == there and checksum(images, labels) != file.attrs["checksum"]:
+            wrong = np.flatnonzero(digests(images, labels) != file["digest"][:])
+            what = (
+                f"image {wrong[0]} does not match its digest" if len(wrong) else "its images do not match its checksum"
+            )
+            raise ValueError(f"{path}: damaged, {what}; delete it and run again")
     return images, labels
 
 
@@ -95,11 +154,11 @@ def read_range(path, first, stop):
     ValueError
         If the file is not a shard or has no such images.
     """
-    with _opened(path) as file:
-        length = len(file["label"])
-        if not 0 <= first < stop <= length:
-            raise ValueError(f"{path}: images {first} to {stop - 1} wanted, {length} there")
-        return file["image"][first:stop], file["label"][first:stop].astype(np.int64)
+    with opened(path) as file:
+        there = len(file["label"])
+        if not 0 <= first < stop <= there:
+            raise ValueError(f"{path}: images {first} to {stop - 1} wanted, {there} there")
+        return values(file, path, first, stop)
 
 
 def read_prefix(paths, count):
@@ -114,21 +173,44 @@ def read_prefix(paths, count):
     for path in paths:
         if missing == 0:
             break
-        with _opened(path) as file:
-            length = len(file["label"])
-        parts.append(read(path, None if length <= missing else missing))
+        there = length(path)
+        parts.append(read(path, None if there <= missing else missing))
         missing -= len(parts[-1][1])
     if missing or not parts:
         raise ValueError(f"{len(list(paths))} shards hold {count - missing} images; {count} wanted")
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-def _opened(path):
+@contextmanager
+def opened(path):
+    """Yield the open HDF5 file of a shard; ValueError if `path` is not one."""
     try:
         file = h5py.File(path, "r")
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
     except OSError as error:
         raise ValueError(f"{path}: not a readable HDF5 file ({error})") from None
-    if file.attrs.get("format") != FORMAT:
-        file.close()
-        raise ValueError(f"{path}: not a shard of this project (no attribute format = {FORMAT})")
-    return file
+    with file:
+        found = file.attrs.get("format")
+        if found == "robustlaws-shard-1":
+            raise ValueError(f"{path}: of the earlier format robustlaws-shard-1; delete it and run again")
+        if found != FORMAT:
+            raise ValueError(f"{path}: not a shard of this project (no attribute format = {FORMAT})")
+        plist = file["image"].id.get_create_plist()
+        if any(plist.get_filter(i)[0] in PLUGIN_FILTERS for i in range(plist.get_nfilters())):
+            plugin(path)
+        yield file
+
+
+def values(file, path, first, stop):
+    """Return images (uint8) and labels (int64) `first` up to `stop` of an :func:`opened` file.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot give them.
+    """
+    try:
+        return file["image"][first:stop], file["label"][first:stop].astype(np.int64, copy=False)
+    except OSError as error:
+        raise ValueError(f"{path}: damaged within images {first} to {stop - 1} ({error})") from None
