@@ -13,6 +13,7 @@ from robustlaws.generators.draws import Draws
 from robustlaws.networks import discriminator
 from robustlaws.settings import Churn, Guidance, Sampling
 from tests.reference import analytic
+from tests.reference.test_generators_networks import denoiser
 
 
 class Recording(dict):
@@ -53,7 +54,8 @@ def test_edm_goes_through_the_official_states(steps, fixture_arrays):
     held(
         f"edm n = {steps}", 1e-9,
         levels=(levels, arrays[n + "t_steps"]), x=(seen["x"], arrays[n + "x"]),
-        x_pred=(seen["x_pred"], arrays[n + "x_pred"]), sigma=(seen["sigma"], arrays[n + "sigma_calls"]), final=(made, arrays[n + "final"]),
+        x_pred=(seen["x_pred"], arrays[n + "x_pred"]), sigma=(seen["sigma"], arrays[n + "sigma_calls"]),
+        final=(made, arrays[n + "final"]),
     )  # fmt: skip
     assert (edm.to_uint8(made).numpy() == arrays[n + "uint8"]).all()
 
@@ -226,3 +228,25 @@ def test_the_change_of_time_is_the_official_one(fixture_arrays):
     sigma = torch.from_numpy(arrays["map_sigma"])
     tau = discriminator.tau(sigma)
     held("time", 1e-9, tau=(tau, arrays["map_tau"]), m=(discriminator.m(tau), arrays["map_mean"]))
+
+
+@pytest.mark.parametrize("kind", ["edm", "pfgmpp"])
+@pytest.mark.parametrize(("steps", "limit"), [(5, 2e-4), (18, 1e-5)])
+def test_a_network_and_the_sampler_together_give_the_official_images(kind, steps, limit, fixture_arrays):
+    arrays, _ = fixture_arrays(f"{kind}_tiny")
+    network, levels = denoiser(arrays), heun.noise_levels(steps)
+    onehot = torch.nn.functional.one_hot(torch.from_numpy(arrays["sample_labels"]), 10).float()
+    start = torch.from_numpy(arrays["sample_latents"]).double()
+    if kind == "edm":
+        start = start * levels[0]
+    else:
+        drawn = [pfgmpp.draw_prior(int(seed), 3072, 2048) for seed in arrays["sample_latents_seeds"]]
+        prior = pfgmpp.prior(*(torch.stack(part) for part in zip(*drawn, strict=True)), 2048, 80.0)
+        held(f"{kind}_tiny", 1e-4, start=(prior.reshape(start.shape), start))
+    with torch.no_grad():
+        made = heun.integrate(lambda x, sigma: network(x, sigma, onehot), start, levels)
+    held(f"{kind}_tiny n = {steps}", limit, images=(made, arrays[f"sample_n{steps}"]))
+    apart = np.abs(edm.to_uint8(made).numpy().astype(int) - arrays[f"sample_n{steps}_uint8"])
+    print(f"uint8: {np.count_nonzero(apart)} of {apart.size} differ, by {apart.max()} at most")
+    assert apart.max() <= 1
+    assert np.count_nonzero(apart) <= 1e-3 * apart.size

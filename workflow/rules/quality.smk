@@ -35,7 +35,7 @@ rule measure_split:
         images="<results>/data/{split}.h5",
         features=FEATURES,
     output:
-        moments="<results>/quality/real/{split}.npz",
+        moments="<results>/quality/real/{split}.safetensors",
     log:
         "<results>/logs/quality/real/{split}.log",
     benchmark:
@@ -61,7 +61,7 @@ rule measure_shard:
         images=rules.sample_shard.output.shard,
         features=FEATURES,
     output:
-        moments="<results>/quality/{dataset}/shard-{shard}.npz",
+        moments="<results>/quality/{dataset}/shard-{shard}.safetensors",
     log:
         "<results>/logs/quality/{dataset}/{shard}.log",
     benchmark:

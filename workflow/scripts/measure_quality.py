@@ -8,7 +8,7 @@ with joblog.to(snakemake.log[0]):
     quality.measure(
         moments_paths=snakemake.input.moments,
         real_path=snakemake.input.real,
-        test_path=snakemake.input.test,
+        test_moments_path=snakemake.input.test,
         quality_path=snakemake.output.quality,
         settings=settings.Quality(**snakemake.params.settings),
     )

@@ -36,7 +36,7 @@ PUBLISHED = {
     "cifar10-32x32.npz": Published(f"{_EDM}/fid-refs/cifar10-32x32.npz"),
     "weights-inception-2015-12-05-6726825d.pth": Published(
         "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
-        sha256="6726825d",
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     ),
     "pfgmpp-cifar10-ncsnpp-D-2048-cond.pt": Published(
         f"{_DRIVE}/1IADJcuoUb2wc-Dzg42-F8RjgKVSZE-Jd", False, what="training-state-*.pt under this name"

@@ -42,26 +42,26 @@ class Sampler:
 
     def __init__(self, files, settings, where):
         self.settings, self.where = settings, where
-        network, self.about = storage.load(files["network"], files["weights"], where)
+        self.network, self.about = storage.load(files["network"], files["weights"], where)
         self._check(files["network"])
         # convolutions of a GPU are faster where the channels of a pixel lie side by side
         self.layout = torch.channels_last if where.type == "cuda" else torch.contiguous_format
-        self.network = network.to(memory_format=self.layout)
+        self.network = self.network.to(memory_format=self.layout)
         s = settings
         self.levels = heun.noise_levels(s.steps, s.sigma_min, s.sigma_max, s.rho)
-        self.provenance = {"weights_sha256": digest(files["weights"]), "torch": torch.__version__}
+        self.provenance = {"weights_sha256": digest(files["weights"]), "torch": str(torch.__version__)}
 
     def _check(self, path):
-        s, network = self.settings, self.about["network"]
+        s, network = self.settings, self.network.model.settings
         if self.about["kind"] != self.kind:
             raise ValueError(
                 f"{path}: a generator of kind {self.about['kind']!r}; the sampler {s.sampler!r} takes {self.kind!r}"
             )
-        theirs = (network["img_resolution"], network["out_channels"], network["label_dim"])
+        theirs = (network.img_resolution, network.out_channels, network.label_dim)
         ours = (s.image_size, s.channels, s.classes)
         if theirs != ours:
-            said = ("{0}x{0} pixels, {1} channels, {2} classes".format(*each) for each in (theirs, ours))
-            raise ValueError("{}: makes images of {}; the study has images of {}".format(path, *said))
+            made, wanted = ("{0}x{0} pixels, {1} channels, {2} classes".format(*each) for each in (theirs, ours))
+            raise ValueError(f"{path}: makes images of {made}; the study has images of {wanted}")
 
     def compile(self):
         """Compile the network: worth minutes of waiting only before many images."""
