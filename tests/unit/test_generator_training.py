@@ -256,6 +256,7 @@ def test_poissons_perturbation_tends_to_the_gaussian():
         ({"learning_rate": 1e30, "ramp_images": 0}, r"pfgmpp: the loss is (nan|inf) at update \d; lower its learning"),
         ({"augmented_dimension": None}, "augmented_dimension is None; PFGM"),
         ({"network": NETWORK | {"augment_dim": 7}}, "augment_dim is 7; give 9, or 0"),
+        ({"network": NETWORK | {"augment_dim": 0}}, "augment is 0.3 and network.augment_dim is 0; give 9"),
         ({"network": NETWORK | {"img_resolution": 16}}, "takes images of 16x16x1, the training images are of 8x8x1"),
         ({"network": NETWORK | {"label_dim": 4}}, "label_dim is 4; the training images have 10 classes"),
         ({"accumulate": 3}, "a batch of 8 has no 3 equal parts"),

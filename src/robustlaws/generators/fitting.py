@@ -195,6 +195,11 @@ def _check(s, images, labels):
         raise ValueError(f"{where}: augmented_dimension is {s.augmented_dimension}; PFGM++ needs one, such as 128")
     if n.augment_dim not in (0, augmentation.LABELS):
         raise ValueError(f"{where}: network.augment_dim is {n.augment_dim}; give {augmentation.LABELS}, or 0 for none")
+    if s.augment and not n.augment_dim:
+        raise ValueError(
+            f"{where}: augment is {s.augment} and network.augment_dim is 0; give {augmentation.LABELS}: a network that "
+            "is not told of the augmentation makes augmented images"
+        )
     if s.batch % s.accumulate:
         raise ValueError(f"{where}: a batch of {s.batch} has no {s.accumulate} equal parts; change its accumulate")
     wanted = (n.img_resolution, n.img_resolution, n.in_channels)
