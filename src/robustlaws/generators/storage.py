@@ -4,6 +4,7 @@ Nothing in either file is executed. The same weights give the same bytes.
 """
 
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ def save(config_path, weights_path, module, about):
     module : networks.ddpmpp.Preconditioned or networks.discriminator.EncoderUnet
     about : dict
         Its `kind` (edm, pfgmpp, extractor or discriminator), for pfgmpp `augmented_dimension`, and whatever
-        else is worth keeping (JSON values).
+        else is worth keeping (JSON values). Of `format`, `network` and `sigma_data` the module's own count.
 
     Raises
     ------
@@ -73,16 +74,15 @@ def load(config_path, weights_path, where):
         If the two files do not hold one such network.
     """
     config = _read(config_path)
-    module = _empty(config, config_path)
+    module = _described(config, config_path)
     try:
         tensors = load_file(weights_path)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{weights_path}: no safetensors file ({str(error).splitlines()[0]})") from None
-    _compare(tensors, module, f"{weights_path}", config_path)
-    module = module.to_empty(device=where)
+    _compare(tensors, module, weights_path, config_path)
     module.load_state_dict(tensors)
     about = {name: value for name, value in config.items() if name not in ("format", "network")}
-    return module.eval().requires_grad_(False), about
+    return module.to(where).eval().requires_grad_(False), about
 
 
 def _read(path):
@@ -99,24 +99,25 @@ def _read(path):
 
 def _check(config, path):
     """Raise ValueError unless `config` says what its kind needs."""
-    if config["kind"] not in KINDS:
-        raise ValueError(f"{path} kind: unknown {config['kind']!r}; known: {', '.join(KINDS)}")
-    needed = {"edm": ("sigma_data",), "pfgmpp": ("sigma_data", "augmented_dimension")}.get(config["kind"], ())
+    kind = config.get("kind")
+    if kind not in KINDS:
+        raise ValueError(f"{path} kind: unknown {kind!r}; known: {', '.join(KINDS)}")
+    needed = {"edm": ("sigma_data",), "pfgmpp": ("sigma_data", "augmented_dimension")}.get(kind, ())
     for name in needed:
         value = config.get(name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
             raise ValueError(f"{path} {name}: {value!r}; a positive number is needed")
 
 
-def _empty(config, path):
-    """Return the network of `config`, without memory for its weights yet."""
+def _described(config, path):
+    """Return the network of `config`, with weights that mean nothing yet."""
     try:
-        with torch.device("meta"):  # neither time nor random numbers for weights that the file replaces
+        with torch.random.fork_rng(devices=[]):  # they take nobody's random numbers
             if config["kind"] in DENOISERS:
                 network = settings.Network(**config["network"])
                 return ddpmpp.Preconditioned(ddpmpp.build(network), config["sigma_data"])
             return discriminator.build(settings.Encoder(**config["network"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: sizes beyond all memory
         raise ValueError(f"{path} network: {str(error).splitlines()[0]}") from None
 
 

@@ -26,8 +26,8 @@ def group_norm(channels):
     groups = min(32, channels // 4)
     if groups < 1 or channels % groups:
         raise ValueError(
-            f"network: a layer of {channels} channels does not divide into {groups} groups; let model_channels times "
-            "each entry of channel_mult be a multiple of 4, and of 32 from 128 on"
+            f"network: a layer of {channels} channels does not divide into min(32, {channels} // 4) groups; let "
+            "model_channels be a multiple of 32, or of 4 if no layer has 128 channels or more"
         )
     return nn.GroupNorm(groups, channels, eps=1e-6)
 
@@ -303,7 +303,7 @@ def _checked(settings):
     if s.img_resolution < steps or s.img_resolution % steps:
         raise ValueError(
             f"network.img_resolution: {s.img_resolution} does not halve {len(s.channel_mult) - 1} times, once for each "
-            "entry of channel_mult but the first; pad the images to a multiple of " + str(steps)
+            f"entry of channel_mult but the first; {steps} pixels or a multiple of that would do"
         )
     if s.model_channels * s.channel_mult_noise % 2 or s.model_channels * s.channel_mult_noise < 4:
         raise ValueError(f"network.model_channels: {s.model_channels}; an even number of at least 4")

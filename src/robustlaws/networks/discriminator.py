@@ -221,7 +221,7 @@ class EncoderUnet(nn.Module):
 def _checked(settings):
     """Return `settings`; raise ValueError if no network here has them."""
     s = settings
-    for name in ("img_resolution", "in_channels", "depth", "outputs"):
+    for name in ("img_resolution", "in_channels", "model_channels", "depth", "outputs"):
         if getattr(s, name) < 1:
             raise ValueError(f"encoder.{name}: {getattr(s, name)}; at least 1")
     if not s.channel_mult or min(s.channel_mult) < 1:
@@ -229,7 +229,7 @@ def _checked(settings):
     if s.img_resolution % 2 ** (len(s.channel_mult) - 1):
         raise ValueError(
             f"encoder.img_resolution: {s.img_resolution} does not halve {len(s.channel_mult) - 1} times, once for each "
-            "entry of channel_mult but the first"
+            f"entry of channel_mult but the first; {2 ** (len(s.channel_mult) - 1)} pixels or a multiple would do"
         )
     known = [2**level for level in range(len(s.channel_mult))]
     if not set(s.attention) <= set(known):
