@@ -289,6 +289,15 @@ def test_hdf5_that_only_points_elsewhere_is_refused(tmp_path):
     )
 
 
+def test_hdf5_of_a_compression_that_is_not_there_is_refused(tmp_path):
+    with h5py.File(tmp_path / "z.h5", "w") as file:
+        packed = {"chunks": (20, SIZE, SIZE, 3), "compression": 32015, "allow_unknown_filter": True}
+        image = file.create_dataset("image", (20, SIZE, SIZE, 3), np.uint8, **packed)
+        image.id.write_direct_chunk((0, 0, 0, 0), b"of Zstandard")
+        file["label"] = np.zeros(20, int)
+    refused(tmp_path, r"image cannot be read .*may need the package hdf5plugin", "hdf5", tmp_path / "z.h5")
+
+
 def test_folders_that_are_not_the_classes_are_refused(tmp_path):
     path, _ = pictures(tmp_path, *some(20))
     refused(tmp_path, r"5 folders; one for each of the 7 classes", "folder", path, classes=7)

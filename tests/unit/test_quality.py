@@ -1,9 +1,7 @@
 """Moments, their merging, the Frechet distance, and the FID of a dataset and its parts."""
 
 import hashlib
-import http.server
 import json
-import threading
 
 import numpy as np
 import pytest
@@ -91,13 +89,13 @@ def test_merged_pieces_are_the_moments_of_all_images_in_any_grouping():
     assert np.abs(merged.covariance - expected).max() < 1e-12 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize(("cuts", "batch"), [((), 16), ((20,), 7), ((1, 30, 60), 64)])
+@pytest.mark.parametrize(("cuts", "batch"), [((), 16), ((20, 60), 7), ((1, 30, 60), 64)])
 def test_a_file_of_moments_holds_its_pieces(folder, cuts, batch, monkeypatch):
     monkeypatch.setattr(moments, "_READ", 20)
     path = measured(folder, "a", cuts, batch)
     pieces = list(moments.read(path))
     expected = features(folder, "a")
-    assert [piece.count for piece in pieces] == np.diff([0, *cuts, *([] if 60 in cuts else [60])]).tolist()
+    assert [piece.count for piece in pieces] == np.diff([0, *(cuts or [60])]).tolist()
     start = 0
     for piece in pieces:
         np.testing.assert_allclose(piece.mean, expected[start : start + piece.count].mean(0), atol=1e-6)
@@ -157,7 +155,7 @@ def test_the_distance_is_the_textbooks():
     assert moments.frechet_distance(a, b) == pytest.approx(textbook(a, b), rel=1e-10)
 
 
-def measure(folder, out, cuts_a=(20, 40), cuts_b=(), real=None, **changes):
+def measure(folder, out, cuts_a=(20, 40, 60), cuts_b=(), real=None, **changes):
     told = {"dataset": "edm-5", "generator": "edm", "steps": 5, "features": "classifier", "architecture": SHAPE}
     quality.measure(
         moments_paths=[measured(folder, "a", cuts_a), measured(folder, "b", cuts_b)],
@@ -200,7 +198,7 @@ def test_a_subset_that_ends_inside_a_piece_is_refused(folder, tmp_path):
     with pytest.raises(ValueError, match=r"images 60 to 99 .*quality.prefixes needs one that ends after 70"):
         measure(folder, tmp_path, prefixes=(70,))
     with pytest.raises(ValueError, match="moments of 100 images; quality.images times quality.subsets needs 120"):
-        measure(folder, tmp_path, cuts_b=(20,), subsets=6)
+        measure(folder, tmp_path, cuts_b=(20, 40), subsets=6)
 
 
 def test_different_features_do_not_merge_nor_compare(folder, tmp_path):
@@ -249,60 +247,6 @@ def test_other_files_are_no_moments(folder, tmp_path):
         with pytest.raises(ValueError, match=f"{path}: not a .*file of moments") as error:
             moments.merge(moments.read(path))
         assert "\n" not in str(error.value)
-
-
-class Server(http.server.BaseHTTPRequestHandler):
-    """Serves 3 MB; breaks off after 1 MB the first time; answers ranges."""
-
-    content, asked = bytes(range(256)) * 12_000, []
-
-    def do_GET(self):
-        have = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        self.asked.append(have)
-        self.send_response(206 if have else 200)
-        self.send_header("Content-Length", str(len(self.content) - have))
-        self.end_headers()
-        self.wfile.write(self.content[have : 1 << 20 if len(self.asked) == 1 else None])
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def url():
-    Server.asked = []
-    with http.server.HTTPServer(("127.0.0.1", 0), Server) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/weights.pth"
-        server.shutdown()
-        thread.join()
-
-
-def test_a_download_that_broke_off_goes_on(url, tmp_path):
-    path, sha256 = tmp_path / "weights.pth", hashlib.sha256(Server.content).hexdigest()
-    with pytest.raises(ValueError, match=rf"cannot be had from here \(.*\); download it and put it at {path}"):
-        inception.fetch(url, path, sha256)
-    assert not path.exists()
-    inception.fetch(url, path, sha256)
-    assert path.read_bytes() == Server.content
-    assert Server.asked == [0, 1 << 20]
-    inception.fetch(url, path, sha256)  # there already: nothing is asked for
-    assert len(Server.asked) == 2
-    assert [entry.name for entry in tmp_path.iterdir()] == ["weights.pth"]
-
-
-def test_other_content_is_not_kept(url, tmp_path):
-    Server.asked = [0]
-    with pytest.raises(ValueError, match=f"SHA-256 .* came, not {'0' * 64}"):
-        inception.fetch(url, tmp_path / "weights.pth", "0" * 64)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_without_internet_it_is_said_what_to_put_where(tmp_path):
-    with pytest.raises(ValueError, match="download it and put it at .*weights.pth") as error:
-        inception.fetch("http://127.0.0.1:9/weights.pth", tmp_path / "weights.pth", inception.SHA256)
-    assert "\n" not in str(error.value)
 
 
 def test_another_file_is_not_inceptions_weights(tmp_path):

@@ -67,7 +67,7 @@ def files(tmp_path_factory):
     base = {kind: {"network": folder / f"{kind}.json", "weights": folder / f"{kind}.safetensors"} for kind in modules}
     pair = {name: folder / f"{name}.json" for name in ("extractor", "discriminator")}
     pair |= {f"{name}_weights": folder / f"{name}.safetensors" for name in ("extractor", "discriminator")}
-    return {"edm": base["edm"], "pfgmpp": base["pfgmpp"], "dg": base["edm"] | pair}
+    return base | {"dg": base["edm"] | pair}
 
 
 def told(sampler="edm", **changes):
@@ -277,16 +277,18 @@ def test_a_shard_says_where_it_comes_from(files, tmp_path):
     sample(files, tmp_path, told("dg", first=16, count=16))
     said = shards.attributes(tmp_path / "shard.h5")
     assert said["weights_sha256"] == digest(files["dg"]["weights"])
-    assert said["discriminator_sha256"] == digest(files["dg"]["discriminator_weights"])
+    assert said["discriminator_weights_sha256"] == digest(files["dg"]["discriminator_weights"])
     assert (said["dataset"], said["sampler"], said["steps"], said["first_index"]) == ("d-3", "dg", 8, 16)
     assert (said["seed"], said["seeds"], said["labels"], said["revision"]) == (5, "derived", "balanced", "sampler-r1")
     assert said["torch"] == torch.__version__
+    assert json.loads(said["settings"])["guidance"]["time_min"] == 0.01
 
 
 @pytest.mark.parametrize(
     ("sampler", "given", "changes", "message"),
     [
         ("edm", "pfgmpp", {}, r"pfgmpp.json: a generator of kind 'pfgmpp'; the sampler 'edm' takes 'edm'"),
+        ("edm", "extractor", {}, r"extractor.json: a generator of kind 'extractor'; the sampler 'edm' takes 'edm'"),
         ("edm", "edm", {"image_size": 32}, "makes images of 8x8 pixels, 1 channels, 10 classes; the study has images"),
         ("dg", "dg", {"guidance": None}, "the sampler 'dg' needs a block 'guidance'"),
         ("edn", "edm", {}, "unknown 'edn'; known: dg, edm"),

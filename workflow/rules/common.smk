@@ -42,7 +42,7 @@ def run_shards(wildcards):
     """Return the shards of one run: those that its size needs and no others."""
     run = of_run(wildcards)
     parts = zip(study.ingredients(run.dataset)[0], study.training(run).parts, strict=True)
-    return [shard for dataset, part in parts for shard in first_shards(dataset, part.images)]
+    return [shard for dataset, (images, _) in parts for shard in first_shards(dataset, images)]
 
 
 def run_real(wildcards):

@@ -10,5 +10,5 @@ with joblog.to(snakemake.log[0]):
         features_path=snakemake.input.features,
         moments_path=snakemake.output.moments,
         settings=settings.Moments(**snakemake.params.settings),
-        compute=settings.Compute(**snakemake.config["compute"], threads=snakemake.threads),
+        compute=settings.Compute.of_one(snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu),
     )

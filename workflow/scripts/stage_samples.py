@@ -10,5 +10,5 @@ with joblog.to(snakemake.log[0]):
         samples_path=snakemake.output.samples,
         state_path=f"{snakemake.output.samples}.partial",  # undeclared: survives a failed job
         settings=settings.Staging(**snakemake.params.settings),
-        compute=settings.Compute(**snakemake.config["compute"], threads=snakemake.threads),
+        compute=settings.Compute.of_one(snakemake.config["compute"], snakemake.threads, 0),
     )

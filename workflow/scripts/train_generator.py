@@ -13,5 +13,5 @@ with joblog.to(snakemake.log[0]):
         state_path=f"{snakemake.output.weights}.partial",  # undeclared: survives a failed job
         settings=told,
         revision=snakemake.params.revision,
-        compute=settings.Compute(**snakemake.config["compute"], threads=snakemake.threads),
+        compute=settings.Compute.of_one(snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu),
     )

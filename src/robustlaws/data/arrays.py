@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 _LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip member: the lengths of its name and of its extra field
+_SKIPPED = 1 << 20  # bytes read at once to get past them
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -79,6 +80,11 @@ class Array:
             name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
         return self._info.header_offset + _LOCAL_HEADER.size + name + extra
 
+    @staticmethod
+    def _skip(stream, count):
+        while count > 0:  # seek would do the same in blocks of 16 MB, three of them in memory
+            count -= len(stream.read(min(count, _SKIPPED))) or count
+
     def blocks(self, rows, first=0):
         """Yield arrays of up to `rows` rows from row `first` on; the archive's CRC is checked at the end.
 
@@ -90,7 +96,7 @@ class Array:
         row = prod(self.shape[1:]) * self.dtype.itemsize
         try:
             with self._zip.open(self._info) as stream:
-                stream.seek(self._start + first * row)
+                self._skip(stream, self._start + first * row)
                 for start in range(first, self.shape[0], rows):
                     count = min(rows, self.shape[0] - start)
                     data = stream.read(count * row)

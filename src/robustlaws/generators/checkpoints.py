@@ -175,7 +175,7 @@ def _encoder(path, sha256, generator):
     source = _source(path, sha256, generator)
     with unpickling.opened(path) as content:
         tensors = _bare(content)
-        settings = _shape_of({name: tensor.shape for name, tensor in tensors.items()})
+        settings = encoder_of({name: tensor.shape for name, tensor in tensors.items()})
         module = _on_meta(lambda: discriminator.build(settings))
         _check_names(tensors, module, f"an encoder of width {settings.model_channels} and depth {settings.depth}")
         module.load_state_dict(_loaded(tensors, source["bytes"]), assign=True)
@@ -191,8 +191,19 @@ def _bare(content):
     return content
 
 
-def _shape_of(shapes):
-    """Return the settings.Encoder that a bare state dict with these shapes can only belong to."""
+def encoder_of(shapes):
+    """Return the settings.Encoder that a bare state dict with these shapes can only belong to.
+
+    Parameters
+    ----------
+    shapes : dict of str to tuple
+        Of its tensors, under the official keys.
+
+    Raises
+    ------
+    Refused
+        If there is none, or more than one.
+    """
     channels_in = _axes(shapes, "input_blocks.0.0.weight", 4)[1]
     width = _axes(shapes, "time_embed.0.weight", 2)[1]
     side = math.isqrt(max(0, _axes(shapes, "out.2.positional_embedding", 2)[1] - 1))

@@ -7,7 +7,6 @@ from functools import partial
 
 import torch
 
-from robustlaws.files import digest
 from robustlaws.generators import edm, heun, storage
 from robustlaws.networks import discriminator
 
@@ -36,7 +35,7 @@ def field(log_ratio, x, sigma, time_min, time_max):
     """
     sigma = sigma.expand(len(x))
     tau = discriminator.tau(sigma)
-    if not time_min <= float(tau.min()) <= time_max:
+    if not time_min <= float(tau.min()) <= time_max:  # waits for a GPU, which costs less than gradients for nothing
         return torch.zeros_like(x, dtype=torch.float32), torch.full((len(x),), _OUTSIDE, device=x.device)
     m = discriminator.m(tau)[:, None, None, None]
     scaled = (m * x).to(torch.float32).detach().requires_grad_()
@@ -117,7 +116,6 @@ class Sampler(edm.Sampler):
             if about["kind"] != name:
                 raise ValueError(f"{files[name]}: a network of kind {about['kind']!r}; {name!r} is wanted here")
             self.networks.append(network.to(memory_format=self.layout))
-            self.provenance[f"{name}_sha256"] = digest(files[f"{name}_weights"])
 
     def integrate(self, start, labels, noise):
         """Return the images, float64 NCHW in [-1, 1], that grow from `start`; all tensors on the device."""

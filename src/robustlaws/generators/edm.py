@@ -30,7 +30,7 @@ class Sampler:
     Attributes
     ----------
     provenance : dict
-        What the images come from, beside the settings.
+        What the images come from, beside the settings: the SHA-256 of each file, the version of torch.
 
     Raises
     ------
@@ -49,14 +49,16 @@ class Sampler:
         self.network = self.network.to(memory_format=self.layout)
         s = settings
         self.levels = heun.noise_levels(s.steps, s.sigma_min, s.sigma_max, s.rho)
-        self.provenance = {"weights_sha256": digest(files["weights"]), "torch": str(torch.__version__)}
+        self.provenance = {f"{name}_sha256": digest(path) for name, path in files.items()}
+        self.provenance["torch"] = str(torch.__version__)
 
     def _check(self, path):
-        s, network = self.settings, self.network.model.settings
+        s = self.settings
         if self.about["kind"] != self.kind:
             raise ValueError(
                 f"{path}: a generator of kind {self.about['kind']!r}; the sampler {s.sampler!r} takes {self.kind!r}"
             )
+        network = self.network.model.settings
         theirs = (network.img_resolution, network.out_channels, network.label_dim)
         ours = (s.image_size, s.channels, s.classes)
         if theirs != ours:

@@ -9,6 +9,8 @@ Source: spec/interop.md 4e.
 import hashlib
 import os
 import zlib
+from contextlib import suppress
+from importlib import import_module
 from math import prod
 from pathlib import Path
 
@@ -24,6 +26,7 @@ FORMATS = {
     "folder": "robustlaws.generators.layouts:Folder",
     "parquet": "robustlaws.generators.layouts:Parquet",
 }
+_REGISTERED = 256  # numbers of HDF5's filters from which on they are not its own
 LABELS = 1 << 16  # read at once
 _BYTES = 2 << 20  # read at once
 
@@ -149,6 +152,10 @@ class Hdf5(Layout):
         if elsewhere := sorted(elsewhere - {"."}):
             # HDF5 reads zeros where such a file is missing
             raise ValueError(f"{self.path}: {key!r} only points to {', '.join(elsewhere)}; give those files themselves")
+        plist = dataset.id.get_create_plist()
+        if any(plist.get_filter(number)[0] >= _REGISTERED for number in range(plist.get_nfilters())):
+            with suppress(ImportError):  # reading fails without it, and says so
+                import_module("hdf5plugin")
         return dataset
 
     def labels(self):

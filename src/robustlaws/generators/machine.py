@@ -135,6 +135,10 @@ class Machine:
         self.below.append(self.stack)
         self.stack = []
 
+    def tuple(self, _):
+        items = self.marked()  # first: it changes which stack there is
+        self.stack.append(tuple(items))
+
     def protocol(self, number):
         if not 2 <= number <= 5:
             raise Refused(f"a pickle of protocol {number}; known: 2 to 5")
@@ -237,7 +241,7 @@ INSTRUCTIONS = {
     "MARK": Machine.mark,
     "POP": lambda machine, _: machine.pop(1),
     "POP_MARK": lambda machine, _: machine.marked(),
-    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.marked())),
+    "TUPLE": Machine.tuple,
     "TUPLE1": lambda machine, _: machine.stack.append(machine.pop(1)),
     "TUPLE2": lambda machine, _: machine.stack.append(machine.pop(2)),
     "TUPLE3": lambda machine, _: machine.stack.append(machine.pop(3)),

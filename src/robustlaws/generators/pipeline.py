@@ -77,7 +77,7 @@ class Sampler:
             "weights_sha256": _digest(folder, weights),
             **({"classifier_sha256": digest(files["classifier"])} if self._classifier else {}),
             "diffusers": diffusers.__version__,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),  # a subclass of str, which HDF5 does not take
         }
 
     def _swap_scheduler(self):

@@ -166,15 +166,15 @@ def arguments(record, kind):
     channels = given["img_channels"]
     values |= {"img_resolution": given["img_resolution"], "in_channels": channels, "out_channels": channels}
     network = _network(values)
-    _check_repeated(state, wrapping | {"label_dim": network.label_dim}, "ema")
+    _check_repeated(state, wrapping | {"label_dim": network.label_dim}, "its attributes")
     inner = _group(state, "_modules", "ema.").get("model")
     inner_state = _state(inner, "model", NETWORK)[0]
     said = {entry.name: getattr(network, entry.name) for entry in fields(network)}
     for name, value in _given(inner_state, "model").items():
         if name not in said:
             raise Refused(f"the argument {plain(name)} ({plain(value)}) of its model is unknown")
-    _check_repeated(_given(inner_state, "model"), said, "the arguments of its model")
-    _check_repeated(inner_state, said, "its model")
+    _check_repeated(_given(inner_state, "model"), said, "those of its model")
+    _check_repeated(inner_state, said, "the attributes of its model")
     # JSON has no word for infinity; sigma_max is that
     return network, wrapping, {name: "inf" if value == math.inf else value for name, value in given.items()}
 
@@ -242,4 +242,4 @@ def _check_repeated(given, wanted, where):
         other = given.get(name, value)
         other = tuple(other) if type(other) is list else other
         if other != value:
-            raise Refused(f"{where} says {name} {plain(other)}, the arguments of ema {plain(value)}")
+            raise Refused(f"its {name} is {plain(value)} in the arguments of ema and {plain(other)} in {where}")

@@ -7,7 +7,6 @@ import torch
 from robustlaws import device, named
 from robustlaws import settings as told
 from robustlaws.data import shards
-from robustlaws.files import digest
 from robustlaws.generators import SAMPLERS
 from robustlaws.joblog import Progress
 from robustlaws.stopping import Stop, Stopped
@@ -28,8 +27,8 @@ def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
     shard_path : path
         HDF5 to write, see :mod:`robustlaws.data.shards`.
     state_path : path
-        Folder where the images of an unfinished shard are kept; a job of the same settings, revision and
-        files goes on from them and ends with the same bytes as one that was never interrupted.
+        Folder where the images of an unfinished shard are kept; a job of the same settings, revision, files and
+        version of torch goes on from them and ends with the same bytes as one that was never interrupted.
     settings : settings.Sampling
     revision : str
         Of the code.
@@ -48,11 +47,8 @@ def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
     sampler = named.load(s.sampler, SAMPLERS, f"datasets.{s.dataset}.generator")(files, s, where)
     if compute.compile and hasattr(sampler, "compile"):  # a sampler without a network of ours has none
         sampler.compile()
-    owner = {
-        "revision": revision,
-        "settings": told.as_params(s),
-        "files": {name: digest(path) for name, path in files.items()},
-    }
+    # a sampler says which files it has by their hashes; taking those of 100 GB again would cost more than the shard
+    owner = {"revision": revision, "settings": told.as_params(s), "made_by": sampler.provenance}
     told_to_writer = {"layout": s.layout, "seconds": 60 * compute.state_minutes}
     shape = (s.image_size, s.image_size, s.channels)
     with (
@@ -93,6 +89,7 @@ def _provenance(sampler, s, revision):
         "seeds": s.seeds,
         "labels": s.labels,
         "first_index": s.first,
+        "settings": told.as_params(s),
         "revision": revision,
         **sampler.provenance,
     }

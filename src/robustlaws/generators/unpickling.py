@@ -259,6 +259,8 @@ def _legacy(file, raw, names, budget):
     storages = {}
 
     def persistent(key):
+        if type(key) is tuple and len(key) == 4 and key[0] == "module" and isinstance(key[1], Name):
+            return key[1]  # a class, which came with its source text
         (dtype, width), name, numel = _storage_key(key, 6)
         known = storages.setdefault(name, (Storage(dtype, numel), width))[0]
         if (known.dtype, known.numel) != (dtype, numel):

@@ -244,7 +244,7 @@ class Study(Generating):
             raise ValueError(f"{self.origin} export: missing; it says what the leaderboard asks for")
         own = {name: value for name, value in self.config["export"].items() if name != "runs"}
         attacked = f"runs/{run.name}" in self.victims("autoattack")
-        if "test_files" in self.config["source"]:  # a source without files has no test split but the study's
+        if "train_files" in self.config["source"]:  # a source without files has no test split but the study's
             own["test_kept"] = self.config["source"].get("test_images")
         return told.Export(
             run=run.name,

@@ -4,8 +4,13 @@ from robustlaws import named
 from robustlaws.data import SOURCES
 from robustlaws.generators import SAMPLERS
 
-# what each source of real images has to be told beside its files
-_SOURCE_KEYS = {"digits": None, "hub_parquet": ("image_column", "label_column")}
+# what each source of real images has to be told; one that is not here reads no files
+_SOURCE_KEYS = {
+    "hub_parquet": ("train_files", "test_files", "image_column", "label_column"),
+    "cifar10": ("train_files",),
+    "folder": ("train_files",),
+    "npz": ("train_files", "test_files"),
+}
 
 
 def check_generators(config, origin):
@@ -25,14 +30,14 @@ def check_generators(config, origin):
 
 def _check_source(source, origin):
     name = named.check(source["name"], SOURCES, f"{origin} source.name")
-    keys = _SOURCE_KEYS.get(name, ())
-    if keys is None:
-        if "train_files" in source or "test_files" in source:
-            raise ValueError(f"{origin} source.train_files: source {name} reads no files; leave it out")
-        return
-    for key in ("train_files", "test_files", *keys):
+    needed = _SOURCE_KEYS.get(name, ())
+    if not needed and ("train_files" in source or "test_files" in source):
+        raise ValueError(f"{origin} source.train_files: source {name} reads no files; leave it out")
+    for key in needed:
         if key not in source:
             raise ValueError(f"{origin} source.{key}: missing; {name} needs it")
+    if "image_size" in source and name != "folder":
+        raise ValueError(f"{origin} source.image_size: only for folder; leave it out")
 
 
 def _check_unet(name, config, origin):

@@ -270,12 +270,12 @@ def check_runs(study):
                 _check_training(training, dataset, Compute(**study.config["compute"]).ranks)
             except ValueError as error:
                 raise ValueError(f"{where}: {error}") from None
-            for source, part in zip(study.ingredients(dataset)[0], training.parts, strict=True):
+            for source, (needed, _) in zip(study.ingredients(dataset)[0], training.parts, strict=True):
                 has = datasets[source]["images"]
-                if part.images > has:
+                if needed > has:
                     raise ValueError(
                         f"{where}: {size} is more than {dataset} has; datasets.{source}.images is {has},"
-                        f" {part.images} are needed"
+                        f" {needed} are needed"
                     )
     for key, wanted in (
         ("attacks.autoattack", study.config["attacks"].get("autoattack", {})),
