@@ -20,6 +20,12 @@ _PORTION = 8 << 20  # bytes of images in memory at once while a file is written 
 # Layout of `image`: arguments of h5py's create_dataset; hdf5plugin's class gives those of its compressions.
 LAYOUTS = {"contiguous": {}, "chunked": {}, "gzip": {"compression": "gzip"}, "zstd": "Zstd", "lz4": "LZ4"}
 PLUGIN_FILTERS = (32004, 32015)  # registered numbers of lz4 and zstd
+# Checksums in all of HDF5's own structures, which earlier versions lack; HDF5 1.10 (2016) and later read it.
+_LIBVER = ("v110", "v110")
+
+
+class PluginMissing(ValueError):
+    """A compression is not installed here."""
 
 
 def checksum(images, labels):
@@ -73,11 +79,11 @@ def check_layout(path, layout):
 
 
 def plugin(path):
-    """Return hdf5plugin, which makes its compressions known to HDF5; ValueError if it is not installed."""
+    """Return hdf5plugin, which makes its compressions known to HDF5; ValueError (PluginMissing) if it is not there."""
     try:
         return import_module("hdf5plugin")
     except ImportError:
-        raise ValueError(f"{path}: zstd and lz4 need a package that is missing: pip install hdf5plugin") from None
+        raise PluginMissing(f"{path}: zstd and lz4 need a package that is missing: pip install hdf5plugin") from None
 
 
 def _chunk(image_shape, count):
@@ -107,7 +113,7 @@ def assemble(path, portion, count, image_shape, attributes, layout):
         arguments = {**arguments, "chunks": (_chunk(image_shape, count), *image_shape)}
     kept = _kept(path, attributes)
     sha256, labels_there = hashlib.sha256(), []
-    with h5py.File(path, "w", track_order=True, userblock_size=BLOCK) as file:
+    with h5py.File(path, "w", libver=_LIBVER, track_order=True, userblock_size=BLOCK) as file:
         # no times in the file: the same images give the same bytes
         image = file.create_dataset("image", (count, *image_shape), np.uint8, track_times=False, **arguments)
         digest = file.create_dataset("digest", count, "<u8", track_times=False)
@@ -123,8 +129,8 @@ def assemble(path, portion, count, image_shape, attributes, layout):
         file.create_dataset("label", data=labels, track_times=False)
         for name, value in {"format": FORMAT, "checksum": sha256.hexdigest(), **kept}.items():
             try:
-                file.attrs[name] = value
-            except TypeError:
+                _keep(file.attrs, name, value)
+            except (TypeError, ValueError, OSError, RuntimeError):
                 raise ValueError(f"{path}: attribute {name} cannot be kept: {value!r}; give text or numbers") from None
     with open(path, "r+b") as file:
         block = _block(file)
@@ -142,6 +148,19 @@ def _kept(path, attributes):
         if value is not None:
             kept[name] = list(value) if isinstance(value, tuple) else value
     return kept
+
+
+def _keep(attributes, name, value):
+    """Store one attribute, text at fixed length: HDF5 keeps other text in a heap without checksums, and reading a
+    damaged one can go on for ever."""
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts):
+        encoded = [text.encode() for text in texts]
+        kind = h5py.string_dtype("utf-8", max(1, *map(len, encoded)))
+        stored = np.array(encoded, dtype=kind)
+        attributes.create(name, stored[0] if isinstance(value, str) else stored, dtype=kind)
+    else:
+        attributes[name] = value
 
 
 def _block(file):

@@ -31,6 +31,7 @@ __all__ = [
     "Raw",
     "Writer",
     "attributes",
+    "attributes_of",
     "checksum",
     "digests",
     "image_shape",
@@ -88,10 +89,7 @@ def write(path, images, labels, attributes, layout="contiguous"):
 def attributes(path):
     """Return the attributes of a shard as a dict; ValueError if `path` is not a shard."""
     with opened(path) as file:
-        return {
-            name: value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
-            for name, value in file.attrs.items()
-        }
+        return attributes_of(file)
 
 
 def length(path):
@@ -137,7 +135,7 @@ def read(path, count=None):
         if count is not None and count > there:
             raise ValueError(f"{path}: {count} images wanted, {there} there")
         images, labels = values(file, path, 0, there if count is None else count)
-        if len(labels) == there and checksum(images, labels) != file.attrs["checksum"]:
+        if len(labels) == there and checksum(images, labels) != _plain(file.attrs.get("checksum")):
             wrong = np.flatnonzero(digests(images, labels) != file["digest"][:])
             what = (
                 f"image {wrong[0]} does not match its digest" if len(wrong) else "its images do not match its checksum"
@@ -191,15 +189,29 @@ def opened(path):
     except OSError as error:
         raise ValueError(f"{path}: not a readable HDF5 file ({error})") from None
     with file:
-        found = file.attrs.get("format")
-        if found == "robustlaws-shard-1":
-            raise ValueError(f"{path}: of the earlier format robustlaws-shard-1; delete it and run again")
-        if found != FORMAT:
-            raise ValueError(f"{path}: not a shard of this project (no attribute format = {FORMAT})")
-        plist = file["image"].id.get_create_plist()
-        if any(plist.get_filter(i)[0] in PLUGIN_FILTERS for i in range(plist.get_nfilters())):
-            plugin(path)
+        try:
+            _check_format(file, path)
+        except (OSError, KeyError, RuntimeError) as error:
+            raise ValueError(f"{path}: damaged, its HDF5 structures cannot be read ({error})") from None
         yield file
+
+
+def _check_format(file, path):
+    found = _plain(file.attrs.get("format"))
+    if found == "robustlaws-shard-1":
+        raise ValueError(f"{path}: of the earlier format robustlaws-shard-1; delete it and run again")
+    if found != FORMAT:
+        raise ValueError(f"{path}: not a shard of this project (no attribute format = {FORMAT})")
+    if not all(isinstance(file.get(name), h5py.Dataset) for name in ("image", "label", "digest")):
+        raise ValueError(f"{path}: not a shard (it needs datasets image, label and digest)")
+    plist = file["image"].id.get_create_plist()
+    if any(plist.get_filter(i)[0] in PLUGIN_FILTERS for i in range(plist.get_nfilters())):
+        plugin(path)
+
+
+def attributes_of(file):
+    """Return the attributes of an :func:`opened` file as a dict of Python's own values."""
+    return {name: _plain(value) for name, value in file.attrs.items()}
 
 
 def values(file, path, first, stop):
@@ -214,3 +226,11 @@ def values(file, path, first, stop):
         return file["image"][first:stop], file["label"][first:stop].astype(np.int64, copy=False)
     except OSError as error:
         raise ValueError(f"{path}: damaged within images {first} to {stop - 1} ({error})") from None
+
+
+def _plain(value):
+    """Return the value of an attribute as Python's own: text, a number, a list."""
+    value = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

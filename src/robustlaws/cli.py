@@ -1,0 +1,35 @@
+"""The command `robustlaws`."""
+
+import argparse
+import logging
+import sys
+
+from robustlaws import joblog, named
+
+# Name of a subcommand: what adds its arguments to a parser and returns the function that takes them and gives the
+# exit status, as "module:function"; and its line of help. Only the one that is asked for is imported.
+COMMANDS = {
+    "verify": ("robustlaws.data.verifying:command", "check shards: damaged, missing, repeated images"),
+}
+
+
+def main(argv=None):
+    """Carry out one subcommand and return its exit status: 0, 1 for findings, 2 for a mistake in the command."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(prog="robustlaws", description="Tools for adversarial-robustness studies.")
+    several = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (target, summary) in COMMANDS.items():
+        one = several.add_parser(name, help=summary, description=summary)
+        if argv[:1] == [name]:
+            one.set_defaults(run=named.resolve(target)(one))
+    arguments = parser.parse_args(argv)
+    joblog.to_stderr(logging.INFO)
+    try:
+        return arguments.run(arguments)
+    except ValueError as error:
+        print(f"robustlaws {argv[0]}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
