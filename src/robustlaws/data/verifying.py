@@ -136,7 +136,7 @@ def _run(arguments):
     for finding in report.findings:
         print(finding)
     if not report.findings:
-        print(f"{report.shards:,} shards, {report.images:,} images: all whole")
+        print(f"{report.shards:,} shard{'s' * (report.shards != 1)}, {report.images:,} images: all whole")
     return 1 if report.findings else 0
 
 
