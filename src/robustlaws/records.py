@@ -44,7 +44,7 @@ def _number(unit, meaning, low=0.0, high=None, optional=False):
 
 
 _RUN_KEYS = {
-    "run": _string("model/dataset/size/seed"),
+    "run": _string("model/dataset/size/seed, of another recipe model@recipe/dataset/size/seed"),
     "model": _string("name of the WideResNet shape in the config"),
     "dataset": _string("name of the dataset or mixture trained on"),
     "size": _count("images", "D asked for: training images of the run", low=1),
@@ -60,6 +60,7 @@ LOSSES = {
 
 RUNS = {
     **_RUN_KEYS,
+    "recipe": _string("name of another recipe than the study's training; null for that", optional=True),
     "generator": _string("generator of the dataset; null for mixtures of several", optional=True),
     "steps": Column("int64", "steps", "sampler steps of the dataset", low=2, optional=True),
     "fid": _number("1", "FID of the dataset in the study's features; null for mixtures", optional=True),

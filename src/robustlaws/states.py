@@ -12,8 +12,6 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from robustlaws.files import digest, replacing, write_json
 from robustlaws.joblog import log
 
@@ -58,6 +56,8 @@ def save(folder, content, owner, step):
     step : int
         How far the work is, for messages.
     """
+    import torch  # here and below: who only holds a folder need not wait for it
+
     folder = Path(folder)
     path = folder / f"state-{max(_numbers(folder, 'pt'), default=0) + 1:06d}.pt"
     with replacing(path) as partial:
@@ -114,6 +114,8 @@ def newest(folder, owner, refuse=True):
 
 def read(path):
     """Return the content of the state at `path`, its tensors on the CPU."""
+    import torch
+
     return torch.load(path, map_location="cpu", weights_only=True)
 
 

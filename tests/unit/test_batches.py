@@ -5,12 +5,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robustlaws.data.batches import Batches, Walk, augment
+from robustlaws.data.batches import Batches, Held, Walk, augment
 from tests.unit.test_training import told
 
 
-def tensors(count, offset=0):
-    return torch.zeros(count, 2, 2, 1, dtype=torch.uint8), torch.arange(offset, offset + count)
+def held(count, offset=0, seed=3, shuffle=True):
+    images = torch.zeros(count, 2, 2, 1, dtype=torch.uint8)
+    return Held(images, torch.arange(offset, offset + count), seed, "order", shuffle=shuffle)
 
 
 def drawn(batches):
@@ -21,13 +22,13 @@ def drawn(batches):
 @settings(max_examples=40, deadline=None)
 def test_a_pass_draws_every_image_once(images, batch, seed):
     own = told(images=images, batch=batch, real_fraction=0, seed=seed)
-    labels = torch.cat(drawn(Batches(tensors(images + 5), None, own)))
+    labels = torch.cat(drawn(Batches(held(images, seed=seed), None, own)))
     assert sorted(labels.tolist()) == list(range(images))
 
 
 def test_one_real_to_seven_synthetic_in_every_batch():
     own = told(images=128, batch=16, real_fraction=0.125)
-    each = drawn(Batches(tensors(112), tensors(10, offset=1000), own))
+    each = drawn(Batches(held(112), held(10, offset=1000), own))
     assert all((labels >= 1000).sum() == 2 and (labels[:2] >= 1000).all() for labels in each)
     everything = torch.cat(each)
     assert sorted(everything[everything < 1000].tolist()) == list(range(112))
@@ -52,7 +53,7 @@ def test_a_walk_goes_on_from_anywhere_and_meets_all_before_any_again(length, pos
 def test_accounting_epochs_draw_full_batches_and_walk_on_when_the_images_end():
     # 2 epochs of 50 images in batches of 16: 4 batches an epoch, 128 draws from 100 images
     own = told(images=100, epoch_images=50, batch=16, real_fraction=0)
-    each = drawn(Batches(tensors(100), None, own))
+    each = drawn(Batches(held(100), None, own))
     assert [len(labels) for labels in each] == [16] * 8
     everything = torch.cat(each).tolist()
     assert (own.draws, own.synthetic_images) == (128, 100)
@@ -60,28 +61,28 @@ def test_accounting_epochs_draw_full_batches_and_walk_on_when_the_images_end():
     assert len(set(everything[100:])) == 28
     wide = told(images=100, epoch_images=50, batch=16, real_fraction=0, pool="draws")
     assert wide.synthetic_images == 128
-    assert sorted(torch.cat(drawn(Batches(tensors(128), None, wide))).tolist()) == list(range(128))
+    assert sorted(torch.cat(drawn(Batches(held(128), None, wide))).tolist()) == list(range(128))
 
 
 def test_unshuffled_images_come_as_stored():
-    own = told(images=64, batch=16, real_fraction=0.125, shuffle=False)
-    each = drawn(Batches(tensors(56), tensors(10, offset=1000), own))
+    own = told(images=64, batch=16, real_fraction=0.125)
+    each = drawn(Batches(held(56, shuffle=False), held(10, offset=1000, shuffle=False), own))
     assert each[0].tolist() == [1000, 1001, *range(14)]
     assert each[1].tolist() == [1002, 1003, *range(14, 28)]
 
 
 def test_a_batch_depends_on_the_seed_and_its_number_only():
     own = told(images=64, batch=16, real_fraction=0)
-    one, two = (Batches(tensors(64), None, own) for _ in range(2))
+    one, two = (Batches(held(64), None, own) for _ in range(2))
     later = one.batch_at(3)[1]
     assert torch.equal(later, drawn(two)[3])
-    other = told(images=64, batch=16, real_fraction=0, seed=6)
-    assert not torch.equal(later, Batches(tensors(64), None, other).batch_at(3)[1])
+    assert not torch.equal(later, Batches(held(64, seed=6), None, own).batch_at(3)[1])
 
 
-def test_too_few_images_are_refused():
-    with pytest.raises(ValueError, match="64 synthetic images needed"):
-        Batches(tensors(63), None, told(images=64, batch=16, real_fraction=0))
+@pytest.mark.parametrize("given", [63, 65])
+def test_too_few_or_too_many_images_are_refused(given):
+    with pytest.raises(ValueError, match=f"64 synthetic images needed for .*, {given} given"):
+        Batches(held(given), None, told(images=64, batch=16, real_fraction=0))
 
 
 def test_augmentation_only_shifts_and_mirrors():

@@ -43,9 +43,10 @@ def digits(tmp_path):
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     # everything that a state holds: real images mixed in, and the best weights on held-out ones
     config["grid"] = [{"models": ["wrn-10-1"], "datasets": ["mixed"], "sizes": [4096]}]
+    config["generators"] = {"edm": config["generators"]["edm"]}
     config["mixtures"] = {"mixed": {"dataset": "edm-3", "real_fraction": 0.125}}
     config["training"]["validation_images"] = 64
-    config["datasets"]["edm-3"]["images"] = 4096
+    config["datasets"] = {"edm-3": config["datasets"]["edm-3"] | {"images": 4096}}
     config["attacks"]["autoattack"]["runs"] = []
     config["figures"] = []
     study = Study(config, ROOT / "workflow/schemas/config.yaml")

@@ -49,15 +49,15 @@ BROKEN = {
     "no such generator": (
         changed("datasets", "edm-3", "generator", to="emd"),
         "datasets.edm-3.generator",
-        "unknown 'emd'; known: edm",
+        "unknown 'emd'; known: dg, edm, pfgmpp",
     ),
     "no such kind": (
         changed("generators", "edm", "kind", to="gan"),
         "generators.edm.kind",
-        "unknown 'gan'; known: edm",
+        "unknown 'gan'; known: dg, edm, files, pfgmpp, pipeline",
     ),
     "no such model": (changed("grid", 0, "models", to=["wrn-1"]), "grid[0].models", "unknown 'wrn-1'; known: wrn-10-1"),
-    "no such dataset": (changed("grid", 1, "datasets", to=["edm"]), "grid[1].datasets", "unknown 'edm'; known: edm-18"),
+    "no such dataset": (changed("grid", 1, "datasets", to=["edm"]), "grid[1].datasets", "unknown 'edm'; known: dg-18"),
     "size beyond the dataset": (
         changed("grid", 0, "sizes", to=[256, 8192]),
         "grid[0].sizes",
@@ -191,7 +191,7 @@ BROKEN = {
     ),
     "a mixture without a real image": (
         changed("mixtures", "edm-18-real", "real_fraction", to=0.01),
-        "grid[1].sizes",
+        "grid[2].sizes",
         "has no real image",
     ),
     "best of nothing": (
@@ -224,6 +224,100 @@ BROKEN = {
         "training.batch",
         "'papr' is not a whole number. Images a step; paper",
     ),
+    "a key of another kind": (
+        changed("generators", "dg", "network", to={}),
+        "generators.dg.network",
+        "unknown key; known: base, checkpoint",
+    ),
+    "neither trained nor loaded": (
+        changed("generators", "edm", to={"kind": "edm"}),
+        "generators.edm.network",
+        "missing; a generator is trained here (it) or loaded (checkpoint)",
+    ),
+    "trained and loaded": (
+        changed("generators", "edm", "checkpoint", to="edm.pkl"),
+        "generators.edm.network",
+        "not with a checkpoint",
+    ),
+    "no dimension": (
+        changed(
+            "generators", "pfgmpp", to={k: v for k, v in CONFIG["generators"]["pfgmpp"].items() if k != "dimension"}
+        ),
+        "generators.pfgmpp.dimension",
+        "missing",
+    ),
+    "too many halvings": (
+        changed("generators", "edm", "network", "channel_mult", to=[1] * 5),
+        "generators.edm.network.channel_mult",
+        "8 pixels cannot be halved 4 times",
+    ),
+    "guidance of what is no edm": (
+        changed("generators", "dg", "base", to="pfgmpp"),
+        "generators.dg.base",
+        "'pfgmpp' is of kind pfgmpp; guidance needs edm",
+    ),
+    "fakes of another generator": (
+        changed("generators", "dg", "fakes", "dataset", to="pfgmpp-18"),
+        "generators.dg.fakes.dataset",
+        "is of pfgmpp, not of edm",
+    ),
+    "more fakes than there are": (
+        changed("generators", "dg", "fakes", "images", to=4096),
+        "generators.dg.fakes.images",
+        "4096 is more than datasets.edm-18.images: 2048",
+    ),
+    "a pipeline that nobody labels": (
+        changed("generators", "ddpm", to={"kind": "pipeline", "source": "ddpm"}),
+        "generators.ddpm.classifier",
+        "give one of them",
+    ),
+    "no such classifier": (
+        changed("generators", "ddpm", to={"kind": "pipeline", "source": "ddpm", "classifier": "zoo"}),
+        "generators.ddpm.classifier",
+        "unknown 'zoo'; known: features",
+    ),
+    "steps of files": (
+        changed("generators", "pfgmpp", to={"kind": "files", "files": ["a.npz"], "format": "npz"}),
+        "datasets.pfgmpp-18.steps",
+        "files are sampled already; leave it out",
+    ),
+    "a checksum short": (
+        changed("generators", "own", to={"kind": "files", "files": ["a", "b"], "format": "npz", "sha256": ["0" * 64]}),
+        "generators.own.sha256",
+        "1 for 2 files",
+    ),
+    "no steps": (
+        changed("datasets", "edm-3", to={"generator": "edm", "images": 2048}),
+        "datasets.edm-3.steps",
+        "missing",
+    ),
+    "churn of a guided generator": (
+        changed("datasets", "dg-18", "churn", to={"s_churn": 4, "s_noise": 1}),
+        "datasets.dg-18.churn",
+        "not for a generator of kind dg",
+    ),
+    "two kinds of features": (
+        changed("quality", "inception", to={"weights": "inception.pth"}),
+        "quality",
+        "and not both",
+    ),
+    "more subsets than images": (
+        changed("quality", "subsets", to=3),
+        "quality.images",
+        "1024 times quality.subsets: 3 is more than datasets.edm-3.images: 2048",
+    ),
+    "a mixture of one and several": (
+        changed("mixtures", "three-real", "dataset", to="edm-3"),
+        "mixtures.three-real",
+        "and not both",
+    ),
+    "a mixture of the unknown": (
+        changed("mixtures", "three-real", "datasets", to={"edm-3": 1, "edm-9": 1}),
+        "mixtures.three-real.dataset",
+        "unknown 'edm-9'",
+    ),
+    "no such recipe": (changed("grid", 0, "recipe", to="slow"), "grid[0].recipe", "unknown 'slow'; known: none"),
+    "no such part": (changed("parts", to=["laws"]), "parts", "unknown 'laws'; known: none"),
     "a source without files": (changed("source", to={"name": "hub_parquet"}), "source.train_files", "missing"),
 }
 
@@ -270,17 +364,17 @@ def test_the_recipe_in_the_documentation_is_a_study():
     assert len(study.chunks("autoattack")) == 10
 
 
-def test_the_default_grid_is_three_by_four_by_three_and_one_mixture():
+def test_the_default_grid_is_three_models_on_five_datasets_and_two_mixtures():
     study = Study(CONFIG, SCHEMA)
-    assert len(study.runs) == 3 * 4 * 3 + 1
+    assert len(study.runs) == 3 * (4 * 3 + 2 * 2) + 2
     mixed = study.training(study.run("wrn-10-1/edm-18-real/2048/1"))
     assert (mixed.synthetic_per_batch, mixed.batch, mixed.synthetic_images) == (28, 32, 1792)
 
 
 def test_a_run_needs_the_shards_of_its_size_and_no_more():
     study = Study(CONFIG, SCHEMA)
-    assert study.shards("edm-3", 1024) == ["00000"]
-    assert study.shards("edm-3", 1025) == ["00000", "00001"]
+    assert study.shards("edm-3", 2048) == ["00000"]
+    assert study.shards("edm-3", 2049) == ["00000", "00001"]
 
 
 def test_shards_cover_a_dataset_without_overlap():
@@ -294,7 +388,9 @@ def test_seeds_differ_between_runs_and_not_between_datasets_of_a_generator():
     study = Study(CONFIG, SCHEMA)
     assert len({study.training(run).seed for run in study.runs.values()}) == len(study.runs)
     # the same latents at every step count: datasets differ in quality, not in luck
-    assert len({study.sampling(name, "00000").seed for name in study.datasets}) == 1
+    seeds = {name: study.sampling(name, "00000").seed for name in study.datasets}
+    assert len({seed for name, seed in seeds.items() if name != "pfgmpp-18"}) == 1
+    assert seeds["pfgmpp-18"] != seeds["edm-18"]
 
 
 def test_what_is_attacked_and_in_which_chunks():
@@ -303,7 +399,7 @@ def test_what_is_attacked_and_in_which_chunks():
     study = Study(config, SCHEMA)
     assert study.victims("autoattack") == ["runs/wrn-10-1/edm-3/256/1", "checkpoints/zoo"]
     assert study.victims("pgd_cw", ["checkpoints"]) == ["checkpoints/zoo"]
-    assert len(study.victims("pgd_cw")) == 37 + 1
+    assert len(study.victims("pgd_cw")) == 50 + 1
     assert study.chunks("autoattack") == ["00000", "00001", "00002"]
     told = study.attack("autoattack", "checkpoints/zoo")
     assert (told.run, told.architecture.depth, told.chunks, told.weights) == ("zoo", 16, 3, "last")
@@ -353,6 +449,44 @@ def test_an_export_knows_which_runs_autoattack_saw():
     assert len(Study(changed("export", to={"runs": ["all"], **EXPORT}), SCHEMA).exported_runs) == len(study.runs)
     with pytest.raises(ValueError, match="^my.yaml export: missing"):
         Study(CONFIG, SCHEMA, "my.yaml").export(study.run(other))
+
+
+def test_a_mixture_draws_from_each_dataset_by_its_share():
+    study = Study(CONFIG, SCHEMA)
+    told = study.training(study.run("wrn-10-1/three-real/2048/1"))
+    assert told.shares == (1, 1, 1)
+    assert sum(draws for _, draws in told.parts) == told.synthetic_images == 1792
+    assert {draws for _, draws in told.parts} <= {597, 598}
+
+
+def test_a_recipe_is_a_folder_of_its_own_and_changes_only_what_it_says():
+    config = changed("recipes", to={"slow": {"learning_rate": 0.1}})
+    config["grid"].append({"models": ["wrn-10-1"], "datasets": ["edm-3"], "sizes": [256], "recipe": "slow"})
+    study = Study(config, SCHEMA)
+    own, other = (study.training(study.run(f"{name}/edm-3/256/1")) for name in ("wrn-10-1", "wrn-10-1@slow"))
+    assert (own.learning_rate, other.learning_rate) == (0.4, 0.1)
+    assert (own.seed, own.batch) == (other.seed, other.batch)
+    rows = {row["run"]: row for row in study.collecting().runs}
+    assert rows["wrn-10-1@slow/edm-3/256/1"]["recipe"] == "slow"
+    assert rows["wrn-10-1/edm-3/256/1"]["recipe"] is None
+
+
+def test_parts_choose_blocks_of_the_grid():
+    config = changed("grid", 1, "part", to="more")
+    assert len(Study(config, SCHEMA).runs) == 50
+    assert len(Study(config | {"parts": ["more"]}, SCHEMA).runs) == 50
+    assert len(Study(config | {"parts": []}, SCHEMA).runs) == 50 - 12
+
+
+@pytest.mark.parametrize("name", ["cifar10", "paper"])
+def test_the_larger_studies_are_studies(name):
+    study = Study(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()), SCHEMA, name)
+    if name == "paper":
+        laws = [run for run in study.runs.values() if "best" not in run.dataset]
+        assert (len(laws), len(study.runs)) == (4 * 5 * 8 + 3 * 3 * 8, 232 + 6)
+        unique, draws = zip(*study.training(study.run("wrn-94-16/best-500m/500000000/1")).parts, strict=True)
+        assert unique == (100_000_000, 100_000_000, 100_000_000)
+        assert [round(count / 437.5e6, 3) for count in draws] == [0.3, 0.3, 0.4]
 
 
 def test_planning_imports_no_torch():

@@ -9,7 +9,7 @@ import torch
 from robustlaws import records, states
 from robustlaws.attacks import pgd
 from robustlaws.data import shards
-from robustlaws.data.batches import Batches
+from robustlaws.data.batches import Batches, Held
 from robustlaws.networks import checkpoint, cost, wrn
 from robustlaws.settings import Architecture, Compute, Curve, Threat, Training, as_params
 from robustlaws.stopping import Stopped
@@ -251,7 +251,12 @@ def test_without_held_out_images_the_best_weights_are_the_last(study):
 
 def _batches(folder, settings, held_out=0):
     images, labels = (torch.from_numpy(part) for part in shards.read(folder / "shard.h5"))
-    return Batches((images, labels), (images[held_out:], labels[held_out:]), settings)
+    drawn = settings.synthetic_images
+    return Batches(
+        Held(images[:drawn], labels[:drawn], settings.seed, "synthetic order"),
+        Held(images[held_out:], labels[held_out:], settings.seed, "real order"),
+        settings,
+    )
 
 
 def test_the_curve_says_what_was_spent(study):

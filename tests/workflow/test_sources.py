@@ -34,10 +34,11 @@ def test_real_colour_images_go_the_same_way(tmp_path):
             },
             threat={"norm": "Linf", "epsilon": 0.03137254901960784},
         )
-        config["generators"]["edm"].update(updates=3, batch=8)
+        config["generators"] = {"edm": config["generators"]["edm"]}
+        config["generators"]["edm"]["training"].update(updates=3, batch=8)
         config["datasets"] = {"edm-2": {"generator": "edm", "steps": 2, "images": 64}}
         config["sampling"].update(shard_images=64, batch=32)
-        config["quality"].update(images=64)
+        config["quality"].update(images=32)
         del config["mixtures"]
         config["grid"] = [{"models": ["wrn-10-1"], "datasets": ["edm-2"], "sizes": [64]}]
         config["training"].update(attack_steps=1, mirror=True, crop_padding=4)

@@ -1,4 +1,7 @@
 # What several stages ask of the study. Nothing here imports torch: every job parses this again.
+import re
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 
 
@@ -16,6 +19,11 @@ def of_run(wildcards):
     return study.run(f"{wildcards.model}/{wildcards.dataset}/{wildcards.size}/{wildcards.seed}")
 
 
+def any_of(names):
+    """Return the regular expression of a wildcard that is one of `names`, and of none if there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 def first_shards(dataset, images):
     """Return the shards that hold the first `images` images of a dataset."""
     return expand(rules.sample_shard.output.shard, dataset=dataset, shard=study.shards(dataset, images))
@@ -26,14 +34,15 @@ def of_each_run(pattern, runs, **fixed):
     found = []
     for name in runs:
         run = study.run(name)
-        found += expand(pattern, model=run.model, dataset=run.dataset, size=run.size, seed=run.seed, **fixed)
+        found += expand(pattern, model=run.label, dataset=run.dataset, size=run.size, seed=run.seed, **fixed)
     return found
 
 
 def run_shards(wildcards):
     """Return the shards of one run: those that its size needs and no others."""
     run = of_run(wildcards)
-    return first_shards(study.ingredients(run.dataset)[0], study.training(run).synthetic_images)
+    parts = zip(study.ingredients(run.dataset)[0], study.training(run).parts, strict=True)
+    return [shard for dataset, (images, _) in parts for shard in first_shards(dataset, images)]
 
 
 def run_real(wildcards):

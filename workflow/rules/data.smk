@@ -1,4 +1,26 @@
-# Reads: a source of real images. Writes: its training and its test split, one format for all sources.
+# Reads: a source of real images, and images that somebody already sampled. Writes: the published files that a study names
+# and that are not there; the training and the test split in one format for all sources; an index by which the sampled
+# images can be read in any order.
+from robustlaws.data import fetching
+
+
+# Only what is missing: a file that is there is the user's, and no rerun may replace it.
+rule fetch_file:
+    output:
+        path="{external}",
+    log:
+        "<results>/logs/data/fetch/{external}.log",
+    wildcard_constraints:
+        external=any_of(path for path in study.external_files if fetching.known(path) and not Path(path).exists()),
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    script:
+        "../scripts/fetch_file.py"
 
 
 rule import_data:
@@ -23,3 +45,27 @@ rule import_data:
         revision=revision(f"data.{config['source']['name']}"),
     script:
         "../scripts/import_data.py"
+
+
+rule stage_samples:
+    input:
+        files=lambda wildcards: config["generators"][wildcards.generator]["files"],
+    output:
+        samples="<results>/generators/{generator}/samples.h5",
+    log:
+        "<results>/logs/data/stage/{generator}.log",
+    benchmark:
+        "<results>/benchmarks/data/stage/{generator}.tsv"
+    wildcard_constraints:
+        generator=any_of(study.made_by("files")),
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: as_params(study.staging(wildcards.generator)),
+        revision=revision("stage"),
+    script:
+        "../scripts/stage_samples.py"

@@ -1,16 +1,21 @@
-# Reads: the real training images. Writes: one generator each, and the shards of each dataset.
+# Reads: the real training images, or official checkpoints. Writes: one generator each, and the shards of each dataset.
 
 
 rule train_generator:
     input:
         train=rules.import_data.output.train,
     output:
-        config="<results>/generators/{generator}/config.json",
-        weights="<results>/generators/{generator}/diffusion_pytorch_model.safetensors",
+        network="<results>/generators/{generator}/network.json",
+        weights="<results>/generators/{generator}/network.safetensors",
+        grid="<results>/generators/{generator}/grid.png",
     log:
         "<results>/logs/generate/train/{generator}.log",
     benchmark:
         "<results>/benchmarks/generate/train/{generator}.tsv"
+    wildcard_constraints:
+        generator=any_of(study.made_by("edm", "pfgmpp", imported=False)),
+    # everything waits for the images
+    priority: 20
     conda:
         "../../envs/gpu.yaml"
     threads: 1  # two were ten times slower than one beside any other load, and may round differently
@@ -20,25 +25,72 @@ rule train_generator:
         runtime=60,
     params:
         settings=lambda wildcards: as_params(study.generator(wildcards.generator)),
-        revision=lambda wildcards: revision(f"generator.{study.generator(wildcards.generator).kind}"),
+        revision=lambda wildcards: revision(f"generator.{study.kind(wildcards.generator)}"),
     script:
         "../scripts/train_generator.py"
 
 
+rule import_generator:
+    input:
+        checkpoint=lambda wildcards: config["generators"][wildcards.generator]["checkpoint"],
+    output:
+        network=rules.train_generator.output.network,
+        weights=rules.train_generator.output.weights,
+    log:
+        "<results>/logs/generate/import/{generator}.log",
+    benchmark:
+        "<results>/benchmarks/generate/import/{generator}.tsv"
+    wildcard_constraints:
+        generator=any_of(study.made_by("edm", "pfgmpp", imported=True)),
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=lambda wildcards: as_params(study.imported(wildcards.generator)),
+        revision=revision("generator.import"),
+    script:
+        "../scripts/import_generator.py"
+
+
+def sampler_files(wildcards):
+    """Return the files that the generator of a dataset samples with, by the names that its sampler knows."""
+    generator = study.generator_of(wildcards.dataset)
+    kind, own = study.kind(generator), config["generators"][generator]
+    if kind == "files":
+        return {"samples": expand(rules.stage_samples.output.samples, generator=generator)[0]}
+    if kind == "pipeline":
+        local = sorted(path for path in Path(own["source"]).rglob("*") if path.is_file())
+        return {"folder": list(map(str, local)), **pipeline_classifier(own)}
+    base = {"network": rules.train_generator.output.network, "weights": rules.train_generator.output.weights}
+    files = {name: expand(path, generator=study.base_of(generator))[0] for name, path in base.items()}
+    if kind == "dg":
+        pair = ("extractor", "extractor_weights", "discriminator", "discriminator_weights")
+        files |= {name: expand(rules.import_pair.output[name], generator=generator)[0] for name in pair}
+    return files
+
+
+def pipeline_classifier(own):
+    """Return the weights of the classifier that labels what a pipeline makes, if one does."""
+    if "classifier" not in own:
+        return {}
+    if own["classifier"] == "features":
+        return {"classifier": rules.train_features.output.weights}
+    return {"classifier": expand(rules.import_checkpoint.output.weights, checkpoint=own["classifier"])[0]}
+
+
 rule sample_shard:
     input:
-        config=lambda wildcards: expand(
-            rules.train_generator.output.config, generator=study.generator_of(wildcards.dataset)
-        ),
-        weights=lambda wildcards: expand(
-            rules.train_generator.output.weights, generator=study.generator_of(wildcards.dataset)
-        ),
+        unpack(sampler_files),
     output:
         shard="<results>/datasets/{dataset}/shard-{shard}.h5",
     log:
         "<results>/logs/generate/sample/{dataset}/{shard}.log",
     benchmark:
         "<results>/benchmarks/generate/sample/{dataset}/{shard}.tsv"
+    priority: 20
     conda:
         "../../envs/gpu.yaml"
     threads: 1
@@ -48,6 +100,6 @@ rule sample_shard:
         runtime=60,
     params:
         settings=lambda wildcards: as_params(study.sampling(wildcards.dataset, wildcards.shard)),
-        revision=lambda wildcards: revision(f"sampler.{study.sampling(wildcards.dataset, wildcards.shard).sampler}"),
+        revision=lambda wildcards: revision(f"sampler.{study.kind(study.generator_of(wildcards.dataset))}"),
     script:
         "../scripts/sample_shard.py"

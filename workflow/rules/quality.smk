@@ -1,4 +1,5 @@
-# Reads: real images and the first shards of a dataset. Writes: the feature network, and the FID of each dataset.
+# Reads: real images and the first shards of a dataset. Writes: the feature network, the moments of each file of images in
+# its features, and the FID of each dataset from these.
 
 
 rule train_features:
@@ -19,18 +20,75 @@ rule train_features:
         mem_mb=2000,
         runtime=60,
     params:
-        settings=as_params(study.features()),
+        settings=lambda wildcards: as_params(study.features()),
         revision=revision("features"),
     script:
         "../scripts/train_features.py"
 
 
+INCEPTION = config["quality"].get("inception", {})
+FEATURES = INCEPTION["weights"] if INCEPTION else rules.train_features.output.weights
+
+
+rule measure_split:
+    input:
+        images="<results>/data/{split}.h5",
+        features=FEATURES,
+    output:
+        moments="<results>/quality/real/{split}.safetensors",
+    log:
+        "<results>/logs/quality/real/{split}.log",
+    benchmark:
+        "<results>/benchmarks/quality/real/{split}.tsv"
+    wildcard_constraints:
+        split="train|test",
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 1
+    resources:
+        gpu=min(1, config["compute"]["gpus"]),
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=as_params(study.moments()),
+        revision=revision("moments"),
+    script:
+        "../scripts/measure_moments.py"
+
+
+rule measure_shard:
+    input:
+        images=rules.sample_shard.output.shard,
+        features=FEATURES,
+    output:
+        moments="<results>/quality/{dataset}/shard-{shard}.safetensors",
+    log:
+        "<results>/logs/quality/{dataset}/{shard}.log",
+    benchmark:
+        "<results>/benchmarks/quality/{dataset}/{shard}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 1
+    resources:
+        gpu=min(1, config["compute"]["gpus"]),
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: as_params(study.shard_moments(wildcards.dataset, wildcards.shard)),
+        revision=revision("moments"),
+    script:
+        "../scripts/measure_moments.py"
+
+
 rule measure_quality:
     input:
-        train=rules.import_data.output.train,
-        test=rules.import_data.output.test,
-        features=rules.train_features.output.weights,
-        shards=lambda wildcards: first_shards(wildcards.dataset, config["quality"]["images"]),
+        moments=lambda wildcards: expand(
+            rules.measure_shard.output.moments,
+            dataset=wildcards.dataset,
+            shard=study.shards(wildcards.dataset, study.measured_images()),
+        ),
+        real=INCEPTION.get("reference", expand(rules.measure_split.output.moments, split="train")[0]),
+        test=expand(rules.measure_split.output.moments, split="test")[0],
     output:
         quality="<results>/quality/{dataset}.json",
     log:
@@ -38,10 +96,9 @@ rule measure_quality:
     benchmark:
         "<results>/benchmarks/quality/{dataset}.tsv"
     conda:
-        "../../envs/gpu.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
-        gpu=min(1, config["compute"]["gpus"]),
         mem_mb=2000,
         runtime=60,
     params:

@@ -6,12 +6,9 @@ with joblog.to(snakemake.log[0]):
     from robustlaws.generators import quality
 
     quality.measure(
-        train_path=snakemake.input.train,
-        test_path=snakemake.input.test,
-        shard_paths=snakemake.input.shards,
-        features_path=snakemake.input.features,
+        moments_paths=snakemake.input.moments,
+        real_path=snakemake.input.real,
+        test_moments_path=snakemake.input.test,
         quality_path=snakemake.output.quality,
         settings=settings.Quality(**snakemake.params.settings),
-        n_threads=snakemake.threads,
-        n_gpus=snakemake.resources.gpu,
     )

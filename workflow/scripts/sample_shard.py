@@ -1,15 +1,15 @@
-"""Bind rule sample_shard to the sampler that the generator's kind names."""
+"""Bind rule sample_shard to robustlaws.generators.sampling.sample_shard."""
 
-from robustlaws import joblog, named, settings
-from robustlaws.generators import SAMPLERS
+from robustlaws import joblog, settings
 
 with joblog.to(snakemake.log[0]):
-    told = settings.Sampling(**snakemake.params.settings)
-    named.load(told.sampler, SAMPLERS)(
-        config_path=snakemake.input.config[0],
-        weights_path=snakemake.input.weights[0],
+    from robustlaws.generators import sampling
+
+    sampling.sample_shard(
+        files=dict(snakemake.input.items()),
         shard_path=snakemake.output.shard,
-        settings=told,
-        n_threads=snakemake.threads,
-        n_gpus=snakemake.resources.gpu,
+        state_path=f"{snakemake.output.shard}.partial",  # undeclared: survives a failed job
+        settings=settings.Sampling(**snakemake.params.settings),
+        revision=snakemake.params.revision,
+        compute=settings.Compute.of_one(snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu),
     )

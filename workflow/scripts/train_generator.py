@@ -7,9 +7,11 @@ with joblog.to(snakemake.log[0]):
     told = settings.GeneratorTraining(**snakemake.params.settings)
     named.load(told.kind, GENERATORS)(
         train_path=snakemake.input.train,
-        config_path=snakemake.output.config,
+        config_path=snakemake.output.network,
         weights_path=snakemake.output.weights,
+        grid_path=snakemake.output.grid,
+        state_path=f"{snakemake.output.weights}.partial",  # undeclared: survives a failed job
         settings=told,
-        n_threads=snakemake.threads,
-        n_gpus=snakemake.resources.gpu,
+        revision=snakemake.params.revision,
+        compute=settings.Compute.of_one(snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu),
     )

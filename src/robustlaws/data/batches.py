@@ -8,6 +8,8 @@ import torch
 
 from robustlaws.seeds import derive
 
+WINDOW, BLOCK = 65_536, 256  # images: held at a time, and neighbours read at once
+
 
 def permutation(length, *names):
     """Return a random order of `length` images, int64 (length,), drawn from a seed made of `names`."""
@@ -121,46 +123,156 @@ class Walk:
         return self._orders[turn]
 
 
+class Order:
+    """The order in which `length` images are met, pass after pass, for a reader that holds a window of them at a time.
+
+    The images are cut into blocks of neighbours. A pass permutes the blocks, calls so many of them one after
+    the other a window, and permutes the images of each window among one another: every image once, files read
+    in whole blocks. Everything about a pass is a pure function of the names and its number, so it is taken up at
+    any position. Where one window holds all images, they are permuted as :func:`permutation` does it.
+
+    Parameters
+    ----------
+    length : int
+        Images of a pass.
+    names
+        Of the seed.
+    shuffle : bool
+        False: windows and images as they are stored.
+    replacement : bool
+        As many images are drawn from a window as it holds, with replacement: of an image that is one of n in its
+        window, a pass holds Binomial(n, 1/n) copies, as if it were one of n in all.
+    window, block : int
+        Images; a window holds whole blocks.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive, or images that are not shuffled should be drawn with replacement.
+    """
+
+    def __init__(self, length, *names, shuffle=True, replacement=False, window=WINDOW, block=BLOCK):
+        if min(length, window, block) < 1:
+            raise ValueError(
+                f"an order of {length} images in windows of {window} and blocks of {block}; give 1 or more"
+            )
+        if replacement and not shuffle:
+            raise ValueError("training.replacement: true goes with training.shuffle: true; set one of them otherwise")
+        self.length, self.names, self.shuffle, self.replacement = length, names, shuffle, replacement
+        self._block = min(block, window)
+        self._blocks, self._per_window = -(-length // self._block), window // self._block
+        self.windows = 1 if length <= window else -(-self._blocks // self._per_window)
+        self._passes = {}
+
+    def locate(self, position):
+        """Return where an image is: ((pass, window), its place in the order of that window)."""
+        turn, place = divmod(position, self.length)
+        if self.windows == 1:
+            return (turn, 0), place
+        number = place // (self._per_window * self._block)
+        if place >= self._start(turn, number + 1):  # the window that holds the last, smaller block ends early
+            number += 1
+        return (turn, number), place - self._start(turn, number)
+
+    def after(self, key):
+        """Return the (pass, window) that follows."""
+        turn, number = key
+        return (turn, number + 1) if number + 1 < self.windows else (turn + 1, 0)
+
+    def ranges(self, key):
+        """Return the images of a (pass, window): a list of (first, stop), stop left out."""
+        if self.windows == 1:
+            return [(0, self.length)]
+        first = key[1] * self._per_window
+        chosen = self._pass(key[0])[0][first : first + self._per_window]
+        return [(b * self._block, min(self.length, (b + 1) * self._block)) for b in chosen.tolist()]
+
+    def inside(self, key):
+        """Return the order of the images within the ranges of a (pass, window), int64 (images,)."""
+        turn, number = key
+        names = (*self.names, turn) if self.windows == 1 else (*self.names, turn, number)
+        size = sum(stop - first for first, stop in self.ranges(key))
+        if not self.shuffle:
+            return torch.arange(size)
+        if self.replacement:
+            return torch.randint(size, (size,), generator=torch.Generator().manual_seed(derive(*names)))
+        return permutation(size, *names)
+
+    def _start(self, turn, number):
+        missing = self._blocks * self._block - self.length if number > self._pass(turn)[1] else 0
+        return number * self._per_window * self._block - missing
+
+    def _pass(self, turn):
+        """Return the order of the blocks, and which window holds the last one."""
+        if turn not in self._passes:
+            if self.shuffle:
+                order = permutation(self._blocks, *self.names, turn, "blocks")
+            else:
+                order = torch.arange(self._blocks)
+            last = int((order == self._blocks - 1).nonzero()) // self._per_window
+            # of two passes: a batch, and the window read ahead, go over the end of one
+            self._passes = {known: self._passes[known] for known in self._passes if abs(known - turn) == 1}
+            self._passes[turn] = order, last
+        return self._passes[turn]
+
+
+class Held:
+    """Images in memory, walked through without replacement, in a new order each time all were met.
+
+    Parameters
+    ----------
+    images, labels : uint8 tensor (count, height, width, channels), int64 tensor (count,)
+    names
+        Of the seed of the order.
+    shuffle : bool
+        False: as stored.
+    """
+
+    def __init__(self, images, labels, *names, shuffle=True):
+        self.images, self.labels, self.length = images, labels, len(labels)
+        self._walk = Walk(self.length, lambda turn: self._order(names, turn) if shuffle else torch.arange(self.length))
+
+    def _order(self, names, turn):
+        return permutation(self.length, *names, turn)
+
+    def at(self, position, count):
+        """Return images and labels number `position`..`position + count - 1` of the walk."""
+        chosen = self._walk.at(position, count)
+        return self.images[chosen], self.labels[chosen]
+
+
 class Batches:
     """The batches of one run, real images first where real ones are mixed in.
 
     Parameters
     ----------
-    synthetic, real : pairs of uint8 tensor (count, height, width, channels) and int64 tensor (count,)
-        `synthetic` holds the images that the run draws from; `real` may be None when none are mixed
-        in. Each is walked through without replacement, in a new order when exhausted.
+    synthetic, real
+        Have `length` and ``at(position, count)``, as :class:`Held` and :class:`robustlaws.data.reader.Reader`:
+        the synthetic images that the run draws from, and the real ones or None when none are mixed in.
     settings : settings.Training
-        Says how many images a batch holds, how many of them are real and whether they are shuffled.
+        Says how many images a batch holds and how many of them are real.
 
     Raises
     ------
     ValueError
-        If there are fewer synthetic images than the run draws from.
+        If a pass over the synthetic images is not as long as the run wants it.
     """
 
     def __init__(self, synthetic, real, settings):
         self.synthetic, self.real, self.settings = synthetic, real, settings
         needed = settings.synthetic_images
-        if len(synthetic[1]) < needed:
-            raise ValueError(f"{needed} synthetic images needed for {settings.run}, {len(synthetic[1])} given")
-        self.synthetic_walk = self._walk("synthetic", needed)
-        self.real_walk = self._walk("real", len(real[1])) if real else None
-
-    def _walk(self, kind, length):
-        if not self.settings.shuffle:
-            return Walk(length, lambda turn: torch.arange(length))
-        return Walk(length, lambda turn: permutation(length, self.settings.seed, f"{kind} order", turn))
+        if synthetic.length != needed:
+            raise ValueError(f"{needed} synthetic images needed for {settings.run}, {synthetic.length} given")
 
     def batch_at(self, step):
         """Return batch `step`: uint8 (size, height, width, channels) and int64 (size,), real images first."""
         s = self.settings
         size = s.seen(step + 1) - s.seen(step)
         n_synthetic = min(s.synthetic_per_batch, size)
-        chosen = self.synthetic_walk.at(step * s.synthetic_per_batch, n_synthetic)
-        images, labels = self.synthetic[0][chosen], self.synthetic[1][chosen]
+        images, labels = self.synthetic.at(step * s.synthetic_per_batch, n_synthetic)
         if size > n_synthetic:
-            chosen = self.real_walk.at(step * (s.batch - s.synthetic_per_batch), size - n_synthetic)
-            images, labels = torch.cat([self.real[0][chosen], images]), torch.cat([self.real[1][chosen], labels])
+            real = self.real.at(step * (s.batch - s.synthetic_per_batch), size - n_synthetic)
+            images, labels = torch.cat([real[0], images]), torch.cat([real[1], labels])
         return images, labels
 
     def generator(self, step):

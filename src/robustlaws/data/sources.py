@@ -1,15 +1,12 @@
 """Sources of real labelled images, and the import that brings any of them to one format."""
 
-import io
-import json
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from robustlaws import named
-from robustlaws.data import SOURCES, shards
+from robustlaws.data import SOURCES, pictures, shards
+from robustlaws.data.arrays import class_indices
 from robustlaws.joblog import log
 from robustlaws.seeds import derive
 
@@ -46,10 +43,23 @@ def import_source(*, train_path, test_path, train_files, test_files, settings):
         wanted = getattr(settings, f"{name}_images")
         if wanted is not None and wanted > len(split.labels):
             raise ValueError(f"source.{name}_images: {wanted} wanted, source {settings.source} has {len(split.labels)}")
+        split = mixed(split, derive(settings.seed, "order", name))
         images, labels = split.images[:wanted], split.labels[:wanted]
         about = {"source": settings.source, "split": name, "class_names": list(split.class_names)}
         shards.write(path, images, labels, about)
         log.info("%s: %d images of %s, %s", name, len(labels), "x".join(map(str, images.shape[1:])), path)
+
+
+def mixed(split, seed):
+    """Return `split` in a random order if its images are sorted by class, else as it is.
+
+    The first images of a split stand for it in several places, so they must be of all classes.
+    """
+    if not (np.diff(split.labels) >= 0).all() or split.labels[:1] == split.labels[-1:]:
+        return split
+    order = np.random.default_rng(seed).permutation(len(split.labels))
+    log.info("the images are sorted by class; they are taken in a random order")
+    return Split(split.images[order], split.labels[order], split.class_names)
 
 
 def digits(train_files, test_files, settings):
@@ -86,32 +96,16 @@ def hub_parquet(train_files, test_files, settings):
 
 
 def _hub_split(files, settings):
-    from PIL import Image
-
     images, labels, names = [], [], None
     for path in files:
-        columns = [settings.image_column, settings.label_column]
-        try:
-            has = pq.read_schema(path).names
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{path}: not a readable Parquet file ({error})") from None
-        if missing := sorted(set(columns) - set(has)):
-            raise ValueError(f"{path}: no column {missing[0]!r}; it has {', '.join(has)}")
-        table = pq.read_table(path, columns=columns)
-        for row, cell in enumerate(table.column(settings.image_column).to_pylist()):
-            try:
-                images.append(np.asarray(Image.open(io.BytesIO(cell["bytes"]))))
-            except (OSError, TypeError, KeyError) as error:
-                raise ValueError(f"{path} row {row}: not an image ({error})") from None
-            if images[-1].shape != images[0].shape:
-                raise ValueError(f"{path} row {row}: {images[-1].shape} pixels, the first image has {images[0].shape}")
-        labels.append(table.column(settings.label_column).to_numpy().astype(np.int64))
-        names = names or _hub_class_names(table.schema, settings.label_column)
+        file = pictures.Hub(path, settings.image_column, settings.label_column)
+        for row, pixels in file.images():
+            images.append(pixels)
+            pictures.check_alike(pixels, images[0].shape, f"{path} row {row}")
+        names = names or file.class_names
+        where = f"{path} column {settings.label_column!r}"
+        labels += [class_indices(block, len(names) or None, where) for block in file.labels()]
+    if not images:
+        raise ValueError(f"{', '.join(map(str, files)) or 'source'}: no images for a split; give it Parquet files")
     images, labels = np.stack(images), np.concatenate(labels)
-    images = images if images.ndim == 4 else images[..., None]
     return Split(images, labels, names or tuple(str(k) for k in range(int(labels.max()) + 1)))
-
-
-def _hub_class_names(schema, label_column):
-    about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    return tuple(about.get("info", {}).get("features", {}).get(label_column, {}).get("names", ()))

@@ -1,19 +1,22 @@
 """Quality of a dataset: the Frechet distance of its images to the real ones, in a network's features.
 
-Digits of 8x8 pixels mean nothing to Inception, so a small classifier trained on the study's own
-training images gives the features; FIDs of different feature networks cannot be compared, which
-is why every number comes with the name of its features.
+Colour images are compared in Inception's features, as everywhere (spec/interop.md 4f, 4h). Digits of 8x8 pixels mean
+nothing to Inception, so a small classifier trained on the study's own training images gives theirs. FIDs in different
+features cannot be compared, which is why every number comes with the name of its features.
 """
 
+import zipfile
+
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 from robustlaws import device
 from robustlaws.data import shards
 from robustlaws.data.batches import permutation, to_network
 from robustlaws.files import digest, write_json
+from robustlaws.generators import moments
 from robustlaws.joblog import Progress, log
 from robustlaws.networks import checkpoint, wrn
 from robustlaws.seeds import derive
@@ -63,76 +66,102 @@ def train_features(*, train_path, test_path, weights_path, settings, n_threads, 
     checkpoint.save(weights_path, network, settings)
 
 
-class _Features(nn.Module):
-    """The features as torchmetrics wants them: uint8 NCHW in, float (batch, dimensions) out."""
-
-    def __init__(self, network):
-        super().__init__()
-        self.network = network
-        self.num_features = network.logits.in_features
-
-    def forward(self, images):
-        return self.network.features(images.to(torch.float32) / 255)
-
-
-def frechet_distance(network, real, made, batch=512):
-    """Return the Frechet distance between two sets of images in the features of `network`.
-
-    Parameters
-    ----------
-    network : WideResNet in eval mode
-    real, made : uint8 arrays (count, height, width, channels)
-        At least as many images as the features have dimensions, or the distance says little.
-    batch : int
-    """
-    metric = FrechetInceptionDistance(feature=_Features(network), normalize=False)
-    metric.set_dtype(torch.float64)
-    for images, is_real in ((real, True), (made, False)):
-        for start in range(0, len(images), batch):
-            x = torch.from_numpy(images[start : start + batch]).permute(0, 3, 1, 2)
-            with torch.inference_mode():
-                metric.update(x, real=is_real)
-    return float(metric.compute())
-
-
-def measure(*, train_path, test_path, shard_paths, features_path, quality_path, settings, n_threads, n_gpus):
+def measure(*, moments_paths, real_path, test_moments_path, quality_path, settings):
     """Write the FID of one dataset against the real training images, and the floor it can be held against.
 
     Parameters
     ----------
-    train_path, test_path : path
-        Real images.
-    shard_paths : list of path
-        The shards that hold the first `settings.images` images of the dataset.
-    features_path : path
-        Weights of the feature network.
+    moments_paths : list of path
+        Moments of the dataset's shards, in order (:func:`moments.measure_moments`).
+    real_path : path
+        Moments of the real training images, or official reference statistics (`.npz`).
+    test_moments_path : path or None
+        Moments of the real test images, whose FID is the floor.
     quality_path : path
-        JSON to write: the FID, which features, how many images, and as a floor the FID of the test images.
+        JSON to write: `fid` is the mean over the subsets and `fid_sd` their standard deviation (null for one subset);
+        `fid_all` is of all images whose moments are given.
     settings : settings.Quality
+
+    Raises
+    ------
+    ValueError
+        If a subset or prefix does not end where a piece of the moments ends, if there are fewer images than it
+        needs, or if features differ.
     """
     s = settings
-    where = device.prepare(n_threads, n_gpus)
-    network = checkpoint.load(features_path, s.architecture, where)
-    real, test = shards.read(train_path)[0], shards.read(test_path)[0]
-    made, _ = shards.read_prefix(shard_paths, s.images)
-    a = s.architecture
+    real = _real(real_path, s.features)
+    distances = {}  # the first subset, a prefix and everything may be the same images
+    for key, made in _parts(moments_paths, s):
+        if key not in distances:
+            distances[key] = moments.frechet_distance(real, made.gaussian())
+            log.info("%s: FID %.4f of images %s to %s", s.dataset, distances[key], f"{key[0]:,}", f"{key[1] - 1:,}")
+    fids = [distances[key] for key in _subsets(s)]
     quality = {
         "dataset": s.dataset,
         "generator": s.generator,
         "steps": s.steps,
-        "fid": frechet_distance(network, real, made),
-        "images": len(made),
-        "real_images": len(real),
-        "features": {
-            "name": f"WRN-{a.depth}-{a.width} classifier trained on the study's own training images",
-            "dimensions": network.logits.in_features,
-            "sha256": digest(features_path),
-        },
-        "floor": {
-            "fid": frechet_distance(network, real, test),
-            "images": len(test),
-            "meaning": "FID of the test images against the training images",
-        },
+        "fid": float(np.mean(fids)),
+        "fid_sd": float(np.std(fids, ddof=1)) if len(fids) > 1 else None,
+        "fid_subsets": fids,
+        "fid_all": distances[key],  # the last one
+        "images": s.images,
+        "subsets": s.subsets,
+        "images_all": made.count,
+        "prefixes": [{"images": stop, "fid": distances[0, stop]} for stop in s.prefixes],
+        "real_images": real.count,
+        "real_sha256": digest(real_path),
+        "features": made.features,
+        "floor": None,
     }
-    log.info("%s: FID %.3f (floor %.3f)", s.dataset, quality["fid"], quality["floor"]["fid"])
+    if test_moments_path is not None:
+        test = moments.merge(moments.read(test_moments_path))
+        against = "training images" if real.features else "reference statistics"
+        quality["floor"] = {
+            "fid": moments.frechet_distance(real, test.gaussian()),
+            "images": test.count,
+            "meaning": f"FID of the test images against the {against}",
+        }
     write_json(quality_path, quality)
+
+
+def _real(path, features):
+    """Return the Gaussian of the real images, of either kind of file."""
+    if not zipfile.is_zipfile(path):
+        return moments.merge(moments.read(path)).gaussian()
+    if features != "inception":
+        raise ValueError(f"{path}: reference statistics are of Inception's features, quality.features is {features!r}")
+    return moments.reference_moments(path)
+
+
+def _subsets(settings):
+    """Return (first image, end) of each subset."""
+    return [(number * settings.images, (number + 1) * settings.images) for number in range(settings.subsets)]
+
+
+def _parts(paths, settings):
+    """Yield ((first image, end), moments) of every subset and prefix as they end, and of all images last."""
+    s, subsets = settings, _subsets(settings)
+    ends = dict.fromkeys(s.prefixes, "quality.prefixes")
+    ends |= {stop: "quality.images times quality.subsets" for _, stop in subsets}
+    total, subset, seen = None, None, 0
+    for path in paths:
+        for piece in moments.read(path):
+            stop = seen + piece.count
+            inside = [end for end in sorted(ends) if seen < end < stop]
+            if inside:
+                raise ValueError(
+                    f"{path}: images {seen} to {stop - 1} of {s.dataset} are one piece, and {ends[inside[0]]} needs one"
+                    f" that ends after {inside[0]}; measure its moments with a cut there"
+                )
+            total = piece if total is None else moments.merge([total, piece])
+            if seen < subsets[-1][1]:
+                first = seen // s.images * s.images
+                subset = piece if seen == first else moments.merge([subset, piece])
+                if (first, stop) in subsets:
+                    yield (first, stop), subset
+            if stop in s.prefixes:
+                yield (0, stop), total
+            seen = stop
+    if seen < max(ends):
+        raise ValueError(f"{s.dataset}: moments of {seen} images; {ends[max(ends)]} needs {max(ends)}")
+    yield (0, seen), total

@@ -7,7 +7,7 @@ import numpy as np
 
 from robustlaws import seeds
 from robustlaws.laws import law
-from robustlaws.laws.observations import REAL
+from robustlaws.laws.observations import REAL, RECIPE
 
 
 def _lines(losses, accuracies, weights):
@@ -77,7 +77,8 @@ def of_loss(line, loss):
 def fit(runs, settings):
     """Return the line through the study's runs, with intervals from a bootstrap over runs.
 
-    Runs that mix real images in are left out, as in the laws; mixtures of generators, without an FID, stay.
+    Runs that mix real images in or have another recipe are left out, as in the laws; mixtures of
+    generators, without an FID, stay.
 
     Parameters
     ----------
@@ -99,7 +100,9 @@ def fit(runs, settings):
     if not len(runs):
         raise ValueError("runs: the table is empty; an accuracy line needs finished runs")
     real = runs["real_fraction"] > 0
-    used = runs[~real]
+    recipe = runs["recipe"].notna() & ~real
+    used = runs[~(real | recipe)]
+    left_out = {REAL: int(real.sum()), RECIPE: int(recipe.sum())}
     losses, accuracies = used["adv_loss"].to_numpy(dtype=float), used["adv_acc"].to_numpy(dtype=float)
     distinct = len(np.unique(losses))
     summary = {
@@ -107,7 +110,7 @@ def fit(runs, settings):
         "slope": law.unknown(f"only {distinct} distinct losses"),
         "r2": None,
         "n_runs": len(used),
-        "n_runs_left_out": {REAL: int(real.sum())} if real.any() else {},
+        "n_runs_left_out": {reason: count for reason, count in left_out.items() if count},
         "interval": {"level": settings.level, "method": "bootstrap over runs", "refits": settings.refits},
     }
     if distinct < 2:

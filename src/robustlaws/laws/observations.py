@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 REAL = "mixes real images in"
+RECIPE = "trained by another recipe"
 NO_FID = "its dataset has no FID"
 SMALL = "small model on large data"
 NO_CURVE = "no curve row late enough in training"
@@ -59,9 +60,10 @@ def comparable(runs):
     if not len(runs):
         raise ValueError("runs: the table is empty; a law needs finished runs")
     real = runs["real_fraction"] > 0
-    no_fid = runs["fid"].isna() & ~real
-    left_out = {REAL: int(real.sum()), NO_FID: int(no_fid.sum())}
-    return runs[~(real | no_fid)], {reason: count for reason, count in left_out.items() if count}
+    recipe = runs["recipe"].notna() & ~real
+    no_fid = runs["fid"].isna() & ~real & ~recipe
+    left_out = {REAL: int(real.sum()), RECIPE: int(recipe.sum()), NO_FID: int(no_fid.sum())}
+    return runs[~(real | recipe | no_fid)], {reason: count for reason, count in left_out.items() if count}
 
 
 def _best_rows(runs, curves, min_train_fraction):

@@ -94,6 +94,11 @@ class Compute(Settings):
     node_command: tuple[str, ...] = ()  # starts the command after it once on every node
     compile: bool = False  # torch.compile
 
+    @classmethod
+    def of_one(cls, config, threads, gpus):
+        """Return what a job of one process may use: the study's `compute`, but `gpus` (0 or 1)."""
+        return cls(**config | {"gpus": gpus}, threads=threads)
+
     @property
     def ranks(self):
         """Processes that share one run."""

@@ -202,7 +202,7 @@ class Moments(Settings):
 
     features: str  # classifier or inception
     architecture: Architecture | None  # of the classifier
-    cuts: tuple[int, ...]  # images of the file at which a piece ends, ascending; (): the whole file is one
+    cuts: tuple[int, ...]  # images of the file at which a piece ends, the last one included; (): the whole file is one
     batch: int
 
 

@@ -7,8 +7,8 @@ import torch
 
 from robustlaws import device, records, states
 from robustlaws import settings as told
-from robustlaws.data import shards
-from robustlaws.data.batches import Batches
+from robustlaws.data import reader, shards
+from robustlaws.data.batches import Batches, Held
 from robustlaws.joblog import Progress, log
 from robustlaws.networks import checkpoint
 from robustlaws.stopping import Stop, Stopped
@@ -28,7 +28,8 @@ def train(
     real_path, test_path : path
         Real training images (read only if the run mixes them in or holds some out) and test images.
     shard_paths : list of path
-        The shards that hold the run's synthetic images, in order.
+        The shards that hold the run's synthetic images, in order. Of a mixture: for each dataset exactly those that
+        hold the images of it that the run needs (`settings.parts`), one dataset after the other.
     weights_path, best_path, curve_path : path
         Written at the end: safetensors of the averaged weights after the last step and of those with the
         best accuracy on the held-out images under attack (the last ones where none are held out), and
@@ -45,8 +46,8 @@ def train(
     Raises
     ------
     ValueError
-        If the shards hold too few images, the loss is no longer finite, a state is of other settings, or
-        a GPU is asked for where there is none.
+        If the shards hold too few images or more than are needed, or are damaged, the loss is no longer finite,
+        a state is of other settings, or a GPU is asked for where there is none.
     Stopped
         After SIGTERM, SIGUSR1 or Ctrl-C, or when the time budget is used up: the state is saved.
     """
@@ -155,7 +156,13 @@ def _begin(me, settings, compute, paths):
     def tensors(pair):
         return tuple(torch.from_numpy(part) for part in pair)
 
-    synthetic = tensors(shards.read_prefix(paths["shard_paths"], settings.synthetic_images))
+    synthetic = reader.Reader(
+        reader.split(paths["shard_paths"], settings.parts),
+        (settings.seed, "synthetic order"),
+        shuffle=settings.shuffle,
+        replacement=settings.replacement,
+        window=settings.window_images,
+    )
     real, validation, held_out = None, None, settings.validation_images
     if settings.real_fraction or held_out:
         images, labels = tensors(shards.read(paths["real_path"]))
@@ -163,7 +170,9 @@ def _begin(me, settings, compute, paths):
             raise ValueError(
                 f"training.validation_images: {held_out} of {len(labels)} real training images; hold out fewer"
             )
-        real = (images[held_out:], labels[held_out:]) if settings.real_fraction else None
+        if settings.real_fraction:
+            names = settings.seed, "real order"
+            real = Held(images[held_out:], labels[held_out:], *names, shuffle=settings.shuffle)
         validation = (images[:held_out], labels[:held_out]) if held_out else None
     batches = Batches(synthetic, real, settings)
     return Run(settings, me, batches, compute.compile), tensors(shards.read(paths["test_path"])), validation

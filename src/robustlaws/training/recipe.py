@@ -61,6 +61,19 @@ class Accounting:
         return full * self.synthetic_per_batch + min(self.synthetic_per_batch, rest)
 
     @property
+    def parts(self):
+        """What the run draws from each dataset of its mixture: a list of (first images of it, draws from them).
+
+        The draws are as the shares say, to the image nearest by largest remainders, and add up to synthetic_images.
+        """
+        shares, total = self.shares or (1,), self.synthetic_images
+        draws = [total * share // sum(shares) for share in shares]
+        by_remainder = sorted(range(len(shares)), key=lambda i: -(total * shares[i] % sum(shares)))
+        for index in by_remainder[: total - sum(draws)]:
+            draws[index] += 1
+        return [(min(count, self.unique_images or count), count) for count in draws]
+
+    @property
     def epochs(self):
         """Accounting epochs of the run."""
         return epochs(self.images, self.epoch_images)

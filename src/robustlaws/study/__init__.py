@@ -3,38 +3,42 @@
 The Snakefile makes one :class:`Study`; rules ask it for names and settings. It knows no paths.
 """
 
-import sys
 from dataclasses import dataclass
+from itertools import product
 from math import ceil
-from pathlib import Path
-
-import yaml
 
 from robustlaws import named
 from robustlaws import settings as told
 from robustlaws.attacks import ATTACKS, CHUNKED
 from robustlaws.networks import cost
 from robustlaws.seeds import derive
+from robustlaws.study.generating import Generating
+from robustlaws.study.validation import check_runs, checked
 from robustlaws.training import recipe
-from robustlaws.validation import check_runs, checked
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the grid; its `name` is model/dataset/size/seed."""
+    """One run of the grid; its `name` is model/dataset/size/seed, of another recipe model@recipe/dataset/size/seed."""
 
     model: str
     dataset: str
     size: int
     seed: int
+    recipe: str | None = None  # None: the study's training as it stands
+
+    @property
+    def label(self):
+        """The model, and the recipe where it is another one: the first folder of the run."""
+        return f"{self.model}@{self.recipe}" if self.recipe else self.model
 
     @property
     def name(self):
         """The run's name and, under the runs of the study, its folder."""
-        return f"{self.model}/{self.dataset}/{self.size}/{self.seed}"
+        return f"{self.label}/{self.dataset}/{self.size}/{self.seed}"
 
 
-class Study:
+class Study(Generating):
     """The tables behind one config.
 
     Parameters
@@ -60,36 +64,31 @@ class Study:
 
     def _runs(self):
         runs = {}
-        for block in self.config["grid"]:
-            for model in block["models"]:
-                for dataset in block["datasets"]:
-                    for size in block["sizes"]:
-                        for seed in block.get("seeds", [1]):
-                            run = Run(model, dataset, int(size), int(seed))
-                            runs[run.name] = run
+        for block in self.blocks:
+            axes = (block["models"], block["datasets"], block["sizes"], block.get("seeds", [1]))
+            for model, dataset, size, seed in product(*axes):
+                run = Run(model, dataset, int(size), int(seed), block.get("recipe"))
+                runs[run.name] = run
         return runs
+
+    @property
+    def blocks(self):
+        """The blocks of the grid that are made: those without a part, and those whose part is chosen."""
+        chosen = self.config.get("parts")
+        return [block for block in self.config["grid"] if chosen is None or block.get("part") in (None, *chosen)]
 
     # names
 
     def ingredients(self, dataset):
-        """Return (dataset that gives the synthetic images, share of real images) of a dataset or mixture."""
-        mixture = self.config.get("mixtures", {}).get(dataset)
-        return (mixture["dataset"], float(mixture["real_fraction"])) if mixture else (dataset, 0.0)
+        """Return ({dataset: share of the synthetic images}, share of real images) of a dataset or mixture."""
+        mixture = self.config.get("mixtures", {}).get(dataset, {"dataset": dataset})
+        shares = mixture.get("datasets", {mixture.get("dataset"): 1})
+        return shares, float(mixture.get("real_fraction", 0.0))
 
     def checkpoint_file(self, name):
         """Return the file that checkpoint `name` is imported from; ValueError if the config has none."""
         named.check(name, self.config.get("checkpoints", {}), f"{self.origin} checkpoints")
         return self.config["checkpoints"][name]["file"]
-
-    def generator_of(self, dataset):
-        """Return the name of the generator of a dataset."""
-        return self.config["datasets"][dataset]["generator"]
-
-    @property
-    def datasets(self):
-        """Names of the datasets that the grid uses, in the order of the config; each has a FID."""
-        used = {self.ingredients(run.dataset)[0] for run in self.runs.values()}
-        return [name for name in self.config["datasets"] if name in used]
 
     @property
     def attacks(self):
@@ -140,10 +139,6 @@ class Study:
         """Names of the checkpoints that the study imports, in the order of the config."""
         return list(self.config.get("checkpoints", {}))
 
-    def shards(self, dataset, images):
-        """Return the names of the shards that hold the first `images` images of a dataset."""
-        return [f"{index:05d}" for index in range(ceil(images / self.config["sampling"]["shard_images"]))]
-
     def run(self, name):
         """Return the :class:`Run` called `name`; ValueError if the grid has none."""
         if name not in self.runs:
@@ -176,54 +171,14 @@ class Study:
     def _seed(self, *names):
         return derive(self.config["seed"], *names)
 
-    def importing(self):
-        """Return the settings of the import."""
-        source = self.config["source"]
-        given = [source.get(key) for key in ("train_images", "test_images", "image_column", "label_column")]
-        return told.Import(source["name"], self._seed("data"), *given)
-
-    def generator(self, name):
-        """Return the settings of the training of generator `name`."""
-        image, own = self.config["image"], self.config["generators"][name]
-        about = {"classes": image["classes"], "channels": image["channels"], "image_size": image["size"]}
-        return told.GeneratorTraining(seed=self._seed("generator", name), **about, **own)
-
-    def sampling(self, dataset, shard):
-        """Return the settings of shard `shard` (its name) of a dataset."""
-        own, common = self.config["datasets"][dataset], dict(self.config["sampling"])
-        images = common.pop("shard_images")
-        first = int(shard) * images
-        return told.Sampling(
-            dataset=dataset,
-            generator=own["generator"],
-            sampler=self.config["generators"][own["generator"]]["kind"],
-            steps=own["steps"],
-            seed=self._seed("sampling", own["generator"]),
-            classes=self.config["image"]["classes"],
-            first=first,
-            count=min(images, own["images"] - first),
-            **common,
-        )
-
-    def features(self):
-        """Return the settings of the feature network of the FID."""
-        own = dict(self.config["quality"]["features"])
-        shape = {"depth": own.pop("depth"), "width": own.pop("width")}
-        return told.Features(architecture=self._architecture(shape), seed=self._seed("features"), **own)
-
-    def quality(self, dataset):
-        """Return the settings of the FID of a dataset."""
-        own, quality = self.config["datasets"][dataset], self.config["quality"]
-        shape = self._architecture(quality["features"])
-        return told.Quality(dataset, own["generator"], own["steps"], quality["images"], shape)
-
     def training(self, run):
         """Return the settings of the training of a :class:`Run`."""
-        own = dict(self.config["training"])
+        own = self.config["training"] | (self.config["recipes"][run.recipe] if run.recipe else {})
         curve = dict(own.pop("curve"))
         if curve["fractions"] == "paper":
             epochs = recipe.epochs(run.size, own["epoch_images"])
             curve["fractions"] = tuple(epoch / epochs for epoch in recipe.metric_epochs(epochs))
+        shares, real_fraction = self.ingredients(run.dataset)
         batch, rate = recipe.batch_and_rate(run.size) if "paper" in (own["batch"], own["learning_rate"]) else (0, 0)
         own["batch"] = batch if own["batch"] == "paper" else own["batch"]
         own["learning_rate"] = rate if own["learning_rate"] == "paper" else own["learning_rate"]
@@ -233,7 +188,9 @@ class Study:
             threat=self._threat,
             seed=self._seed("train", run.model, run.dataset, run.size, run.seed),
             images=run.size,
-            real_fraction=self.ingredients(run.dataset)[1],
+            real_fraction=real_fraction,
+            shares=tuple(shares.values()) if len(shares) > 1 else (),
+            unique_images=self.config.get("mixtures", {}).get(run.dataset, {}).get("images"),
             curve=told.Curve(seed=self._seed("curve"), **curve),
             **own,
         )
@@ -287,7 +244,7 @@ class Study:
             raise ValueError(f"{self.origin} export: missing; it says what the leaderboard asks for")
         own = {name: value for name, value in self.config["export"].items() if name != "runs"}
         attacked = f"runs/{run.name}" in self.victims("autoattack")
-        if "test_files" in self.config["source"]:  # a source without files has no test split but the study's
+        if "train_files" in self.config["source"]:  # a source without files has no test split but the study's
             own["test_kept"] = self.config["source"].get("test_images")
         return told.Export(
             run=run.name,
@@ -303,7 +260,8 @@ class Study:
         attacked = {victim.split("/", 1)[1] for victim in self.victims("autoattack", ["runs"])}
         weights = self.attacked_weights("autoattack") if attacked else None
         for run in self.runs.values():
-            shape, (source, real_fraction) = self.config["models"][run.model], self.ingredients(run.dataset)
+            shape, (shares, real_fraction) = self.config["models"][run.model], self.ingredients(run.dataset)
+            source = self.config["datasets"][next(iter(shares))] if len(shares) == 1 else {}
             training = self.training(run)
             size = (shape["depth"], shape["width"])
             forward = cost.wrn_forward_flops(*size, image["size"], image["classes"], image["channels"])
@@ -314,8 +272,9 @@ class Study:
                     "dataset": run.dataset,
                     "size": run.size,
                     "seed": run.seed,
-                    "generator": self.config["datasets"][source]["generator"],
-                    "steps": self.config["datasets"][source]["steps"],
+                    "recipe": run.recipe,
+                    "generator": source.get("generator"),
+                    "steps": source.get("steps"),
                     "real_fraction": real_fraction,
                     "depth": size[0],
                     "width": size[1],
@@ -333,21 +292,3 @@ class Study:
         own = {name: value for name, value in self.config["laws"].items() if name != "fit"}
         own.setdefault("small_on_large", None)
         return told.LawFit(law=law, seed=self._seed("law", law), **own)
-
-
-def main(arguments):
-    """Check config files against a schema and say what each holds; return the exit status."""
-    schema_path, *paths = arguments
-    status = 0
-    for path in paths:
-        try:
-            study = Study(yaml.safe_load(Path(path).read_text(encoding="utf-8")), schema_path, path)
-            print(f"{path}: {len(study.runs)} runs on {len(study.datasets)} datasets")
-        except ValueError as error:
-            print(error, file=sys.stderr)
-            status = 1
-    return status
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

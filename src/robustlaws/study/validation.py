@@ -3,6 +3,7 @@
 Every error is one line: file, key, what was given, what would do.
 """
 
+from itertools import product
 from pathlib import Path
 
 import yaml
@@ -10,11 +11,10 @@ from jsonschema import Draft202012Validator
 
 from robustlaws import named
 from robustlaws.attacks import ATTACKS, AUTOATTACK, AUTOATTACK_CLASSES, CHUNKED
-from robustlaws.data import SOURCES
 from robustlaws.figures import FIGURE_INPUTS, FIGURES
-from robustlaws.generators import GENERATORS
 from robustlaws.laws import LAWS
 from robustlaws.settings import Compute
+from robustlaws.study.generators import check_generators
 
 _WORDS = {
     "object": "a block of keys",
@@ -55,15 +55,16 @@ def checked(config, schema_path, origin):
         Draft202012Validator(schema).iter_errors(config), key=lambda error: (len(error.path), str(error.path))
     )
     if errors:
-        raise ValueError(_line(errors[0], schema, origin))
+        raise ValueError(_line(errors[0], schema, config, origin))
     _check_names(config, origin)
+    check_generators(config, origin)
     _check_sizes(config, origin)
     _check_attacks(config, origin)
     return _one_spelling(config, schema, schema)
 
 
 def _one_spelling(value, node, schema):
-    node = _follow(node, schema)
+    node = _chosen(value, _follow(node, schema), schema)
     if isinstance(value, dict):
         known, others = node.get("properties", {}), node.get("additionalProperties")
         names = [name for name in known if name in value] + [name for name in value if name not in known]
@@ -82,11 +83,11 @@ def _key(path):
     return text
 
 
-def _line(error, schema, origin):
+def _line(error, schema, config, origin):
     if error.validator == "oneOf":  # numbers, or one word: what is wrong with it as a number
-        return _line(error.context[0], schema, origin)
+        return _line(error.context[0], schema, config, origin)
     key, given = _key(error.absolute_path), error.instance
-    meaning = error.schema.get("description") or _parent_description(error, schema)
+    meaning = error.schema.get("description") or _parent_description(error, schema, config)
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
         unknown = sorted(set(given) - set(known))[0]
@@ -112,17 +113,26 @@ def _line(error, schema, origin):
     return f"{origin} {key or 'config'}: {given!r} {allowed(error.validator_value)}. {meaning}".rstrip(". ")
 
 
-def _parent_description(error, schema):
+def _parent_description(error, schema, config):
     # the description stands beside the $ref that led to the failing part
-    node, best = schema, ""
+    node, best, value = schema, "", config
     for part in error.absolute_path:
-        node = _follow(node, schema)
+        node = _chosen(value, _follow(node, schema), schema)
+        value = value[part]
         if isinstance(part, int):
             node = node.get("items", {})
         else:
             node = node.get("properties", {}).get(part, node.get("additionalProperties", {}))
         best = node.get("description", best) if isinstance(node, dict) else best
     return best
+
+
+def _chosen(value, node, schema):
+    """Return the part of the schema that holds for `value` where its kind decides."""
+    for choice in node.get("allOf", []):
+        if value.get("kind") == choice["if"]["properties"]["kind"]["const"]:
+            return _follow(choice["then"], schema)
+    return node
 
 
 def _follow(node, schema):
@@ -136,25 +146,26 @@ def _check_names(config, origin):
         for name in names:
             named.check(name, table, f"{origin} {key}")
 
-    each("source.name", [config["source"]["name"]], SOURCES)
     each("laws.fit", config["laws"]["fit"], LAWS)
     each("figures", config["figures"], FIGURES)
     each("attacks", [name for name in config["attacks"] if name != "level"], ATTACKS)
-    for name, generator in config["generators"].items():
-        each(f"generators.{name}.kind", [generator["kind"]], GENERATORS)
-    for name, dataset in config["datasets"].items():
-        each(f"datasets.{name}.generator", [dataset["generator"]], config["generators"])
-    mixtures = config.get("mixtures", {})
+    mixtures, recipes = config.get("mixtures", {}), config.get("recipes", {})
     for name, mixture in mixtures.items():
-        each(f"mixtures.{name}.dataset", [mixture["dataset"]], config["datasets"])
         if name in config["datasets"]:
             raise ValueError(f"{origin} mixtures.{name}: a dataset has this name already; choose another")
+        if ("dataset" in mixture) == ("datasets" in mixture):
+            raise ValueError(f"{origin} mixtures.{name}: give dataset, or datasets for several, and not both")
+        each(f"mixtures.{name}.dataset", mixture.get("datasets", [mixture.get("dataset")]), config["datasets"])
+        if "images" in mixture and "datasets" not in mixture:
+            raise ValueError(f"{origin} mixtures.{name}.images: only of several datasets; leave it out")
     for name in config.get("checkpoints", {}):
         if name in config["models"]:
             raise ValueError(f"{origin} checkpoints.{name}: a model has this name already; choose another")
     for index, block in enumerate(config["grid"]):
         each(f"grid[{index}].models", block["models"], config["models"])
         each(f"grid[{index}].datasets", block["datasets"], {**config["datasets"], **mixtures})
+        each(f"grid[{index}].recipe", [block["recipe"]] if "recipe" in block else [], recipes)
+    each("parts", config.get("parts", []), {block["part"] for block in config["grid"] if "part" in block})
     attacked = config["attacks"].get("autoattack", {}).get("runs", [])
     for index, figure in enumerate(config["figures"]):
         if "autoattack" in FIGURE_INPUTS[figure] and not attacked:
@@ -170,7 +181,9 @@ def _check_sizes(config, origin):
         _check_normalisation(checkpoint, f"checkpoints.{name}", image["channels"], origin)
     shapes = [(f"models.{name}.depth", model["depth"]) for name, model in config["models"].items()]
     shapes += [(f"checkpoints.{name}.depth", checkpoint["depth"]) for name, checkpoint in checkpoints.items()]
-    for key, depth in [*shapes, ("quality.features.depth", config["quality"]["features"]["depth"])]:
+    if "features" in config["quality"]:
+        shapes.append(("quality.features.depth", config["quality"]["features"]["depth"]))
+    for key, depth in shapes:
         if (depth - 4) % 6:
             raise ValueError(f"{origin} {key}: {depth} is no depth of a WideResNet; 4 + 6 n: 10, 16, 22, 28, ...")
     training = config["training"]
@@ -201,33 +214,6 @@ def _check_sizes(config, origin):
             f"{origin} compute.node_command: missing; what starts a command once on each of {compute['nodes']} nodes,"
             " for example [srun, --ntasks-per-node=1]"
         )
-    sampling = config["sampling"]
-    if sampling["sigma_min"] >= sampling["sigma_max"]:
-        raise ValueError(f"{origin} sampling.sigma_min: {sampling['sigma_min']} must be less than sigma_max")
-    for name, generator in config["generators"].items():
-        if image["size"] % 2 ** (len(generator["widths"]) - 1):
-            raise ValueError(
-                f"{origin} generators.{name}.widths: {len(generator['widths'])} resolutions;"
-                f" {image['size']} pixels cannot be halved {len(generator['widths']) - 1} times"
-            )
-    for name, dataset in config["datasets"].items():
-        if dataset["images"] % sampling["shard_images"]:
-            # a shard that is not full would change when the dataset grows, and every run on it with it
-            raise ValueError(
-                f"{origin} datasets.{name}.images: {dataset['images']} is not a multiple of"
-                f" sampling.shard_images: {sampling['shard_images']}"
-            )
-        if config["quality"]["images"] > dataset["images"]:
-            wanted = config["quality"]["images"]
-            raise ValueError(
-                f"{origin} quality.images: {wanted} is more than datasets.{name}.images: {dataset['images']}"
-            )
-    if config["source"]["name"] == "hub_parquet":
-        for key in ("train_files", "test_files", "image_column", "label_column"):
-            if key not in config["source"]:
-                raise ValueError(f"{origin} source.{key}: missing; hub_parquet needs it")
-    elif "train_files" in config["source"] or "test_files" in config["source"]:
-        raise ValueError(f"{origin} source.train_files: source {config['source']['name']} reads no files; leave it out")
 
 
 def _check_normalisation(block, where, channels, origin):
@@ -272,23 +258,24 @@ def _check_attacks(config, origin):
 
 def check_runs(study):
     """Check each kind of run of a `study.Study`; ValueError, one line, for one that cannot be made."""
-    datasets, grid = study.config["datasets"], study.config["grid"]
-    of_first_models = {(run.dataset, run.size): run for run in reversed(study.runs.values())}
-    for index, block in enumerate(grid):
-        for dataset in block["datasets"]:
-            source, _ = study.ingredients(dataset)
-            has = datasets[source]["images"]
-            for size in block["sizes"]:
-                where = f"{study.origin} grid[{index}].sizes"
-                try:
-                    training = study.training(of_first_models[dataset, int(size)])
-                    _check_training(training, dataset, Compute(**study.config["compute"]).ranks)
-                except ValueError as error:
-                    raise ValueError(f"{where}: {error}") from None
-                if training.synthetic_images > has:
+    datasets = study.config["datasets"]
+    of_first_models = {(run.dataset, run.size, run.recipe): run for run in reversed(study.runs.values())}
+    for index, block in enumerate(study.config["grid"]):
+        if block not in study.blocks:
+            continue
+        for dataset, size in product(block["datasets"], block["sizes"]):
+            where = f"{study.origin} grid[{index}].sizes"
+            try:
+                training = study.training(of_first_models[dataset, int(size), block.get("recipe")])
+                _check_training(training, dataset, Compute(**study.config["compute"]).ranks)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
+            for source, (needed, _) in zip(study.ingredients(dataset)[0], training.parts, strict=True):
+                has = datasets[source]["images"]
+                if needed > has:
                     raise ValueError(
                         f"{where}: {size} is more than {dataset} has; datasets.{source}.images is {has},"
-                        f" {training.synthetic_images} are needed"
+                        f" {needed} are needed"
                     )
     for key, wanted in (
         ("attacks.autoattack", study.config["attacks"].get("autoattack", {})),

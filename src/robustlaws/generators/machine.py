@@ -1,0 +1,264 @@
+"""The stack machine that a pickle is a program for, as data: it imports nothing and calls nothing of the file's choice.
+
+Python's own machine calls whatever function a file names. This one knows the instructions that official
+checkpoints of protocol 2 to 5 are made of, and the functions in a table that it is given: anything else is refused.
+So what comes out are plain values and what the functions of that table make. A small file cannot cost
+much either: see :class:`Budget`.
+
+Source: spec/generators.md 10.2 and 10.5; the meaning of each instruction: Python's `pickletools`.
+"""
+
+import pickletools
+import re
+from typing import NamedTuple
+
+STEPS = 2_000_000  # instructions of a file: an order of magnitude more than the official ones
+
+
+class Refused(ValueError):
+    """One line about the file, without its name."""
+
+
+class Budget:
+    """What a file of `size` bytes may still cost: it must not become long work, or large, by repeating itself."""
+
+    def __init__(self, size):
+        self.steps, self.bytes = STEPS, 2 * size  # protocol 2 has each byte twice, as text and as itself
+
+    def step(self, count=1):
+        """Count `count` steps."""
+        self.steps -= count
+        if self.steps < 0:
+            raise Refused(f"takes more than {STEPS:,} steps to read; no such checkpoint does")
+
+    def copy(self, count):
+        """Count `count` bytes made of bytes of the file."""
+        self.bytes -= count
+        if self.bytes < 0:
+            raise Refused("would become much larger than it is")
+
+
+class Name(NamedTuple):
+    """A global that the file named and the table knows: nothing but its name."""
+
+    module: str
+    name: str
+
+
+class Buildable:
+    """Base of what a file may set the state of, with its instruction BUILD."""
+
+    def set_state(self, state):
+        """Take `state`; raise :class:`Refused` if it is not of the right kind."""
+        raise NotImplementedError
+
+
+def asking(name):
+    """Return the line for a file that names something outside the table."""
+    return f"refused, it asks for {plain(name)}; only tensors and plain values are read, no code is run"
+
+
+def plain(value):
+    """Return `value` of a file as short text on one line, for an error."""
+    if isinstance(value, str):
+        bare = value[:81] if re.fullmatch(r"[\w.\- ]{1,81}", value[:81], re.ASCII) else ascii(value[:81])
+        return bare if len(value) <= 80 else bare[:80] + "..."
+    if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 1 << 64):
+        return repr(value)
+    if type(value) in (list, tuple) and len(value) <= 16 and all(isinstance(item, (int, float)) for item in value):
+        return f"[{', '.join(map(plain, value))}]"
+    return f"a value of type {type(value).__name__}"
+
+
+class Machine:
+    """One run of a pickle.
+
+    Parameters
+    ----------
+    file : binary file
+        At the first instruction; :meth:`run` leaves it after the last.
+    names : dict of (module, name) to (instruction, function)
+        What the file may name, and the instruction that it may use it with: "REDUCE" or "NEWOBJ", or "" for none.
+        The function gets the budget and the arguments of the file.
+    budget : Budget
+    persistent : function, optional
+        Gives what a key outside the pickle (BINPERSID) stands for.
+    """
+
+    def __init__(self, file, names, budget, persistent=None):
+        self.file, self.names, self.budget, self.persistent = file, names, budget, persistent
+        self.stack, self.below, self.memo = [], [], {}
+
+    def run(self):
+        """Return the value that the pickle makes.
+
+        Raises
+        ------
+        Refused
+            If it uses a name or an instruction that it should not.
+        Exception
+            Of any kind, if it is damaged.
+        """
+        for code, argument, _ in pickletools.genops(self.file):
+            self.budget.step()
+            if code.name in LITERALS:
+                self.stack.append(argument)
+            elif code.name in FRESH:
+                self.stack.append(FRESH[code.name]())
+            elif code.name in INSTRUCTIONS:
+                INSTRUCTIONS[code.name](self, argument)
+            elif code.name == "STOP":
+                (content,) = self.stack
+                return content
+            elif code.name == "INST":
+                raise Refused(asking(argument.replace(" ", ".")))
+            elif code.name.startswith("EXT"):
+                raise Refused(asking(f"the extension {argument}"))
+            else:
+                raise Refused(f"refused, it uses the pickle instruction {code.name}, which no such checkpoint does")
+        raise Refused("damaged, its pickle has no end")
+
+    def pop(self, count):
+        """Take the last `count` values."""
+        if len(self.stack) < count:
+            raise Refused("damaged, its pickle takes a value that is not there")
+        taken = tuple(self.stack[-count:])
+        del self.stack[-count:]
+        return taken
+
+    def marked(self):
+        """Take all values since the last mark."""
+        taken, self.stack = self.stack, self.below.pop()
+        return taken
+
+    def mark(self, _):
+        self.below.append(self.stack)
+        self.stack = []
+
+    def tuple(self, _):
+        items = self.marked()  # first: it changes which stack there is
+        self.stack.append(tuple(items))
+
+    def protocol(self, number):
+        if not 2 <= number <= 5:
+            raise Refused(f"a pickle of protocol {number}; known: 2 to 5")
+
+    def put(self, index):
+        self.memo[len(self.memo) if index is None else index] = self.stack[-1]
+
+    def get(self, index):
+        if index not in self.memo:
+            raise Refused("damaged, its pickle takes a value that is not there")
+        self.stack.append(self.memo[index])
+
+    def name(self, argument):
+        module, _, name = argument.partition(" ")
+        self.push_name(module, name)
+
+    def name_of_stack(self, _):
+        self.push_name(*self.pop(2))
+
+    def push_name(self, module, name):
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise Refused("damaged, its pickle names no function where it should")
+        if (module, name) not in self.names:
+            raise Refused(asking(f"{module[:80]}.{name[:80]}"))
+        self.stack.append(Name(module, name))
+
+    def make(self, instruction):
+        function, arguments = self.pop(2)
+        known, maker = self.names[function] if isinstance(function, Name) else ("", None)
+        if known != instruction or type(arguments) is not tuple:
+            raise Refused(f"refused, it calls {_described(function)} in a way that no such checkpoint does")
+        self.stack.append(maker(self.budget, *arguments))
+
+    def build(self, _):
+        thing, state = self.pop(2)
+        self.stack.append(thing)
+        if isinstance(thing, Buildable):
+            thing.set_state(state)
+        elif type(thing) is not dict:  # attributes of an OrderedDict: not needed
+            raise Refused(f"refused, it sets the state of {_described(thing)}, which no such checkpoint does")
+
+    def container(self, kind, keys=()):
+        """Return the container of type `kind` that is to be filled."""
+        if not self.stack or type(self.stack[-1]) is not kind:
+            raise Refused(f"damaged, its pickle fills no {kind.__name__} where it should")
+        if not all(isinstance(key, KEYS) for key in keys):
+            raise Refused(f"no checkpoint of this kind, it has a {kind.__name__} whose keys are no plain values")
+        return self.stack[-1]
+
+    def append(self, _):
+        (item,) = self.pop(1)
+        self.container(list).append(item)
+
+    def extend(self, _):
+        items = self.marked()
+        self.container(list).extend(items)
+
+    def add(self, _):
+        items = self.marked()
+        self.container(set, items).update(items)
+
+    def set_item(self, _):
+        self.set_pairs(self.pop(2))
+
+    def set_items(self, _):
+        self.set_pairs(self.marked())
+
+    def set_pairs(self, items):
+        keys, values = items[::2], items[1::2]
+        self.container(dict, keys).update(zip(keys, values, strict=True))
+
+    def elsewhere(self, _):
+        (key,) = self.pop(1)
+        if self.persistent is None:
+            raise Refused("damaged, its pickle refers to a storage outside, and there is none")
+        self.stack.append(self.persistent(key))
+
+
+def _described(thing):
+    return plain(f"{thing.module}.{thing.name}") if isinstance(thing, Name) else plain(thing)
+
+
+KEYS = (str, int, float, type(None))  # of dicts and sets; a nested tuple could take ages to hash
+LITERALS = {
+    *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
+    *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+}
+FRESH = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "EMPTY_SET": set,
+}
+INSTRUCTIONS = {
+    "PROTO": Machine.protocol,
+    "FRAME": lambda machine, length: None,
+    "MARK": Machine.mark,
+    "POP": lambda machine, _: machine.pop(1),
+    "POP_MARK": lambda machine, _: machine.marked(),
+    "TUPLE": Machine.tuple,
+    "TUPLE1": lambda machine, _: machine.stack.append(machine.pop(1)),
+    "TUPLE2": lambda machine, _: machine.stack.append(machine.pop(2)),
+    "TUPLE3": lambda machine, _: machine.stack.append(machine.pop(3)),
+    "APPEND": Machine.append,
+    "APPENDS": Machine.extend,
+    "ADDITEMS": Machine.add,
+    "SETITEM": Machine.set_item,
+    "SETITEMS": Machine.set_items,
+    "BINPUT": Machine.put,
+    "LONG_BINPUT": Machine.put,
+    "MEMOIZE": Machine.put,
+    "BINGET": Machine.get,
+    "LONG_BINGET": Machine.get,
+    "GLOBAL": Machine.name,
+    "STACK_GLOBAL": Machine.name_of_stack,
+    "REDUCE": lambda machine, _: machine.make("REDUCE"),
+    "NEWOBJ": lambda machine, _: machine.make("NEWOBJ"),
+    "BUILD": Machine.build,
+    "BINPERSID": Machine.elsewhere,
+}

@@ -1,0 +1,95 @@
+"""One shard of a dataset, by whichever sampler its generator has; a killed job goes on inside the shard."""
+
+import time
+
+import torch
+
+from robustlaws import device, named
+from robustlaws import settings as told
+from robustlaws.data import shards
+from robustlaws.generators import SAMPLERS
+from robustlaws.joblog import Progress
+from robustlaws.stopping import Stop, Stopped
+
+
+def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
+    """Sample one shard of a dataset.
+
+    The sampler always works on whole batches that start at a multiple of `settings.batch`, so the bytes of
+    image i do not depend on where shards begin or end, nor on where a job was killed.
+
+    Parameters
+    ----------
+    files : dict of str to path
+        What the sampler needs: for edm and pfgmpp `network` and `weights`; for dg these and `extractor`,
+        `extractor_weights`, `discriminator`, `discriminator_weights`; for a pipeline perhaps `classifier`;
+        for files `samples`.
+    shard_path : path
+        HDF5 to write, see :mod:`robustlaws.data.shards`.
+    state_path : path
+        Folder where the images of an unfinished shard are kept; a job of the same settings, revision, files and
+        version of torch goes on from them and ends with the same bytes as one that was never interrupted.
+    settings : settings.Sampling
+    revision : str
+        Of the code.
+    compute : settings.Compute
+
+    Raises
+    ------
+    ValueError
+        If the files are not what the sampler needs, or a batch does not fit the GPU.
+    Stopped
+        After SIGTERM, SIGUSR1 or Ctrl-C, or when the time budget is used up: the images so far are kept.
+    """
+    s, files = settings, {name: path for name, path in files.items() if path}
+    deadline = compute.budget_minutes and time.time() + 60 * compute.budget_minutes
+    where = device.prepare(compute.threads, compute.gpus)
+    sampler = named.load(s.sampler, SAMPLERS, f"datasets.{s.dataset}.generator")(files, s, where)
+    if compute.compile and hasattr(sampler, "compile"):  # a sampler without a network of ours has none
+        sampler.compile()
+    # a sampler says which files it has by their hashes; taking those of 100 GB again would cost more than the shard
+    owner = {"revision": revision, "settings": told.as_params(s), "made_by": sampler.provenance}
+    told_to_writer = {"layout": s.layout, "seconds": 60 * compute.state_minutes}
+    shape = (s.image_size, s.image_size, s.channels)
+    with (
+        Stop(deadline) as stop,
+        shards.Writer(shard_path, s.count, shape, owner, state_path, **told_to_writer) as writer,
+    ):
+        _fill(writer, sampler, s, stop)
+        writer.finish(_provenance(sampler, s, revision))
+
+
+def _fill(writer, sampler, s, stop):
+    """Append the images that the shard still lacks; Stopped between two batches if asked to stop."""
+    progress = Progress(f"sampling {s.dataset} from image {s.first}", s.count, done=writer.done)
+    while writer.done < s.count:
+        if reason := stop.reason():
+            where = f"{s.dataset}: stopped ({reason}) at image {writer.done} of {s.count} of the shard, images kept"
+            raise Stopped(f"{where}; the same job goes on from there")
+        first = s.first + writer.done
+        start = first // s.batch * s.batch
+        try:
+            images, labels = sampler.batch(range(start, start + s.batch))
+        except torch.OutOfMemoryError as error:
+            message = str(error).splitlines()[0]
+            raise ValueError(f"{s.dataset}: {message} Lower sampling.batch (other images' rounding)") from None
+        inside = slice(first - start, s.first + s.count - start)
+        writer.append(images[inside], labels[inside])
+        progress.advance(len(labels[inside]))
+
+
+def _provenance(sampler, s, revision):
+    """Return where the images of the shard come from, as attributes of its file."""
+    return {
+        "dataset": s.dataset,
+        "generator": s.generator,
+        "sampler": s.sampler,
+        **({} if s.steps is None else {"steps": s.steps}),
+        "seed": s.seed,
+        "seeds": s.seeds,
+        "labels": s.labels,
+        "first_index": s.first,
+        "settings": told.as_params(s),
+        "revision": revision,
+        **sampler.provenance,
+    }

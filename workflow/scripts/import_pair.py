@@ -1,0 +1,16 @@
+"""Bind rule import_pair to robustlaws.generators.checkpoints.import_pair."""
+
+from robustlaws import joblog, settings
+
+with joblog.to(snakemake.log[0]):
+    from robustlaws.generators import checkpoints
+
+    checkpoints.import_pair(
+        extractor_path=snakemake.input.extractor,
+        discriminator_path=snakemake.input.discriminator,
+        extractor_config_path=snakemake.output.extractor,
+        extractor_weights_path=snakemake.output.extractor_weights,
+        discriminator_config_path=snakemake.output.discriminator,
+        discriminator_weights_path=snakemake.output.discriminator_weights,
+        settings=settings.EncoderImport(**snakemake.params.settings),
+    )

@@ -1,0 +1,14 @@
+"""Bind rules measure_split and measure_shard to robustlaws.generators.moments.measure_moments."""
+
+from robustlaws import joblog, settings
+
+with joblog.to(snakemake.log[0]):
+    from robustlaws.generators import moments
+
+    moments.measure_moments(
+        images_path=snakemake.input.images,
+        features_path=snakemake.input.features,
+        moments_path=snakemake.output.moments,
+        settings=settings.Moments(**snakemake.params.settings),
+        compute=settings.Compute.of_one(snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu),
+    )

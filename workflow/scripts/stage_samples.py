@@ -1,0 +1,14 @@
+"""Bind rule stage_samples to robustlaws.generators.files.stage."""
+
+from robustlaws import joblog, settings
+
+with joblog.to(snakemake.log[0]):
+    from robustlaws.generators import files
+
+    files.stage(
+        sample_paths=snakemake.input.files,
+        samples_path=snakemake.output.samples,
+        state_path=f"{snakemake.output.samples}.partial",  # undeclared: survives a failed job
+        settings=settings.Staging(**snakemake.params.settings),
+        compute=settings.Compute.of_one(snakemake.config["compute"], snakemake.threads, 0),
+    )
