@@ -18,6 +18,12 @@ RUNS = {
 }
 
 
+DISCRIMINATOR = {
+    "model_channels": 32, "channel_mult": [1], "depth": 1, "attention": [], "batch": 32, "updates": 6,
+    "learning_rate": 0.001, "weight_decay": 0.0,
+}  # fmt: skip
+
+
 def outputs(folders, name):
     return {f"{folder}/{name}" for folder in folders}
 
@@ -76,6 +82,53 @@ def test_a_grown_dataset_reruns_nothing_that_used_its_first_images(checkout):
     assert not {"measure_shard", "measure_quality"} & set(jobs)
 
 
+def test_a_new_generator_makes_its_own_images_and_what_comes_after(checkout):
+    def add(config):
+        config["generators"]["other"] = config["generators"]["edm"]
+        config["datasets"]["other-2"] = {"generator": "other", "steps": 2, "images": 128}
+        config["grid"].append({"models": ["wrn-10-1"], "datasets": ["other-2"], "sizes": [128]})
+
+    checkout.configure(add)
+    jobs = checkout.planned()
+    new = {"train_generator", "sample_shard", "measure_shard", "measure_quality", "train_run", "attack_run"}
+    assert set(jobs) == new | ONWARDS
+    assert jobs["train_generator"] == {"generators/other/network.json"}
+    assert jobs["sample_shard"] == {"datasets/other-2/shard-00000.h5"}
+
+
+def test_another_guidance_makes_the_guided_images_and_their_runs(checkout):
+    checkout.configure(lambda config: config["generators"]["dg"]["guidance"].update(weight=2))
+    jobs = checkout.planned()
+    assert jobs["sample_shard"] == {"datasets/dg-3/shard-00000.h5"}
+    assert jobs["train_run"] == {"runs/wrn-10-1/three/256/1/weights.safetensors"}
+    assert not {"train_generator", "train_extractor", "train_discriminator"} & set(jobs)
+
+
+def test_another_discriminator_trains_no_extractor_and_no_base(checkout):
+    checkout.configure(lambda config: config["generators"]["dg"].update(discriminator=DISCRIMINATOR))
+    jobs = checkout.planned()
+    assert jobs["sample_shard"] == {"datasets/dg-3/shard-00000.h5"}
+    assert not {"train_generator", "train_extractor"} & set(jobs)
+    assert "train_discriminator" in jobs
+
+
+def test_subsets_of_the_fid_sample_and_train_nothing(checkout):
+    checkout.configure(lambda config: config["quality"].update(subsets=1))
+    jobs = checkout.planned()
+    assert set(jobs) == {"measure_shard", "measure_quality"} | ONWARDS - {"collect_attacks"}
+
+
+def test_another_recipe_makes_its_own_runs(checkout):
+    def add(config):
+        config["recipes"] = {"slow": {"learning_rate": 0.1}}
+        config["grid"].append({"models": ["wrn-10-1"], "datasets": ["edm-2"], "sizes": [128], "recipe": "slow"})
+
+    checkout.configure(add)
+    jobs = checkout.planned()
+    assert jobs["train_run"] == {"runs/wrn-10-1@slow/edm-2/128/1/weights.safetensors"}
+    assert set(jobs) == {"train_run", "attack_run"} | ONWARDS
+
+
 def test_a_training_setting_makes_all_runs_and_no_sampling(checkout):
     checkout.configure(lambda config: config["training"].update(beta=6))
     jobs = checkout.planned()
@@ -113,7 +166,7 @@ def test_other_weights_to_attack_train_nothing(checkout):
 
 
 def test_a_setting_spelt_out_at_its_neutral_value_shows_in_the_report_only(checkout):
-    neutral = {"reuse_clean_pass": True, "precision": "float32", "accumulate": 1}
+    neutral = {"reuse_clean_pass": True, "precision": "float32", "accumulate": 1, "window_images": 65536}
     checkout.configure(lambda config: config["training"].update(neutral))
     assert set(checkout.planned()) == {"write_report"}
 
@@ -121,7 +174,8 @@ def test_a_setting_spelt_out_at_its_neutral_value_shows_in_the_report_only(check
 @pytest.mark.parametrize(
     "change",
     [{"precision": "bfloat16"}, {"accumulate": 2}, {"validation_images": 16}, {"attack_objective": "cross_entropy"},
-     {"reuse_clean_pass": False}, {"shuffle": False}, {"epoch_images": 32, "warmup_fraction": 0.5}],
+     {"reuse_clean_pass": False}, {"shuffle": False}, {"replacement": True},
+     {"epoch_images": 32, "warmup_fraction": 0.5}],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
 def test_each_part_of_the_recipe_makes_all_runs(checkout, change):
