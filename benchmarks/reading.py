@@ -47,7 +47,7 @@ PEERS = "np.load, whole npz", "webdataset"
 
 
 def generated(images):
-    """Yield (images, labels) of each shard: smooth colours that compress about as photographs do."""
+    """Yield (images, labels) of each shard: smooth colours with a little grain."""
     generator = torch.Generator().manual_seed(0)
     for part in np.array_split(np.arange(images), SHARDS):
         made = np.empty((len(part), *SHAPE), np.uint8)

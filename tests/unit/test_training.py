@@ -55,12 +55,12 @@ def told(**changes):
     return Training(**(given | changes))
 
 
-def train(folder, name, settings=None, **compute):
+def train(folder, name, settings=None, shard_names=("shard",), **compute):
     paths = folder / f"{name}.safetensors", folder / f"{name}-best.safetensors", folder / f"{name}.parquet"
     loop.train(
         real_path=folder / "real.h5",
         test_path=folder / "test.h5",
-        shard_paths=[folder / "shard.h5"],
+        shard_paths=[folder / f"{shard}.h5" for shard in shard_names],
         weights_path=paths[0],
         best_path=paths[1],
         curve_path=paths[2],
@@ -110,6 +110,22 @@ def test_a_run_cut_off_anywhere_ends_with_the_same_bytes(study, monkeypatch, die
     # rows before the cut are taken over, not measured again
     assert measured == ([4, 8] if steps_done < 4 else [8])
     assert not (study / "cut.partial").exists()
+
+
+def test_a_mixture_read_in_small_windows_goes_on_where_it_was_cut_off(study, dies_after):
+    # 75 draws from the first 40 images of one dataset and 37 from those of another, whose windows are 20 images
+    settings = told(shares=(2, 1), unique_images=40, window_images=20)
+    assert settings.parts == [(40, 75), (37, 37)]
+    names = ("shard", "real")
+    undisturbed = train(study, "undisturbed", settings, names)
+    assert undisturbed != train(study, "other", told(unique_images=40, window_images=20))
+    dies_after(5)
+    with pytest.raises(Killed):
+        train(study, "cut", settings, names, state_minutes=1e-9)
+    dies_after(None)
+    assert train(study, "cut", settings, names) == undisturbed
+    with pytest.raises(ValueError, match="no shards: 0 images, 37 wanted"):
+        train(study, "short", settings)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "a bit", "no description", "garbled description", "half written"])
