@@ -16,6 +16,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 
 
 study = checked_study()
@@ -47,7 +48,6 @@ include: "workflow/rules/quality.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/interop.smk"
 include: "workflow/rules/attack.smk"
-include: "workflow/rules/export.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/laws.smk"
 include: "workflow/rules/figures.smk"

@@ -49,19 +49,3 @@ def run_real(wildcards):
     """Return the real training images if the run mixes them in or holds some out."""
     told = study.training(of_run(wildcards))
     return rules.import_data.output.train if told.real_fraction or told.validation_images else []
-
-
-def victim_weights(wildcards):
-    """Return the weights of what is attacked: those of a checkpoint, or the last or best ones of a run."""
-    kind, name = wildcards.victim.split("/", 1)
-    if kind == "checkpoints":
-        return expand(rules.import_checkpoint.output.weights, checkpoint=name)[0]
-    return of_each_run(RUN_WEIGHTS[study.attacked_weights(wildcards.attack)], [name])[0]
-
-
-def run_records(wildcards):
-    """Return the records of the attacks on the weights of a run that are exported."""
-    run = of_run(wildcards)
-    chosen, victim = study.exported_weights(run), f"runs/{run.name}"
-    attacks = [a for met, a in study.attacked if met == victim and study.attacked_weights(a) == chosen]
-    return expand(rules.attack_run.output.outcome, victim=victim, attack=attacks)

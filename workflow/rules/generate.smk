@@ -55,32 +55,6 @@ rule import_generator:
         "../scripts/import_generator.py"
 
 
-def sampler_files(wildcards):
-    """Return the files that the generator of a dataset samples with, by the names that its sampler knows."""
-    generator = study.generator_of(wildcards.dataset)
-    kind, own = study.kind(generator), config["generators"][generator]
-    if kind == "files":
-        return {"samples": expand(rules.stage_samples.output.samples, generator=generator)[0]}
-    if kind == "pipeline":
-        local = sorted(path for path in Path(own["source"]).rglob("*") if path.is_file())
-        return {"folder": list(map(str, local)), **pipeline_classifier(own)}
-    base = {"network": rules.train_generator.output.network, "weights": rules.train_generator.output.weights}
-    files = {name: expand(path, generator=study.base_of(generator))[0] for name, path in base.items()}
-    if kind == "dg":
-        pair = ("extractor", "extractor_weights", "discriminator", "discriminator_weights")
-        files |= {name: expand(rules.import_pair.output[name], generator=generator)[0] for name in pair}
-    return files
-
-
-def pipeline_classifier(own):
-    """Return the weights of the classifier that labels what a pipeline makes, if one does."""
-    if "classifier" not in own:
-        return {}
-    if own["classifier"] == "features":
-        return {"classifier": rules.train_features.output.weights}
-    return {"classifier": expand(rules.import_checkpoint.output.weights, checkpoint=own["classifier"])[0]}
-
-
 rule sample_shard:
     input:
         unpack(sampler_files),

@@ -1,4 +1,5 @@
-# Reads: weights that somebody else trained. Writes: the same weights in this project's format.
+# Reads: weights that somebody else trained; a run and what attacks did to it. Writes: the former in this project's format,
+# the latter as RobustBench takes it, weights and entry of the leaderboard.
 
 
 rule import_checkpoint:
@@ -21,3 +22,34 @@ rule import_checkpoint:
         revision=revision("import"),
     script:
         "../scripts/import_checkpoint.py"
+
+
+rule export_run:
+    input:
+        weights=lambda wildcards: RUN_WEIGHTS[study.exported_weights(of_run(wildcards))],
+        records=run_records,
+        test=rules.import_data.output.test,
+    output:
+        checkpoint="<results>/runs/<run>/robustbench.pt",
+        info="<results>/runs/<run>/model_info.json",
+    log:
+        "<results>/logs/export/<run>.log",
+    benchmark:
+        "<results>/benchmarks/export/<run>.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=20,
+    params:
+        settings=lambda wildcards: as_params(study.export(of_run(wildcards))),
+        revision=revision("export"),
+    script:
+        "../scripts/export_run.py"
+
+
+rule export:
+    input:
+        of_each_run(rules.export_run.output.checkpoint, study.exported_runs),
+        of_each_run(rules.export_run.output.info, study.exported_runs),
