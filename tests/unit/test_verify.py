@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -133,7 +134,12 @@ def test_shards_of_different_origin_are_told_apart(dataset):
         f"{path}: weights_sha256 is 'cd'; 'ab' in shard-00000.h5",
         f"{path}: steps is 6; 5 in shard-00000.h5",
     ]
-    shards.write(path, images_of(2, 30)[:, :6], np.arange(30), {**ABOUT, "first_index": 60})
+    for number in range(4):
+        told = {"steps": 5, "sigma_max": 80.0 + (number == 3), "first": 30 * number, "layout": "contiguous"}
+        write(dataset, number, images_of(number, 30), 30 * number, settings=told)
+    path = dataset / "shard-00003.h5"
+    assert verify([dataset]).findings == [f"{path}: settings.sigma_max is 81.0; 80.0 in shard-00000.h5"]
+    path = write(dataset, 3, images_of(3, 30)[:, :6], 90, settings={"steps": 5, "sigma_max": 80.0})
     assert verify([dataset]).findings == [f"{path}: shape of images is (6, 12, 3); (12, 12, 3) in shard-00000.h5"]
 
 
@@ -243,3 +249,18 @@ def test_verify_and_help_need_no_torch(dataset):
     program = "import sys; from robustlaws import cli; cli.main(sys.argv[1:]); assert 'torch' not in sys.modules"
     ran = subprocess.run([sys.executable, "-c", program, "verify", dataset], capture_output=True, text=True, check=True)
     assert "all whole" in ran.stdout
+
+
+def test_the_document_says_how_to_read_and_write_one(tmp_path):
+    """Run the programs of docs/shards.md as they stand there."""
+    text = (Path(__file__).parents[2] / "docs" / "shards.md").read_text(encoding="utf-8")
+    reading, writing = (block.split("```")[0] for block in text.split("```python\n")[1:])
+    images, labels = images_of(0, 30), np.arange(30) % 10
+    exec(writing, {"path": tmp_path / "theirs.h5", "images": images, "labels": labels})
+    assert not verify([tmp_path]).findings
+    assert np.array_equal(shards.read(tmp_path / "theirs.h5")[0], images)
+    assert shards.attributes(tmp_path / "theirs.h5")["dataset"] == "mine"
+    got = {"path": write(tmp_path, 0, images, 0)}
+    exec(reading, got)
+    assert np.array_equal(got["images"], images)
+    assert np.array_equal(got["labels"], labels)

@@ -5,7 +5,7 @@ import numpy as np
 from robustlaws.data import shards
 from robustlaws.joblog import Progress
 
-_HELD = 1 << 23  # digests in memory at once, with the places they come from: 300 million images take 36 passes
+_HELD = 1 << 22  # digests in memory at once, with the places they come from: 300 million images take 72 passes
 _READ = 1 << 20  # digests read at once
 _NAMED = 20  # repetitions that are compared byte by byte and named
 

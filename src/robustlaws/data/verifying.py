@@ -1,6 +1,7 @@
 """Check shards: every byte of each, and that those of a dataset belong together and repeat no image."""
 
 import hashlib
+import json
 import re
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,7 +17,8 @@ from robustlaws.joblog import Progress
 
 _NAME = re.compile(r"shard-(\d+)\.h5")
 # What the shards of one dataset have in common, beside the hashes of what made them.
-_COMMON = ("dataset", "generator", "sampler", "steps", "seed", "revision")
+_COMMON = ("dataset", "generator", "sampler", "steps", "seed", "revision", "sources", "source_images", "order")
+_OWN = ("first", "count", "layout")  # of the settings with which a shard was made: what is its own
 _NAMED = 10  # damaged images of one shard that get a line each
 # What HDF5 and h5py raise on content that is not as it should be.
 _UNREADABLE = (ValueError, OSError, KeyError, RuntimeError, TypeError, AttributeError, MemoryError, OverflowError)
@@ -251,19 +253,25 @@ def _missing(members, whole):
 
 def _disagreements(members):
     """Return findings about attributes that differ between shards of one dataset."""
-    readable = [one for one in members if one.attributes and one.length is not None]
-    findings = []
-    for one in readable[1:]:
-        first = readable[0]
-        names = [name for name in {**first.attributes, **one.attributes} if name in _COMMON or name.endswith("sha256")]
-        pairs = [(name, one.attributes.get(name), first.attributes.get(name)) for name in names]
-        pairs.append(("shape of images", one.shape, first.shape))
-        findings += [
-            f"{one.path}: {name} is {here!r}; {there!r} in {first.path.name}"
-            for name, here, there in pairs
-            if here != there
-        ]
-    return findings
+    readable = [(one, _common(one)) for one in members if one.length is not None]
+    return [
+        f"{one.path}: {name} is {common.get(name)!r}; {first.get(name)!r} in {readable[0][0].path.name}"
+        for one, common in readable[1:]
+        for first in [readable[0][1]]
+        for name in {**first, **common}
+        if common.get(name) != first.get(name)
+    ]
+
+
+def _common(one):
+    """Return what a shard should have in common with the others of its dataset."""
+    common = {name: value for name, value in one.attributes.items() if name in _COMMON or name.endswith("sha256")}
+    try:
+        told = json.loads(one.attributes.get("settings", "{}"))
+        common |= {f"settings.{name}": value for name, value in told.items() if name not in {*_OWN, *_COMMON}}
+    except (ValueError, TypeError, AttributeError):  # by a writer that means something else by the name
+        pass
+    return {**common, "shape of images": one.shape}
 
 
 def _repeated(members, report):
