@@ -149,13 +149,20 @@ def _datasets(paths):
             entry["dataset"],
             entry.get("generator") or "",
             entry.get("steps") or "",
-            words.fid(entry["fid"]),
-            f"{entry['images']:,}" if entry.get("images") is not None else "",
+            words.fid(entry["fid"]) + (f" ± {words.fid(entry['fid_sd'])}" if entry.get("fid_sd") is not None else ""),
+            _subsets(entry),
             f"{entry['real_images']:,}" if entry.get("real_images") is not None else "",
         )
         for entry in entries
     ]
     return {"rows": rows, "notes": list(notes)}
+
+
+def _subsets(entry):
+    if entry.get("images") is None:
+        return ""
+    times = f"{entry['subsets']} × " if entry.get("subsets", 1) > 1 else ""
+    return f"{times}{entry['images']:,}"
 
 
 def _run_columns(runs):
@@ -174,7 +181,7 @@ def _runs(runs):
     rows = []
     for run in ordered.to_dict("records"):
         cells = {
-            "model": run["model"],
+            "model": run["run"].split("/")[0],
             "N": words.count(run["params"]),
             "dataset": run["dataset"],
             "real": words.percent(run["real_fraction"]) if run["real_fraction"] else "",
