@@ -38,6 +38,20 @@ def digest(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def listing(paths):
+    """Return a digest (hex) of what the folders among `paths` hold: names, sizes and times; "" without a folder.
+
+    Snakemake sees of a folder only the time at which a name in it came or went.
+    """
+    folders = [Path(path) for path in paths if Path(path).is_dir()]
+    found = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            about = path.stat()
+            found.update(f"{path.relative_to(folder)}\0{about.st_size}\0{about.st_mtime_ns}\0".encode())
+    return found.hexdigest() if folders else ""
+
+
 def write_json(path, content):
     """Write `content` (dicts, lists, strings, finite numbers, booleans, None) as JSON.
 

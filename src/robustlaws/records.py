@@ -62,7 +62,7 @@ RUNS = {
     **_RUN_KEYS,
     "recipe": _string("name of another recipe than the study's training; null for that", optional=True),
     "generator": _string("generator of the dataset; null for mixtures of several", optional=True),
-    "steps": Column("int64", "steps", "sampler steps of the dataset", low=2, optional=True),
+    "steps": Column("int64", "steps", "sampler steps of the dataset", low=1, optional=True),
     "fid": _number("1", "FID of the dataset in the study's features; null for mixtures", optional=True),
     "real_fraction": _number("1", "share of real images in each batch; 0 = purely synthetic", high=1),
     "depth": _count("layers", "WideResNet depth", low=10),

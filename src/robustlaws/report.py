@@ -161,7 +161,7 @@ def _datasets(paths):
 def _subsets(entry):
     if entry.get("images") is None:
         return ""
-    times = f"{entry['subsets']} × " if entry.get("subsets", 1) > 1 else ""
+    times = f"{entry['subsets']} \N{MULTIPLICATION SIGN} " if entry.get("subsets", 1) > 1 else ""
     return f"{times}{entry['images']:,}"
 
 

@@ -30,9 +30,9 @@ _ASIDE = {"robustlaws", "robustlaws.joblog", "robustlaws.named", "robustlaws.set
 ROOTS = {
     "data.digits": ("robustlaws.data.sources",),
     "data.hub_parquet": ("robustlaws.data.sources",),
-    "data.cifar10": ("robustlaws.data.sources",),
-    "data.folder": ("robustlaws.data.sources",),
-    "data.npz": ("robustlaws.data.sources",),
+    "data.cifar10": ("robustlaws.data.sources", "robustlaws.data.cifar10"),
+    "data.folder": ("robustlaws.data.sources", "robustlaws.data.folders"),
+    "data.npz": ("robustlaws.data.sources", "robustlaws.data.folders"),
     "stage": ("robustlaws.generators.files",),
     "generator.edm": ("robustlaws.generators.fitting",),
     "generator.pfgmpp": ("robustlaws.generators.fitting",),

@@ -3,6 +3,10 @@
 import pytest
 
 from robustlaws import revisions
+from robustlaws.data import SOURCES
+from robustlaws.figures import FIGURES
+from robustlaws.generators import GENERATORS, SAMPLERS
+from robustlaws.laws import LAWS
 
 CODE = '''
 """A module."""
@@ -64,3 +68,13 @@ def test_the_modules_behind_training_are_found():
 def test_laws_and_figures_do_not_hang_on_training():
     for entry in ("law.additive", "figure.accuracy", "report", "collect"):
         assert not [name for name in revisions.modules(entry) if "training" in name or "generators" in name], entry
+
+
+@pytest.mark.parametrize(
+    ("prefix", "table"),
+    [("data", SOURCES), ("sampler", SAMPLERS), ("generator", GENERATORS), ("law", LAWS), ("figure", FIGURES)],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+def test_the_module_that_a_table_names_is_behind_its_entry(prefix, table):
+    for name, place in table.items():
+        assert place.split(":")[0] in revisions.modules(f"{prefix}.{name}"), name

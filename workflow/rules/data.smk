@@ -2,6 +2,7 @@
 # and that are not there; the training and the test split in one format for all sources; an index by which the sampled
 # images can be read in any order.
 from robustlaws.data import fetching
+from robustlaws.files import listing
 
 
 # Only what is missing: a file that is there is the user's, and no rerun may replace it.
@@ -25,8 +26,8 @@ rule fetch_file:
 
 rule import_data:
     input:
-        train_files=config["source"].get("train_files", []),
-        test_files=config["source"].get("test_files", []),
+        train_files=study.config["source"].get("train_files", []),
+        test_files=study.config["source"].get("test_files", []),
     output:
         train="<results>/data/train.h5",
         test="<results>/data/test.h5",
@@ -42,14 +43,15 @@ rule import_data:
         runtime=10,
     params:
         settings=as_params(study.importing()),
-        revision=revision(f"data.{config['source']['name']}"),
+        contents=lambda wildcards, input: listing([*input.train_files, *input.test_files]),
+        revision=revision(f"data.{study.config['source']['name']}"),
     script:
         "../scripts/import_data.py"
 
 
 rule stage_samples:
     input:
-        files=lambda wildcards: config["generators"][wildcards.generator]["files"],
+        files=lambda wildcards: study.config["generators"][wildcards.generator]["files"],
     output:
         samples="<results>/generators/{generator}/samples.h5",
     log:
@@ -66,6 +68,7 @@ rule stage_samples:
         runtime=60,
     params:
         settings=lambda wildcards: as_params(study.staging(wildcards.generator)),
+        contents=lambda wildcards, input: listing(input.files),
         revision=revision("stage"),
     script:
         "../scripts/stage_samples.py"

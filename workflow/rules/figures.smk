@@ -11,9 +11,9 @@ FIGURE_FILES = {
     ),
     "runs": rules.collect_runs.output.runs,
     "curves": rules.collect_runs.output.curves,
-    "laws": expand(rules.fit_law.output.law, law=config["laws"]["fit"]),
-    "allocations": expand(rules.fit_law.output.allocations, law=config["laws"]["fit"]),
-    "predictions": expand(rules.fit_law.output.predictions, law=config["laws"]["fit"]),
+    "laws": expand(rules.fit_law.output.law, law=study.config["laws"]["fit"]),
+    "allocations": expand(rules.fit_law.output.allocations, law=study.config["laws"]["fit"]),
+    "predictions": expand(rules.fit_law.output.predictions, law=study.config["laws"]["fit"]),
     "accuracy": rules.fit_accuracy.output.accuracy,
 }
 

@@ -32,7 +32,7 @@ rule train_generator:
 
 rule import_generator:
     input:
-        checkpoint=lambda wildcards: config["generators"][wildcards.generator]["checkpoint"],
+        checkpoint=lambda wildcards: study.config["generators"][wildcards.generator]["checkpoint"],
     output:
         network=rules.train_generator.output.network,
         weights=rules.train_generator.output.weights,

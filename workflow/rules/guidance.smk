@@ -31,7 +31,7 @@ rule train_extractor:
 rule train_discriminator:
     input:
         train=rules.import_data.output.train,
-        fakes=lambda wildcards: first_shards(*config["generators"][wildcards.generator]["fakes"].values()),
+        fakes=lambda wildcards: first_shards(*study.fakes(wildcards.generator)),
         extractor=rules.train_extractor.output.extractor,
         extractor_weights=rules.train_extractor.output.extractor_weights,
     output:
@@ -60,8 +60,8 @@ rule train_discriminator:
 
 rule import_pair:
     input:
-        extractor=lambda wildcards: config["generators"][wildcards.generator]["checkpoint"]["extractor"],
-        discriminator=lambda wildcards: config["generators"][wildcards.generator]["checkpoint"]["discriminator"],
+        extractor=lambda wildcards: study.config["generators"][wildcards.generator]["checkpoint"]["extractor"],
+        discriminator=lambda wildcards: study.config["generators"][wildcards.generator]["checkpoint"]["discriminator"],
     output:
         extractor=rules.train_extractor.output.extractor,
         extractor_weights=rules.train_extractor.output.extractor_weights,

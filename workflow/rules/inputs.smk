@@ -4,7 +4,7 @@
 def sampler_files(wildcards):
     """Return the files that the generator of a dataset samples with, by the names that its sampler knows."""
     generator = study.generator_of(wildcards.dataset)
-    kind, own = study.kind(generator), config["generators"][generator]
+    kind, own = study.kind(generator), study.config["generators"][generator]
     if kind == "files":
         return {"samples": expand(rules.stage_samples.output.samples, generator=generator)[0]}
     if kind == "pipeline":

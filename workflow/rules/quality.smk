@@ -26,7 +26,7 @@ rule train_features:
         "../scripts/train_features.py"
 
 
-INCEPTION = config["quality"].get("inception", {})
+INCEPTION = study.config["quality"].get("inception", {})
 FEATURES = INCEPTION["weights"] if INCEPTION else rules.train_features.output.weights
 
 

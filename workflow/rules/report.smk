@@ -6,10 +6,10 @@ rule write_report:
         runs=rules.collect_runs.output.runs,
         curves=rules.collect_runs.output.curves,
         attacks=rules.collect_attacks.output.attacks,
-        laws=expand(rules.fit_law.output.law, law=config["laws"]["fit"]),
+        laws=expand(rules.fit_law.output.law, law=study.config["laws"]["fit"]),
         accuracy=rules.fit_accuracy.output.accuracy,
         quality=expand(rules.measure_quality.output.quality, dataset=study.datasets),
-        figures=expand(rules.draw_figure.output.png, figure=config["figures"]),
+        figures=expand(rules.draw_figure.output.png, figure=study.config["figures"]),
     output:
         page=report("<results>/report.html", category="Report"),
     log:

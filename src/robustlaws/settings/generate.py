@@ -170,7 +170,7 @@ class Sampling(Settings):
     sigma_max: float
     rho: float
     seed: int  # of the generator's images; image i adds its index
-    labels: str  # "balanced", "random" or "shared": classes share latents
+    labels: str  # "balanced", "random", "shared" (classes share latents) or, of files, "stored"
     classes: int
     image_size: int
     channels: int

@@ -10,6 +10,7 @@ _ARCHITECTURES = {
     "ncsnpp": {"embedding_type": "fourier", "noise": 2, "encoder_type": "residual", "resample_filter": (1, 3, 3, 1)},
 }
 _AUGMENT_LABELS = 9
+_READ_AT_ONCE = 16_384  # images of files
 _LOOKED_AT = 256  # images that features are taken of at once
 
 
@@ -134,6 +135,11 @@ class Generating:
             **extra,
         )
 
+    def fakes(self, name):
+        """Return (dataset, images) that the discriminator of guided generator `name` learns on."""
+        own = self.config["generators"][name]["fakes"]
+        return own["dataset"], own["images"]
+
     def staging(self, name):
         """Return the settings of the staging of the files of generator `name`."""
         own, image = self.config["generators"][name], self.config["image"]
@@ -153,6 +159,12 @@ class Generating:
         own, common, image = self.config["datasets"][dataset], dict(self.config["sampling"]), self.config["image"]
         generator, images = self.config["generators"][own["generator"]], common.pop("shard_images")
         first = int(shard) * images
+        # what a kind does not follow is the same for all studies, so that it can make nothing stale
+        if generator["kind"] in ("pipeline", "files"):
+            common |= {"sigma_min": 0.0, "sigma_max": 0.0, "rho": 0.0}
+        if generator["kind"] == "files":
+            common |= {"labels": "stored", "batch": min(_READ_AT_ONCE, images)}
+            common.pop("seeds", None)
         return told.Sampling(
             dataset=dataset,
             generator=own["generator"],

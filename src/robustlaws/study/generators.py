@@ -1,5 +1,7 @@
 """Check what a config says of its images, generators, datasets and FIDs, beyond its schema. Imports no torch."""
 
+from pathlib import Path
+
 from robustlaws import named
 from robustlaws.data import SOURCES
 from robustlaws.generators import SAMPLERS
@@ -22,6 +24,11 @@ def check_generators(config, origin):
     sampling, quality = config["sampling"], config["quality"]
     if sampling["sigma_min"] >= sampling["sigma_max"]:
         raise ValueError(f"{origin} sampling.sigma_min: {sampling['sigma_min']} must be less than sigma_max")
+    if sampling["batch"] > sampling["shard_images"]:
+        raise ValueError(
+            f"{origin} sampling.batch: {sampling['batch']} is more than sampling.shard_images:"
+            f" {sampling['shard_images']}; every shard would make a whole batch and keep a part"
+        )
     if ("features" in quality) == ("inception" in quality):
         raise ValueError(f"{origin} quality: give features (a classifier trained here) or inception, and not both")
     for name, dataset in config["datasets"].items():
@@ -51,7 +58,14 @@ def _check_unet(name, config, origin):
         raise ValueError(f"{where}.{missing[0]}: missing; a generator is trained here (it) or loaded (checkpoint)")
     if "sha256" in generator:
         raise ValueError(f"{where}.sha256: of a checkpoint, and none is given; leave it out")
-    _check_halvings(generator["network"]["channel_mult"], size, f"{where}.network.channel_mult")
+    network, training = generator["network"], generator["training"]
+    _check_halvings(network["channel_mult"], size, f"{where}.network.channel_mult")
+    there = [size >> level for level in range(len(network["channel_mult"]))]
+    _check_levels(network["attn_resolutions"], there, f"{where}.network.attn_resolutions")
+    if training["batch"] % training.get("accumulate", 1):
+        raise ValueError(
+            f"{where}.training.accumulate: a batch of {training['batch']} has not {training['accumulate']} equal parts"
+        )
 
 
 def _check_halvings(multipliers, size, where):
@@ -59,6 +73,11 @@ def _check_halvings(multipliers, size, where):
         raise ValueError(
             f"{where}: {len(multipliers)} resolutions; {size} pixels cannot be halved {len(multipliers) - 1} times"
         )
+
+
+def _check_levels(wanted, there, where):
+    if missing := [level for level in wanted if level not in there]:
+        raise ValueError(f"{where}: {missing[0]} is no level of this network; it has {', '.join(map(str, there))}")
 
 
 def _check_guided(name, config, origin):
@@ -86,6 +105,9 @@ def _check_guided(name, config, origin):
     size = config["image"]["size"]
     _check_halvings(generator["extractor"]["channel_mult"], size, f"{where}.extractor.channel_mult")
     under = size >> (len(generator["extractor"]["channel_mult"]) - 1)
+    for which in ("extractor", "discriminator"):
+        there = [2**level for level in range(len(generator[which]["channel_mult"]))]
+        _check_levels(generator[which]["attention"], there, f"{where}.{which}.attention")
     _check_halvings(generator["discriminator"]["channel_mult"], under, f"{where}.discriminator.channel_mult")
 
 
@@ -96,6 +118,9 @@ def _check_pipeline(name, config, origin):
             f"{where}.classifier: a pipeline is told its classes (class_argument) or labelled by a classifier;"
             " give one of them"
         )
+    if "revision" not in generator and not Path(generator["source"]).is_dir():
+        # "main" of the hub may change between two shards
+        raise ValueError(f"{where}.source: no local folder {generator['source']!r}; a name on the hub needs revision")
     known = {**config.get("checkpoints", {}), **({"features": 0} if "features" in config["quality"] else {})}
     if "classifier" in generator:
         named.check(generator["classifier"], known, f"{where}.classifier")
@@ -122,6 +147,8 @@ def _check_dataset(name, dataset, config, origin):
             if "steps" in dataset
             else f"{where}.steps: missing; Sampler steps, 2 at least"
         )
+    if dataset.get("steps", 2) < 2 and kind != "pipeline":
+        raise ValueError(f"{where}.steps: 1 is less than 2, the least of a sampler of kind {kind}")
     if "churn" in dataset and kind not in ("edm", "pfgmpp"):
         raise ValueError(f"{where}.churn: not for a generator of kind {kind}; leave it out")
     if dataset["images"] % sampling["shard_images"]:

@@ -66,8 +66,10 @@ def checked(config, schema_path, origin):
 def _one_spelling(value, node, schema):
     node = _chosen(value, _follow(node, schema), schema)
     if isinstance(value, dict):
-        known, others = node.get("properties", {}), node.get("additionalProperties")
-        names = [name for name in known if name in value] + [name for name in value if name not in known]
+        known, others = node.get("properties", {}), node.get("additionalProperties", {})
+        # names that the user gives keep their order, which decides that of tables; a block of any keys has none
+        free = [name for name in value if name not in known]
+        names = [name for name in known if name in value] + (free if others else sorted(free))
         return {name: _one_spelling(value[name], known.get(name, others), schema) for name in names}
     if isinstance(value, list):
         return [_one_spelling(item, node.get("items", {}), schema) for item in value]
@@ -258,6 +260,8 @@ def _check_attacks(config, origin):
 
 def check_runs(study):
     """Check each kind of run of a `study.Study`; ValueError, one line, for one that cannot be made."""
+    if not study.runs:
+        raise ValueError(f"{study.origin} parts: no block of the grid is left; name one of them, or leave parts out")
     datasets = study.config["datasets"]
     of_first_models = {(run.dataset, run.size, run.recipe): run for run in reversed(study.runs.values())}
     for index, block in enumerate(study.config["grid"]):
@@ -272,6 +276,10 @@ def check_runs(study):
                 raise ValueError(f"{where}: {error}") from None
             for source, (needed, _) in zip(study.ingredients(dataset)[0], training.parts, strict=True):
                 has = datasets[source]["images"]
+                if needed < 1:
+                    raise ValueError(
+                        f"{where}: {size} leaves no image of {source} in {dataset}; give it a larger share"
+                    )
                 if needed > has:
                     raise ValueError(
                         f"{where}: {size} is more than {dataset} has; datasets.{source}.images is {has},"
