@@ -69,7 +69,7 @@ def test_moments_in_its_features_are_those_of_the_recorded_ones(network, fixture
         images_path=tmp_path / "images.h5",
         features_path=tmp_path / inception.NAME,
         moments_path=tmp_path / "moments",
-        settings=Moments("inception", None, (1,), 2),
+        settings=Moments("inception", None, (1, 2), 2),
         compute=Compute(),
     )
     merged = moments.merge(moments.read(tmp_path / "moments"))
