@@ -43,6 +43,28 @@ def prepare(n_threads, n_gpus=0, index=0):
     return where
 
 
+def prepare_generating(compute):
+    """Return the device of a job of one process that trains a generator, or samples with one.
+
+    In full float32, and with the convolutions of a GPU in one fixed order.
+
+    Parameters
+    ----------
+    compute : settings.Compute
+
+    Source: spec/generators.md 7.
+    """
+    where = prepare(compute.threads, min(compute.gpus, 1))
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    return where
+
+
+def name(where):
+    """Return what computes at `where`: the name of the GPU, or "cpu"."""
+    return torch.cuda.get_device_name(where) if where.type == "cuda" else where.type
+
+
 def compiled(network, wanted):
     """Return `network` through torch.compile if that is `wanted`, else itself."""
     return torch.compile(network) if wanted else network

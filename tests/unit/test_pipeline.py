@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from robustlaws.files import digest
-from robustlaws.generators import pipeline
+from robustlaws.generators import draws, pipeline
 from robustlaws.networks import checkpoint, wrn
 from robustlaws.settings import Architecture, Pipeline, Sampling
 from tests.unit.test_sources import Hostile
@@ -128,8 +128,7 @@ def test_noise_that_a_scheduler_draws_past_the_generators_is_of_the_batch(folder
 
 def test_classes_share_their_seeds_where_labels_say_so(folders):
     made = dit(folders, labels="shared", arguments={"guidance_scale": 1.0})
-    assert pipeline._seeds(range(8, 12), made.settings)[:2] == pipeline._seeds(range(8, 10), made.settings)
-    assert len(set(pipeline._seeds(range(20), made.settings))) == 2
+    assert len({draws.seed(index, made.settings) for index in range(20)}) == 2
     drawn = pipeline._labels(range(5000), sampling(folders, labels="random"))
     assert np.bincount(drawn, minlength=10).min() > 400
 
@@ -147,6 +146,18 @@ def test_scheduler_and_steps_are_those_of_the_settings(folders, classifier):
     assert not np.array_equal(trailing, images(scheduler="DDIMScheduler"))
     assert not np.array_equal(trailing, images(scheduler="DDIMScheduler", steps=5))
     assert not np.array_equal(images(), images(scheduler="DDIMScheduler"))
+
+
+@pytest.mark.parametrize("scheduler", [None, "DDIMScheduler"])
+def test_one_step_is_enough_for_a_pipeline(folders, classifier, scheduler):
+    # distilled models need no more
+    images, _ = ddpm(folders, classifier, scheduler=scheduler, steps=1, seeds="index").batch(range(4))
+    theirs = diffusers.DDPMPipeline.from_pretrained(folders / "ddpm")
+    if scheduler:
+        theirs.scheduler = diffusers.DDIMScheduler.from_config(theirs.scheduler.config)
+    generators = [torch.Generator().manual_seed(index) for index in range(4)]
+    expected = theirs(batch_size=4, generator=generators, num_inference_steps=1).images
+    assert np.array_equal(images[..., 0], np.stack([np.asarray(each) for each in expected]).reshape(4, 8, 8))
 
 
 def test_provenance_names_what_was_used_and_no_path(folders, classifier):

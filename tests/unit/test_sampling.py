@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from robustlaws import named
+from robustlaws import device, named
 from robustlaws.data import shards
 from robustlaws.files import digest
 from robustlaws.generators import SAMPLERS, dg, edm, heun, sampling, storage
@@ -280,8 +282,16 @@ def test_a_shard_says_where_it_comes_from(files, tmp_path):
     assert said["discriminator_weights_sha256"] == digest(files["dg"]["discriminator_weights"])
     assert (said["dataset"], said["sampler"], said["steps"], said["first_index"]) == ("d-3", "dg", 8, 16)
     assert (said["seed"], said["seeds"], said["labels"], said["revision"]) == (5, "derived", "balanced", "sampler-r1")
-    assert said["torch"] == torch.__version__
+    assert (said["last_index"], said["device"], "seed_range" in said) == (31, "cpu", False)
+    packages = ("torch", "robustlaws", "numpy", "h5py")
+    assert {name: said[name] for name in packages} == {name: metadata.version(name) for name in packages}
     assert json.loads(said["settings"])["guidance"]["time_min"] == 0.01
+
+
+def test_seeds_from_the_index_are_told_as_a_range(files, tmp_path):
+    for labels, expected in (("balanced", [20, 35]), ("shared", [2, 3])):
+        sample(files, tmp_path, told(first=20, count=16, seeds="index", labels=labels))
+        assert shards.attributes(tmp_path / "shard.h5")["seed_range"] == expected
 
 
 @pytest.mark.parametrize(
@@ -299,6 +309,19 @@ def test_what_does_not_fit_is_refused_in_one_line(sampler, given, changes, messa
         sample({sampler: files[given]}, tmp_path, told(sampler, **changes))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "shard.h5").exists()
+
+
+@pytest.mark.parametrize(("table", "fits"), [(4, False), (0, True), (12, True)])
+def test_a_pair_for_fewer_classes_is_refused(table, fits, files, tmp_path):
+    other = {"discriminator": tmp_path / "d.json", "discriminator_weights": tmp_path / "d.safetensors"}
+    module = discriminator.build(replace(DISCRIMINATOR, label_table=table))
+    storage.save(*other.values(), module, {"kind": "discriminator"})
+    given = {"dg": files["dg"] | other}
+    if fits:
+        sample(given, tmp_path, told("dg", count=16))
+        return
+    with pytest.raises(ValueError, match=r"d.json network.label_table: 4 classes; the study has 10 classes; take"):
+        sample(given, tmp_path, told("dg"))
 
 
 PROGRAM = """
@@ -390,6 +413,25 @@ def test_images_of_other_settings_or_weights_are_not_gone_on_with(changed, files
         storage.save(*other.values(), module, {"kind": "edm"})
     sample({"edm": other}, tmp_path, settings)
     assert counted == [0, 16, 32]
+
+
+@pytest.mark.parametrize("changed", ["compile", "device"])
+def test_images_of_two_roundings_do_not_make_one_shard(changed, files, tmp_path, monkeypatch, counted):
+    interrupted(files, tmp_path, monkeypatch, told())
+    counted.clear()
+    if changed == "device":
+        monkeypatch.setattr(device, "name", lambda where: "NVIDIA H100 80GB HBM3")
+    monkeypatch.setattr(edm.Sampler, "compile", lambda self: None)  # compiling takes a minute
+    sample(files, tmp_path, told(), compile=changed == "compile")
+    assert counted == [0, 16, 32]
+
+
+def test_a_generating_job_is_told_full_float32_and_one_order(monkeypatch):
+    for backend, name, value in (("cudnn", "allow_tf32", True), ("cudnn", "deterministic", False)):
+        monkeypatch.setattr(getattr(torch.backends, backend), name, value)
+    assert device.prepare_generating(Compute()) == CPU
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == (False, False)
+    assert torch.backends.cudnn.deterministic
 
 
 def test_a_time_budget_stops_the_job(files, tmp_path):

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robustlaws import states
-from robustlaws.data import appending, packing, shards
+from robustlaws.data import appending, batches, packing, shards
 
 RNG = np.random.default_rng(0)
 OWNER = {"settings": {"seed": 3, "steps": [1, 2]}, "revision": "generate-r1"}
@@ -86,6 +86,13 @@ def test_plain_bytes_are_where_the_layout_says(tmp_path):
     raw, content = shards.raw_layout(tmp_path / "c.h5"), (tmp_path / "c.h5").read_bytes()
     assert (raw.image, raw.chunk) == (None, 30)
     assert content[raw.label :][: labels.nbytes] == labels.tobytes()
+
+
+def test_a_chunk_is_the_block_of_the_reader_unless_it_is_too_large(tmp_path):
+    shards.write(tmp_path / "c.h5", some_images(600), np.zeros(600, int), {}, "chunked")
+    assert shards.raw_layout(tmp_path / "c.h5").chunk == batches.BLOCK
+    shards.write(tmp_path / "d.h5", some_images(20, 512, 1), np.zeros(20, int), {}, "chunked")
+    assert shards.raw_layout(tmp_path / "d.h5").chunk == 16  # of 256 KiB each
 
 
 def test_the_same_images_give_the_same_bytes(tmp_path, layout):

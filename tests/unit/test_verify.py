@@ -143,6 +143,12 @@ def test_shards_of_different_origin_are_told_apart(dataset):
     assert verify([dataset]).findings == [f"{path}: shape of images is (6, 12, 3); (12, 12, 3) in shard-00000.h5"]
 
 
+def test_shards_may_come_from_different_machines(dataset):
+    told = {"device": "NVIDIA H100 80GB HBM3", "torch": "2.14.0", "robustlaws": "0.2.0", "numpy": "3.0", "h5py": "4.0"}
+    write(dataset, 2, images_of(2, 30), 60, last_index=89, seed_range=[60, 89], **told)
+    assert verify([dataset]).findings == []
+
+
 def test_images_held_twice_are_named_in_both_places(dataset, capsys):
     images = images_of(3, 30)
     images[17] = images_of(0, 30)[7]  # of the same class

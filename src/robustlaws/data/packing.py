@@ -15,7 +15,8 @@ from robustlaws import named
 
 FORMAT = "robustlaws-shard-2"
 BLOCK = 512  # bytes of the HDF5 user block
-_CHUNK_IMAGES, _CHUNK_BYTES = 1024, 4 << 20  # a chunk has at most as many images, and about as many bytes
+# A chunk has at most as many images, those that a reader takes at once (batches.BLOCK), and about as many bytes.
+_CHUNK_IMAGES, _CHUNK_BYTES = 256, 4 << 20
 _PORTION = 8 << 20  # bytes of images in memory at once while a file is written or checked
 # Layout of `image`: arguments of h5py's create_dataset; hdf5plugin's class gives those of its compressions.
 LAYOUTS = {"contiguous": {}, "chunked": {}, "gzip": {"compression": "gzip"}, "zstd": "Zstd", "lz4": "LZ4"}

@@ -103,6 +103,11 @@ class Sampler(edm.Sampler):
     settings : settings.Sampling
     where : torch.device
 
+    Raises
+    ------
+    ValueError
+        As there, or if the pair is none, or its discriminator knows fewer classes than the settings name.
+
     Images of a batch do not depend on one another except through the window test of :func:`field`.
     """
 
@@ -116,6 +121,10 @@ class Sampler(edm.Sampler):
             if about["kind"] != name:
                 raise ValueError(f"{files[name]}: a network of kind {about['kind']!r}; {name!r} is wanted here")
             self.networks.append(network.to(memory_format=self.layout))
+        rows = self.networks[1].settings.label_table
+        if 0 < rows < settings.classes:  # 0: it does not look at classes
+            ours = f"the study has {settings.classes} classes; take a pair trained on these, or on none"
+            raise ValueError(f"{files['discriminator']} network.label_table: {rows} classes; {ours}")
 
     def integrate(self, start, labels, noise):
         """Return the images, float64 NCHW in [-1, 1], that grow from `start`; all tensors on the device."""

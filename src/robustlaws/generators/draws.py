@@ -13,6 +13,13 @@ from robustlaws.seeds import derive
 _SEEDS = 2**32  # the official scripts take their seeds modulo this
 
 
+def seed(index, settings):
+    """Return the seed of image `index`, see :class:`Draws`."""
+    s = settings
+    stream = index // s.classes if s.labels == "shared" else index
+    return stream % _SEEDS if s.seeds == "index" else derive(s.seed, "image", stream)
+
+
 class Draws:
     """The random numbers of one batch: an own stream for each image.
 
@@ -42,9 +49,8 @@ class Draws:
         s = self.settings = settings
         self.indices = list(indices)
         self.shape = (s.channels, s.image_size, s.image_size)
-        streams = [index // s.classes if s.labels == "shared" else index for index in self.indices]
-        self.seeds = [stream % _SEEDS if s.seeds == "index" else derive(s.seed, "image", stream) for stream in streams]
-        self._generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
+        self.seeds = [seed(index, s) for index in self.indices]
+        self._generators = [torch.Generator().manual_seed(each) for each in self.seeds]
 
     def normal(self, dtype=torch.float32):
         """Return the next standard normal of each image, (batch, channels, height, width)."""

@@ -38,8 +38,8 @@ def train_generator(*, train_path, config_path, weights_path, grid_path, state_p
         PNG to write: images of the trained generator, one row for each class.
     state_path : path
         Folder of the states of unfinished training; whoever finds its own there goes on from it and ends with
-        the same bytes as if never interrupted (same machine and threads). At each state a grid of the images
-        so far, `grid-<update>.png`, is put there too.
+        the same bytes as if never interrupted (on the CPU of one machine, same threads; on a GPU not tested).
+        At each state a grid of the images so far, `grid-<update>.png`, is put there too.
     settings : settings.GeneratorTraining
     revision : str
         Of the code: a state of another one is not taken up.
@@ -53,7 +53,7 @@ def train_generator(*, train_path, config_path, weights_path, grid_path, state_p
     Stopped
         After SIGTERM, SIGUSR1 or Ctrl-C, or when the time budget is used up: the state is saved.
     """
-    where = updates.prepare(compute)
+    where = device.prepare_generating(compute)
     about = shards.attributes(train_path)
     owner = {"revision": revision, "settings": told.as_params(settings), "images": about["checksum"]}
     with states.held(state_path):

@@ -36,7 +36,7 @@ def train_extractor(*, train_path, config_path, weights_path, state_path, settin
         Files to write, see :func:`robustlaws.generators.storage.save`.
     state_path : path
         Folder of the states of unfinished training; whoever finds its own there goes on from it and ends with
-        the same bytes as if never interrupted (same machine and threads).
+        the same bytes as if never interrupted (on the CPU of one machine, same threads; on a GPU not tested).
     settings : settings.EncoderTraining
     revision : str
         Of the code: a state of another one is not taken up.
@@ -50,7 +50,7 @@ def train_extractor(*, train_path, config_path, weights_path, state_path, settin
     Stopped
         After SIGTERM, SIGUSR1 or Ctrl-C, or when the time budget is used up: the state is saved.
     """
-    where = updates.prepare(compute)
+    where = device.prepare_generating(compute)
     owner = _owner(settings, revision, {"real": train_path})
     with states.held(state_path):
         images, labels = shards.read(train_path)
@@ -95,7 +95,7 @@ def train_discriminator(
     Stopped
         As for :func:`train_extractor`.
     """
-    where = updates.prepare(compute)
+    where = device.prepare_generating(compute)
     named = {"real": train_path} | {f"fake {index}": path for index, path in enumerate(fake_paths)}
     owner = _owner(settings, revision, named) | {"extractor": digest(extractor_weights_path)}
     with states.held(state_path):

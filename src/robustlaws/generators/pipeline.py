@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from robustlaws.data.batches import to_network
 from robustlaws.files import digest
+from robustlaws.generators import draws
 from robustlaws.networks import checkpoint
 from robustlaws.seeds import derive
 
@@ -151,7 +152,7 @@ class Sampler:
             If the pipeline fails or makes numbers that are not finite.
         """
         s, p = self.settings, self.settings.pipeline
-        seeds, labels = _seeds(indices, s), _labels(indices, s)
+        seeds, labels = [draws.seed(index, s) for index in indices], _labels(indices, s)
         arguments = {**(p.arguments or {}), "num_inference_steps": s.steps, "output_type": "np"}
         arguments["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
         if "batch_size" in self._parameters:
@@ -202,12 +203,6 @@ def to_images(made, size, channels):
     elif x.shape[1] != channels:
         raise ValueError(f"the pipeline makes images of {x.shape[1]} channels; the study has {channels}")
     return (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def _seeds(indices, s):
-    """Return the seed of each image; with "shared" labels the classes share them."""
-    streams = [index // s.classes if s.labels == "shared" else index for index in indices]
-    return [stream % 2**32 if s.seeds == "index" else derive(s.seed, "image", stream) for stream in streams]
 
 
 def _labels(indices, s):

@@ -1,13 +1,16 @@
 """One shard of a dataset, by whichever sampler its generator has; a killed job goes on inside the shard."""
 
 import time
+from importlib import metadata
 
+import h5py
+import numpy as np
 import torch
 
 from robustlaws import device, named
 from robustlaws import settings as told
 from robustlaws.data import shards
-from robustlaws.generators import SAMPLERS
+from robustlaws.generators import SAMPLERS, draws
 from robustlaws.joblog import Progress
 from robustlaws.stopping import Stop, Stopped
 
@@ -16,7 +19,8 @@ def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
     """Sample one shard of a dataset.
 
     The sampler always works on whole batches that start at a multiple of `settings.batch`, so the bytes of
-    image i do not depend on where shards begin or end, nor on where a job was killed.
+    image i do not depend on where shards begin or end, nor on where a job was killed. The same bytes are promised
+    for one process on the CPU; on a GPU, whose convolutions are told to keep one order, this is not tested.
 
     Parameters
     ----------
@@ -27,8 +31,9 @@ def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
     shard_path : path
         HDF5 to write, see :mod:`robustlaws.data.shards`.
     state_path : path
-        Folder where the images of an unfinished shard are kept; a job of the same settings, revision, files and
-        version of torch goes on from them and ends with the same bytes as one that was never interrupted.
+        Folder where the images of an unfinished shard are kept; a job of the same settings, revision, files,
+        version of torch, device and `compute.compile` goes on from them, any other begins anew: images of two
+        roundings would not make one shard.
     settings : settings.Sampling
     revision : str
         Of the code.
@@ -43,12 +48,14 @@ def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
     """
     s, files = settings, {name: path for name, path in files.items() if path}
     deadline = compute.budget_minutes and time.time() + 60 * compute.budget_minutes
-    where = device.prepare(compute.threads, compute.gpus)
+    where = device.prepare_generating(compute)
     sampler = named.load(s.sampler, SAMPLERS, f"datasets.{s.dataset}.generator")(files, s, where)
-    if compute.compile and hasattr(sampler, "compile"):  # a sampler without a network of ours has none
+    compiled = compute.compile and hasattr(sampler, "compile")  # a sampler without a network of ours has none
+    if compiled:
         sampler.compile()
     # a sampler says which files it has by their hashes; taking those of 100 GB again would cost more than the shard
     owner = {"revision": revision, "settings": told.as_params(s), "made_by": sampler.provenance}
+    owner |= {"device": device.name(where), "compile": compiled}
     told_to_writer = {"layout": s.layout, "seconds": 60 * compute.state_minutes}
     shape = (s.image_size, s.image_size, s.channels)
     with (
@@ -56,7 +63,7 @@ def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
         shards.Writer(shard_path, s.count, shape, owner, state_path, **told_to_writer) as writer,
     ):
         _fill(writer, sampler, s, stop)
-        writer.finish(_provenance(sampler, s, revision))
+        writer.finish(_provenance(sampler, s, revision, where))
 
 
 def _fill(writer, sampler, s, stop):
@@ -78,8 +85,10 @@ def _fill(writer, sampler, s, stop):
         progress.advance(len(labels[inside]))
 
 
-def _provenance(sampler, s, revision):
+def _provenance(sampler, s, revision, where):
     """Return where the images of the shard come from, as attributes of its file."""
+    last = s.first + s.count - 1
+    by_seed = s.seeds == "index" and s.steps is not None  # images of files are not made from seeds
     return {
         "dataset": s.dataset,
         "generator": s.generator,
@@ -89,7 +98,13 @@ def _provenance(sampler, s, revision):
         "seeds": s.seeds,
         "labels": s.labels,
         "first_index": s.first,
+        "last_index": last,
+        **({"seed_range": [draws.seed(s.first, s), draws.seed(last, s)]} if by_seed else {}),
         "settings": told.as_params(s),
         "revision": revision,
+        "device": device.name(where),
+        "robustlaws": metadata.version("robustlaws"),
+        "numpy": np.__version__,
+        "h5py": h5py.__version__,
         **sampler.provenance,
     }

@@ -1,7 +1,8 @@
-"""Updates of a network one after the other; killed at any moment, the work goes on and ends with the same bytes.
+"""Updates of a network one after the other; killed at any moment, the work goes on where it was.
 
-What an update does is a pure function of the seed and its number, so a state holds nothing but the number,
-the weights and the optimiser.
+One process on the CPU ends with the same bytes as if never killed; on a GPU this is not tested. What an
+update does is a pure function of the seed and its number, so a state holds nothing but the number, the
+weights and the optimiser.
 """
 
 import math
@@ -10,7 +11,7 @@ from collections import deque
 
 import torch
 
-from robustlaws import device, states
+from robustlaws import states
 from robustlaws.joblog import Progress, log
 from robustlaws.seeds import derive
 from robustlaws.stopping import Stop, Stopped
@@ -128,10 +129,3 @@ def _advanced(work):
         first = str(error).splitlines()[0]
         remedy = "Raise its accumulate" if hasattr(work.settings, "accumulate") else "Lower its batch"
         raise ValueError(f"{work.name}: {first} {remedy} or give it a larger GPU") from None
-
-
-def prepare(compute):
-    """Return the device of a job that trains a generator in full float32 (spec/generators.md 7)."""
-    where = device.prepare(compute.threads, min(compute.gpus, 1))
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    return where
