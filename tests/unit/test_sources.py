@@ -28,7 +28,7 @@ def some_images(count, size=4, channels=1):
 
 
 def import_digits(folder, seed=1, test_images=300):
-    told = Import("digits", seed, None, test_images, None, None)
+    told = Import("digits", seed, None, test_images, None, None, 8, 1, 10)
     paths = folder / "train.h5", folder / "test.h5"
     sources.import_source(train_path=paths[0], test_path=paths[1], train_files=[], test_files=[], settings=told)
     return [shards.read(path) for path in paths]
@@ -64,7 +64,8 @@ def hub_file(path, images, labels, names=("no", "yes"), kind="PNG"):
 
 
 def import_hub(folder, files, **wanted):
-    told = Import("hub_parquet", 1, wanted.get("train"), wanted.get("test"), "img", "label")
+    given = [wanted.get(name) for name in ("train", "test")]
+    told = Import("hub_parquet", 1, *given, "img", "label", wanted.get("size", 8), wanted.get("channels", 3), 10)
     paths = folder / "train.h5", folder / "test.h5"
     sources.import_source(train_path=paths[0], test_path=paths[1], train_files=files, test_files=files, settings=told)
     return paths
@@ -98,7 +99,7 @@ def test_a_missing_column_is_named(tmp_path):
 @pytest.mark.skipif(not CIFAR10.exists(), reason="the real CIFAR-10 files are not beside this checkout")
 def test_real_cifar10_is_read(tmp_path):
     files = sorted(CIFAR10.glob("test-*.parquet"))
-    _, test = import_hub(tmp_path, files, train=10, test=10_000)
+    _, test = import_hub(tmp_path, files, train=10, test=10_000, size=32)
     images, labels = shards.read(test)
     assert images.shape == (10_000, 32, 32, 3)
     assert np.bincount(labels).tolist() == [1000] * 10
@@ -116,7 +117,7 @@ def test_a_class_without_a_name_is_refused(tmp_path):
 def test_images_sorted_by_class_are_mixed_so_that_the_first_stand_for_all(tmp_path):
     images = np.arange(40, dtype=np.uint8).repeat(64).reshape(40, 8, 8, 1)
     path = hub_file(tmp_path / "a.parquet", images, np.arange(40) // 20)
-    train, _ = import_hub(tmp_path, [path], train=20)
+    train, _ = import_hub(tmp_path, [path], train=20, channels=1)
     kept, labels = shards.read(train)
     assert 5 < labels.sum() < 15
     assert (kept[:, 0, 0, 0] // 20 == labels).all()
@@ -124,6 +125,8 @@ def test_images_sorted_by_class_are_mixed_so_that_the_first_stand_for_all(tmp_pa
 
 
 # CIFAR-10's official files
+
+OFFICIAL = {"size": 32, "channels": 3, "classes": 10}
 
 
 class Python2(pickle._Pickler):
@@ -171,7 +174,8 @@ def official(monkeypatch, folder, per_batch=20, binary=False):
 
 
 def import_files(folder, source, train_files, test_files=(), **told):
-    asked = {"train_images": None, "test_images": None, "image_column": None, "label_column": None, **told}
+    asked = {"train_images": None, "test_images": None, "image_column": None, "label_column": None}
+    asked |= {"size": 8, "channels": 1, "classes": 12, **told}
     paths = folder / "train.h5", folder / "test.h5"
     sources.import_source(
         train_path=paths[0],
@@ -188,7 +192,9 @@ def import_files(folder, source, train_files, test_files=(), **told):
 def test_cifar10_is_read_from_its_official_files(monkeypatch, tmp_path, binary, given):
     archive, inside, (images, labels) = official(monkeypatch, tmp_path, binary=binary)
     files = {"archive": [archive], "folder": [inside], "outer folder": [tmp_path], "files": sorted(inside.iterdir())}
-    (train, train_labels), (test, test_labels) = import_files(tmp_path, "cifar10", files[given], files[given])
+    (train, train_labels), (test, test_labels) = import_files(
+        tmp_path, "cifar10", files[given], files[given], **OFFICIAL
+    )
     assert np.array_equal(np.concatenate([train, test]), images)
     assert np.concatenate([train_labels, test_labels]).tolist() == labels.tolist()
     assert shards.attributes(tmp_path / "test.h5")["class_names"] == list(cifar10.NAMES)
@@ -196,7 +202,7 @@ def test_cifar10_is_read_from_its_official_files(monkeypatch, tmp_path, binary, 
 
 def test_the_archive_alone_gives_both_splits(monkeypatch, tmp_path):
     archive, _, (images, _) = official(monkeypatch, tmp_path)
-    (train, _), (test, _) = import_files(tmp_path, "cifar10", [archive])
+    (train, _), (test, _) = import_files(tmp_path, "cifar10", [archive], **OFFICIAL)
     assert np.array_equal(np.concatenate([train, test]), images)
 
 
@@ -268,7 +274,7 @@ def test_a_folder_is_read_with_its_class_names_and_mixed(tmp_path):
     images = some_images(40, 8, 3)
     picture_folders(tmp_path / "all/train", images[:30])
     picture_folders(tmp_path / "all/test", images[30:])
-    splits = import_files(tmp_path, "folder", [tmp_path / "all"])
+    splits = import_files(tmp_path, "folder", [tmp_path / "all"], channels=3)
     for (found, labels), there, first in zip(splits, (images[:30], images[30:]), (0, 30), strict=True):
         row_of = {image.tobytes(): k for k, image in enumerate(images)}
         rows = [row_of[image.tobytes()] for image in found]
@@ -276,7 +282,7 @@ def test_a_folder_is_read_with_its_class_names_and_mixed(tmp_path):
         assert [(row - first) % 2 for row in rows] == labels.tolist()
         assert sorted(labels.tolist()) != labels.tolist()  # not class after class
     assert shards.attributes(tmp_path / "train.h5")["class_names"] == ["cat", "dog"]
-    again = import_files(tmp_path, "folder", [tmp_path / "all/train"], [tmp_path / "all/test"])
+    again = import_files(tmp_path, "folder", [tmp_path / "all/train"], [tmp_path / "all/test"], channels=3)
     assert np.array_equal(again[0][0], splits[0][0])
 
 
@@ -292,7 +298,7 @@ def test_pictures_are_shrunk_by_the_mean_over_each_new_pixel(tmp_path):
     for split in ("train", "test"):
         for name in ("a", "b"):
             picture(tmp_path / split / name / "x.png", wide)
-    (found, _), _ = import_files(tmp_path, "folder", [tmp_path], image_size=4)
+    (found, _), _ = import_files(tmp_path, "folder", [tmp_path], image_size=4, size=4, channels=3)
     mean = image.reshape(4, 4, 4, 4, 3).mean((1, 3))
     assert np.abs(found[0] - mean).max() <= 1  # two roundings
 
@@ -327,7 +333,7 @@ def test_splits_of_other_classes_are_refused(tmp_path):
 
 
 def test_npz_files_are_read_one_after_the_other(tmp_path):
-    images, labels = some_images(30, 8), RNG.integers(0, 3, 30)
+    images, labels = some_images(30, 8), np.arange(30) % 3
     np.savez(tmp_path / "a.npz", x=images[:10, ..., 0], y=labels[:10])
     np.savez_compressed(tmp_path / "b.npz", x=images[10:20, ..., 0], y=labels[10:20])
     np.savez(tmp_path / "t.npz", x=images[20:], y=labels[20:, None])

@@ -34,15 +34,15 @@ def import_source(*, train_path, test_path, train_files, test_files, settings):
     Raises
     ------
     ValueError
-        If the source does not give what the settings ask of it.
+        If the source does not give what the settings ask of it: so many images, of such a size, of so many classes.
     """
-    source = named.load(settings.source, SOURCES)
-    for name, path, split in zip(
-        ("train", "test"), (train_path, test_path), source(train_files, test_files, settings), strict=True
-    ):
+    splits = dict(
+        zip(("train", "test"), named.load(settings.source, SOURCES)(train_files, test_files, settings), strict=True)
+    )
+    for name, split in splits.items():
+        _check(split, name, settings)
+    for (name, split), path in zip(splits.items(), (train_path, test_path), strict=True):
         wanted = getattr(settings, f"{name}_images")
-        if wanted is not None and wanted > len(split.labels):
-            raise ValueError(f"source.{name}_images: {wanted} wanted, source {settings.source} has {len(split.labels)}")
         split = mixed(split, derive(settings.seed, "order", name))
         images, labels = split.images[:wanted], split.labels[:wanted]
         about = {"source": settings.source, "split": name, "class_names": list(split.class_names)}
@@ -50,15 +50,36 @@ def import_source(*, train_path, test_path, train_files, test_files, settings):
         log.info("%s: %d images of %s, %s", name, len(labels), "x".join(map(str, images.shape[1:])), path)
 
 
-def mixed(split, seed):
-    """Return `split` in a random order if its images are sorted by class, else as it is.
+def _check(split, name, settings):
+    """Raise ValueError unless a split has the images that the study is of."""
+    source, wanted = f"source {settings.source}", getattr(settings, f"{name}_images")
+    if wanted is not None and wanted > len(split.labels):
+        raise ValueError(f"source.{name}_images: {wanted} wanted, {source} has {len(split.labels)}")
+    height, width, channels = split.images.shape[1:]
+    if (height, width) != (settings.size, settings.size):
+        raise ValueError(f"image.size: {settings.size} given, {source} has images of {width}x{height} pixels")
+    if channels != settings.channels:
+        raise ValueError(f"image.channels: {settings.channels} given, images of {source} have {channels}")
+    if (highest := split.labels.max()) >= settings.classes:
+        raise ValueError(f"image.classes: {settings.classes} given, labels of {source} go up to {highest}")
 
-    The first images of a split stand for it in several places, so they must be of all classes.
+
+def mixed(split, seed):
+    """Return `split` in a random order if its images lie class by class, else as it is.
+
+    The first images of a split stand for it in several places, so they must be of all classes. Images lie class by
+    class if they are sorted, or if the class changes less than half as often as in a random order: several sorted
+    files may stand one after the other.
     """
-    if not (np.diff(split.labels) >= 0).all() or split.labels[:1] == split.labels[-1:]:
+    steps = np.diff(split.labels)
+    shares = np.unique(split.labels, return_counts=True)[1] / max(1, len(split.labels))
+    changes = np.count_nonzero(steps)
+    # of so few images that random orders are now and then sorted, the sorted ones are mixed too
+    sorted_whole = changes and (steps >= 0).all()
+    if not sorted_whole and changes >= (1 - (shares**2).sum()) * len(steps) / 2:
         return split
     order = np.random.default_rng(seed).permutation(len(split.labels))
-    log.info("the images are sorted by class; they are taken in a random order")
+    log.info("the images lie class by class; they are taken in a random order")
     return Split(split.images[order], split.labels[order], split.class_names)
 
 

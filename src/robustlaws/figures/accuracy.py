@@ -13,6 +13,8 @@ _FID_ONLY = style.Look(style.INK, "")
 def draw(*, png_path, svg_path, runs, allocations, laws, accuracy):
     """Draw the runs' adversarial accuracies and the best-at-budget curve per FID.
 
+    Runs of another recipe are left out, as in the laws.
+
     Parameters
     ----------
     runs : path
@@ -29,7 +31,7 @@ def draw(*, png_path, svg_path, runs, allocations, laws, accuracy):
     ValueError
         If a file cannot be read.
     """
-    runs = records.read(runs, records.RUNS)
+    runs = sources.of_the_study(records.read(runs, records.RUNS))
     law = sources.law_named(sources.read_laws(laws), _LAW)
     line = sources.read_json(accuracy)
     table = sources.read_tables(allocations, records.ALLOCATIONS)
@@ -41,7 +43,7 @@ def draw(*, png_path, svg_path, runs, allocations, laws, accuracy):
         figure.suptitle("Adversarial accuracy against training compute")
         axes = figure.subplots()
         if runs.empty:
-            style.nothing(axes, "the table of runs is empty")
+            style.nothing(axes, "no runs of the study's own recipe")
             return
         _runs(axes, runs, looks)
         remarks, alone, limits, flops = [], [], 0, list(runs["flops"])

@@ -14,6 +14,8 @@ _LAW_COLOUR = "#C1121F"
 def draw(*, png_path, svg_path, curves, laws, allocations):
     """Draw one panel of learning curves per dataset.
 
+    Runs of another recipe are left out, as in the laws: neither their curves are drawn nor are they in the envelope.
+
     Parameters
     ----------
     curves : path
@@ -28,7 +30,7 @@ def draw(*, png_path, svg_path, curves, laws, allocations):
     ValueError
         If a file cannot be read.
     """
-    table = records.read(curves, records.CURVES)
+    table = sources.of_the_study(records.read(curves, records.CURVES))
     laws = sources.read_laws(laws)
     envelope = sources.law_named(laws, "envelope")
     budgets = sources.read_tables(allocations, records.ALLOCATIONS)
@@ -44,7 +46,7 @@ def draw(*, png_path, svg_path, curves, laws, allocations):
     with style.drawing(png_path, svg_path, (2.6 if rows > 1 else 3.4) * rows + 0.5) as figure:
         figure.suptitle("Learning curves and their lower envelope")
         if table.empty:
-            style.nothing(figure.subplots(), "the table of curves is empty")
+            style.nothing(figure.subplots(), "no curves of the study's own recipe")
             return
         grid = style.panels(figure, len(order), sharex=True, sharey=True)
         unknown, fitted = {}, False

@@ -16,10 +16,29 @@ def _first_of_each_class(images, labels, classes, rows):
     return tiles
 
 
+def _labels(path):
+    with shard_files.opened(path) as file:
+        try:
+            return file["label"][:]
+        except OSError as error:
+            raise ValueError(f"{path}: damaged within its labels ({error})") from None
+
+
 def _block(path, classes, rows):
-    images, labels = shard_files.read(path)
-    chosen = np.concatenate([np.flatnonzero(labels == label)[:rows] for label in classes])
-    return _first_of_each_class(mosaics.as_rgb(images[chosen]), labels[chosen], classes, rows)
+    """Return the tiles of a shard, reading its labels and the chosen images only: a shard may have a million."""
+    labels = _labels(path)
+    chosen = np.sort(np.concatenate([np.flatnonzero(labels == label)[:rows] for label in classes]))
+    if not len(chosen):
+        return [[None] * len(classes) for _ in range(rows)]
+    with shard_files.opened(path) as file:
+        try:
+            images, digests = file["image"][chosen], file["digest"][chosen]
+        except OSError as error:
+            raise ValueError(f"{path}: damaged within images {chosen[0]} to {chosen[-1]} ({error})") from None
+    wrong = chosen[shard_files.digests(images, labels[chosen]) != digests]
+    if len(wrong):
+        raise ValueError(f"{path}: damaged, image {wrong[0]} does not match its digest; delete it and run again")
+    return _first_of_each_class(mosaics.as_rgb(images), labels[chosen], classes, rows)
 
 
 def _dataset_title(attributes, fid):
@@ -61,7 +80,7 @@ def draw(*, png_path, svg_path, train_images, shards, quality):
     by_name = {str(attributes["dataset"]): path for path, attributes in described.items()}
     order = sources.fid_order((name, fids.get(name)) for name in by_name)
 
-    present, names = _class_names(train_images, shard_files.read(train_images)[1])
+    present, names = _class_names(train_images, _labels(train_images))
     picks = np.linspace(0, len(present) - 1, min(len(present), _MOST_CLASSES)).round().astype(int)
     classes = present[picks]
     rows = 3 if len(order) < 6 else 2

@@ -49,6 +49,17 @@ def read_tables(paths, columns):
     return pd.concat(frames, ignore_index=True) if frames else records.table([], columns)
 
 
+def of_the_study(table):
+    """Return the rows of the runs that the study's own recipe trained.
+
+    Parameters
+    ----------
+    table : data frame with the column "run"
+        Runs of another recipe are named model@recipe/dataset/size/seed.
+    """
+    return table[~table["run"].str.match("[^/]*@")]
+
+
 def fid_order(pairs):
     """Return dataset -> FID, best FID first; those without one (mixtures) come last, by name.
 

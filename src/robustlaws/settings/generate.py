@@ -15,6 +15,9 @@ class Import(Settings):
     test_images: int | None
     image_column: str | None
     label_column: str | None
+    size: int  # of the study's images, in pixels a side; the source must give these
+    channels: int
+    classes: int
     image_size: int | None = neutral(None)  # pixels a side to scale an image folder's files to; None: as they are
 
 
