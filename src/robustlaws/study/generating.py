@@ -67,9 +67,10 @@ class Generating:
 
     def importing(self):
         """Return the settings of the import."""
-        source = self.config["source"]
+        source, image = self.config["source"], self.config["image"]
         given = [source.get(key) for key in ("train_images", "test_images", "image_column", "label_column")]
-        return told.Import(source["name"], self._seed("data"), *given, source.get("image_size"))
+        about = [image[key] for key in ("size", "channels", "classes")]
+        return told.Import(source["name"], self._seed("data"), *given, *about, source.get("image_size"))
 
     def network(self, generator):
         """Return the settings of the U-Net that a trained generator has."""
