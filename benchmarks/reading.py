@@ -31,6 +31,7 @@ import h5py
 import numpy as np
 import psutil
 import torch
+from machine import processor
 from torch.nn import functional as F
 
 from robustlaws.data import shards
@@ -289,7 +290,7 @@ def main():
     told = parser.parse_args()
     packages = ("torch", "numpy", "h5py", "webdataset", "hdf5plugin")
     versions = ", ".join(f"{name} {_version(name) or 'missing'}" for name in packages)
-    about = f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
+    about = f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = told.folder or Path(temporary)
         prepare(folder, told.images, told.gigabytes)
@@ -304,14 +305,6 @@ def _version(package):
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

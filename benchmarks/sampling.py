@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from machine import processor
 from torch.nn.functional import one_hot
 
 from robustlaws import device
@@ -175,7 +176,7 @@ def main():
     parser.add_argument("--out", help="JSON file to write")
     told = parser.parse_args()
     where = device.prepare_generating(Compute(gpus=int(told.device == "cuda"), threads=told.threads))
-    hardware = device.name(where) if where.type == "cuda" else f"{_processor()}, {told.threads} thread(s)"
+    hardware = device.name(where) if where.type == "cuda" else f"{processor()}, {told.threads} thread(s)"
     about = f"{hardware}, Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}"
     variants = Variants(FULL if told.full else SMALL, told.steps, told.batch, told.compile, where)
     result = {"parameters": variants.parameters, "steps": told.steps, "batch": told.batch, "rounds": told.rounds}
@@ -183,14 +184,6 @@ def main():
     show(result, about)
     if told.out:
         Path(told.out).write_text(json.dumps({"about": about, **result}, indent=2) + "\n")
-
-
-def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ sums (NCHW against NHWC) turns the sign of some. The last line compares them on 
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from machine import processor
 from torch.nn import functional as F
 
 from robustlaws import device
@@ -215,7 +215,7 @@ def main():
     if where.type == "cuda":
         about = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     else:
-        about = f"{_processor()}, {told.threads} thread(s), torch {torch.__version__}"
+        about = f"{processor()}, {told.threads} thread(s), torch {torch.__version__}"
     results = []
     for model in told.model:
         results.append(_at_most(told.batch, model, names, told.rounds, where))
@@ -236,14 +236,6 @@ def _at_most(batch, model, names, rounds, where):
         print(f"WRN-{model}: batch {batch} does not fit; halving it")
     torch.cuda.empty_cache()  # outside: the error keeps the variants alive
     return _at_most(batch // 2, model, names, rounds, where)
-
-
-def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":
