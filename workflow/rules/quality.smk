@@ -96,7 +96,7 @@ rule measure_quality:
     benchmark:
         "<results>/benchmarks/quality/{dataset}.tsv"
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/gpu.yaml"
     threads: 1
     resources:
         mem_mb=2000,
