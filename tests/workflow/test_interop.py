@@ -43,7 +43,7 @@ def test_a_run_goes_out_and_comes_back(checkout, tmp_path):
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
     info = {name: json.loads((runs / name / "model_info.json").read_text()) for name in (RUN, OTHER)}
     assert float(info[RUN]["autoattack_acc"]) <= float(info[RUN]["clean_acc"])
-    assert (info[RUN]["footnote"], info[RUN]["eps"]) == ("", "0.15")
+    assert (info[RUN]["footnote"], info[RUN]["eps"]) == ("", "0.05")
     assert (info[OTHER]["autoattack_acc"], info[OTHER]["footnote"]) == ("", "Not attacked by AutoAttack.")
 
     shutil.copy(runs / RUN / "robustbench.pt", copy.folder / "zoo.pt")
