@@ -117,6 +117,16 @@ def test_a_missing_shard_is_named(dataset, capsys):
     assert not verify([dataset / "shard-00003.h5"]).findings
 
 
+def test_shards_missing_at_the_end_are_named_where_it_is_said_how_many_images_there_should_be(dataset, capsys):
+    there = verify([dataset]).images
+    assert cli.main(["verify", "--images", str(there), str(dataset)]) == 0
+    last = sorted(dataset.glob("shard-*.h5"))[-1]
+    left = there - shards.length(last)
+    last.unlink()
+    assert verify([dataset]).findings == []  # nothing in the files says it
+    assert verify([dataset], images=there).findings == [f"{last}: missing: there are {left} images, {there} are due"]
+
+
 def test_swapped_shards_are_both_named_and_no_others(dataset):
     first, second = dataset / "shard-00001.h5", dataset / "shard-00002.h5"
     first.rename(dataset / "x")

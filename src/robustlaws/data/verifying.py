@@ -45,7 +45,7 @@ class Checked:
     attributes: dict = field(default_factory=dict)
 
 
-def verify(paths, workers=1):
+def verify(paths, workers=1, images=None):
     """Check shards and the datasets they make up.
 
     Parameters
@@ -55,6 +55,8 @@ def verify(paths, workers=1):
         missing in the row of their numbers are found too.
     workers : int
         Processes to read with.
+    images : int, optional
+        That each dataset in a folder has to hold: nothing in its shards says it, as a dataset may grow.
 
     Returns
     -------
@@ -76,7 +78,9 @@ def verify(paths, workers=1):
         for one in members:
             report.findings += one.findings
         if _number(group[0]) is not None:
-            report.findings += _missing(members, whole=any(f in group[0].parents for f in folders))
+            whole = any(folder in group[0].parents for folder in folders)
+            report.findings += _missing(members, whole)
+            report.findings += _too_few(members, images) if whole and images else []
             report.findings += _disagreements(members)
         _repeated(members, report)
     report.notes += [note for folder in folders for note in _unfinished(folder)]
@@ -128,11 +132,12 @@ def command(parser):
     """Give `parser` the arguments of `robustlaws verify`; return what carries it out."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a shard, a dataset's folder or a study's folder")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes to read with (default: 1)")
+    parser.add_argument("--images", type=int, metavar="N", help="images that each dataset in a folder has to hold")
     return _run
 
 
 def _run(arguments):
-    report = verify(arguments.paths, arguments.workers)
+    report = verify(arguments.paths, arguments.workers, arguments.images)
     for note in report.notes:
         print(f"note: {note}")
     for finding in report.findings:
@@ -249,6 +254,16 @@ def _missing(members, whole):
         begins = expected if expected is not None else first
         expected = None if None in (begins, one.length) else begins + one.length
     return findings
+
+
+def _too_few(members, images):
+    """Return a finding if the shards of a dataset end before it has `images`."""
+    there = sum(one.length or 0 for one in members)
+    if there >= images:
+        return []
+    number, digits = _number(members[-1].path) + 1, len(_NAME.fullmatch(members[-1].path.name)[1])
+    following = members[-1].path.with_name(f"shard-{number:0{digits}d}.h5")
+    return [f"{following}: missing: there are {there:,} images, {images:,} are due"]
 
 
 def _disagreements(members):

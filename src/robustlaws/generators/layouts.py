@@ -9,6 +9,7 @@ Source: spec/interop.md 4e.
 import hashlib
 import os
 import zlib
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from importlib import import_module
 from math import prod
@@ -44,7 +45,7 @@ def opened(path, settings):
     return named.load(settings.format, FORMATS, f"generators.{settings.generator}.format")(Path(path), settings)
 
 
-class Layout:
+class Layout(ABC):
     """Base of the layouts.
 
     Attributes
@@ -84,13 +85,13 @@ class Layout:
         """Return the SHA-256 (hex) of the file; `advance` is called with the bytes of each block read."""
         return _digest(self.path, advance)
 
+    @abstractmethod
     def labels(self):
         """Yield the labels in blocks, in any of the forms that `data.arrays.class_indices` takes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def images(self, first):
         """Yield the images from number `first` on, uint8 (count, height, width, channels), in blocks."""
-        raise NotImplementedError
 
 
 class Npz(Layout):

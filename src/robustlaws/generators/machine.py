@@ -10,6 +10,7 @@ Source: spec/generators.md 10.2 and 10.5; the meaning of each instruction: Pytho
 
 import pickletools
 import re
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 STEPS = 2_000_000  # instructions of a file: an order of magnitude more than the official ones
@@ -45,12 +46,12 @@ class Name(NamedTuple):
     name: str
 
 
-class Buildable:
+class Buildable(ABC):
     """Base of what a file may set the state of, with its instruction BUILD."""
 
+    @abstractmethod
     def set_state(self, state):
         """Take `state`; raise :class:`Refused` if it is not of the right kind."""
-        raise NotImplementedError
 
 
 def asking(name):

@@ -7,6 +7,7 @@ weights and the optimiser.
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 
 import torch
@@ -19,7 +20,7 @@ from robustlaws.stopping import Stop, Stopped
 _LOOKED_AT = 16  # updates between two looks at the losses: reading one waits for the GPU
 
 
-class Work:
+class Work(ABC):
     """Some number of updates of one network; a subclass says what one of them is.
 
     Parameters
@@ -38,6 +39,7 @@ class Work:
         self.update = 0
         self._pending, self._recent = [], deque(maxlen=_LOOKED_AT)
 
+    @abstractmethod
     def step(self, generator):
         """Do one update and return its loss, 0-d, on the device.
 
@@ -46,9 +48,8 @@ class Work:
         generator : torch.Generator
             torch's own of the CPU, seeded for this update: draws and dropout both take from it.
         """
-        raise NotImplementedError
 
-    def saved(self, folder):
+    def saved(self, folder):  # noqa: B027 (for most there is nothing to do)
         """Do what is to be done each time that a state was saved in `folder`."""
 
     def advance(self):
