@@ -5,7 +5,7 @@ or mistyped column, or a value out of its range, is refused with the column's na
 in the file beside each column (Parquet field metadata), so a table explains itself.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,10 @@ def _number(unit, meaning, low=0.0, high=None, optional=False):
     return Column("float64", unit, meaning, low, high, optional)
 
 
+def _perhaps(column):
+    return replace(column, optional=True)
+
+
 _RUN_KEYS = {
     "run": _string("model/dataset/size/seed, of another recipe model@recipe/dataset/size/seed"),
     "model": _string("name of the WideResNet shape in the config"),
@@ -65,17 +69,18 @@ RUNS = {
     "steps": Column("int64", "steps", "sampler steps of the dataset", low=1, optional=True),
     "fid": _number("1", "FID of the dataset in the study's features; null for mixtures", optional=True),
     "real_fraction": _number("1", "share of real images in each batch; 0 = purely synthetic", high=1),
-    "depth": _count("layers", "WideResNet depth", low=10),
-    "width": _count("1", "WideResNet widening factor", low=1),
+    "depth": _perhaps(_count("layers", "WideResNet depth", low=10)),
+    "width": _perhaps(_count("1", "WideResNet widening factor", low=1)),
     "params": _count("parameters", "N: trainable parameters", low=1),
-    "forward_flops": _count("FLOPs/image", "one eval-mode forward pass of one image", low=1),
+    "forward_flops": _perhaps(_count("FLOPs/image", "one eval-mode forward pass of one image", low=1)),
     "images": _count("images", "D: images drawn during training", low=1),
     "flops": _number(
         "FLOPs", "training FLOPs, as the paper charges them: (7 + 2 attack steps) x forward_flops x images"
     ),
     "flops_spent": _number("FLOPs", "training FLOPs of the passes really made", optional=True),
-    **LOSSES,
-    "test_images": _count("images", "test images behind the four numbers before", low=1),
+    # null where a table from elsewhere does not say; only `adv_loss` makes a run one for the laws
+    **{name: _perhaps(column) for name, column in LOSSES.items()},
+    "test_images": _perhaps(_count("images", "test images behind the four numbers before", low=1)),
     "autoattack_acc": _number("1", "robust accuracy under AutoAttack; null where not run", high=1, optional=True),
     "autoattack_images": Column(
         "int64", "images", "test images behind autoattack_acc; null where not run", low=1, optional=True
@@ -139,6 +144,55 @@ PREDICTIONS = {
     "flops": _number("FLOPs", "training FLOPs at the observation"),
     "loss": _number("nats", "adversarial loss measured"),
     "predicted": _number("nats", "adversarial loss that the law gives"),
+}
+
+REFITS = {
+    "law": _string("name of the law, or accuracy: the line from loss to accuracy"),
+    "dataset": _string("dataset that was fitted by itself; null for a law of all of them", optional=True),
+    "refit": _count("", "0: the fit itself; from 1 on: a refit to runs drawn with replacement"),
+    "parameter": _string("name as the law's form has it; 'log A' is the natural logarithm of A"),
+    "value": Column("float64", "", "value of the parameter", optional=True),
+}
+
+COMPARISON = {
+    "law": _string("name of the law"),
+    "title": _string("what a reader calls the law"),
+    "quantity": _string("what is compared, in words"),
+    "dataset": _string("dataset whose FID is meant; null for a FID of no dataset, or for all", optional=True),
+    "fid": _number("1", "FID that the row holds for", optional=True),
+    "value": Column("float64", "", "converged fit", optional=True),
+    "low": Column("float64", "", "lower end of its interval", optional=True),
+    "high": Column("float64", "", "upper end of its interval", optional=True),
+    "determined": Column("bool", "", "whether the runs determine the value"),
+    "why": _string("why they do not; empty if they do"),
+    "recipe": Column("float64", "", "the same runs fitted by the published recipe", optional=True),
+    "printed": Column("float64", "", "as printed in the paper", optional=True),
+}
+
+APPROACHES = {
+    "law": _string("name of the law"),
+    "title": _string("what a reader calls the law"),
+    "dataset": _string("dataset whose FID is meant; null for FID 0", optional=True),
+    "fid": _number("1", "FID that the row holds for", optional=True),
+    "quantity": _string("N_star (a), D_star (b), loss (L* at the budget), asymptote, accuracy_limit, flops_to_human"),
+    "budget": _number("FLOPs", "budget that the quantity holds for; null where it holds for all", optional=True),
+    "value": Column("float64", "", "value", optional=True),
+    "low": Column("float64", "", "lower end of the interval", optional=True),
+    "high": Column("float64", "", "upper end of the interval", optional=True),
+    "determined": Column("bool", "", "whether the runs determine the value"),
+    "why": _string("why they do not; empty if they do"),
+}
+
+DRAWN = {
+    "panel": _string("title of the panel, or its number"),
+    "series": _string("what is drawn: a dataset, model, law, ..."),
+    "kind": _string("points, line, band, level, region, contour, bar or image"),
+    "x": Column("float64", "", "as on the axis", optional=True),
+    "y": Column("float64", "", "as on the axis", optional=True),
+    "low": Column("float64", "", "lower edge of a band or error bar", optional=True),
+    "high": Column("float64", "", "upper edge of a band or error bar", optional=True),
+    "z": Column("float64", "", "height of a contour, or index of an image", optional=True),
+    "label": _string("the run or image that is meant", optional=True),
 }
 
 _ARROW = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}

@@ -14,6 +14,8 @@ FIGURE_FILES = {
     "laws": expand(rules.fit_law.output.law, law=study.config["laws"]["fit"]),
     "allocations": expand(rules.fit_law.output.allocations, law=study.config["laws"]["fit"]),
     "predictions": expand(rules.fit_law.output.predictions, law=study.config["laws"]["fit"]),
+    "held_out": expand(rules.fit_law.output.held_out, law=study.config["laws"]["fit"]),
+    "refits": expand(rules.fit_law.output.refits, law=study.config["laws"]["fit"]),
     "accuracy": rules.fit_accuracy.output.accuracy,
 }
 
@@ -25,6 +27,7 @@ rule draw_figure:
         # shown by `snakemake --report`
         png=report("<results>/figures/{figure}.png", category="Figures"),
         svg="<results>/figures/{figure}.svg",
+        parquet="<results>/figures/{figure}.parquet",
     log:
         "<results>/logs/figures/{figure}.log",
     benchmark:

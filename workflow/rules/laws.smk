@@ -9,6 +9,8 @@ rule fit_law:
         law="<results>/laws/{law}.json",
         allocations="<results>/laws/{law}_allocations.parquet",
         predictions="<results>/laws/{law}_predictions.parquet",
+        refits="<results>/laws/{law}_refits.parquet",
+        held_out="<results>/laws/{law}_held_out.parquet",
     log:
         "<results>/logs/laws/{law}.log",
     benchmark:
@@ -31,6 +33,7 @@ rule fit_accuracy:
         runs=rules.collect_runs.output.runs,
     output:
         accuracy="<results>/laws/accuracy.json",
+        refits="<results>/laws/accuracy_refits.parquet",
     log:
         "<results>/logs/laws/accuracy.log",
     benchmark:

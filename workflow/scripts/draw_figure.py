@@ -5,7 +5,6 @@ from robustlaws.figures import FIGURES
 
 with joblog.to(snakemake.log[0]):
     named.load(snakemake.wildcards.figure, FIGURES)(
-        png_path=snakemake.output.png,
-        svg_path=snakemake.output.svg,
+        paths=dict(snakemake.output.items()),
         **dict(snakemake.input.items()),
     )

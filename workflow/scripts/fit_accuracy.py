@@ -8,5 +8,6 @@ with joblog.to(snakemake.log[0]):
     tables.fit_accuracy(
         runs_path=snakemake.input.runs,
         accuracy_path=snakemake.output.accuracy,
+        refits_path=snakemake.output.refits,
         settings=settings.LawFit(**snakemake.params.settings),
     )

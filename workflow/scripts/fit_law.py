@@ -11,5 +11,7 @@ with joblog.to(snakemake.log[0]):
         law_path=snakemake.output.law,
         allocations_path=snakemake.output.allocations,
         predictions_path=snakemake.output.predictions,
+        refits_path=snakemake.output.refits,
+        held_out_path=snakemake.output.held_out,
         settings=settings.LawFit(**snakemake.params.settings),
     )

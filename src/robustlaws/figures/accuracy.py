@@ -10,7 +10,7 @@ _LAW = "additive"
 _FID_ONLY = style.Look(style.INK, "")
 
 
-def draw(*, png_path, svg_path, runs, allocations, laws, accuracy):
+def draw(*, paths, runs, allocations, laws, accuracy):
     """Draw the runs' adversarial accuracies and the best-at-budget curve per FID.
 
     Runs of another recipe are left out, as in the laws.
@@ -39,7 +39,7 @@ def draw(*, png_path, svg_path, runs, allocations, laws, accuracy):
     order = sources.fid_order(zip(runs["dataset"], runs["fid"], strict=True))
     looks = style.dataset_looks(order)
 
-    with style.drawing(png_path, svg_path, 4.5) as figure:
+    with style.drawing(paths, 4.5) as figure:
         figure.suptitle("Adversarial accuracy against training compute")
         axes = figure.subplots()
         if runs.empty:
@@ -103,7 +103,8 @@ def _curves(axes, table, line, order, looks):
         band = rows.dropna(subset=["loss_low", "loss_high"])
         axes.fill_between(band["flops"], of_loss(line, band["loss_high"]), of_loss(line, band["loss_low"]),
                           color=look.colour, alpha=0.1, linewidth=0)  # fmt: skip
-        style.known_and_beyond(axes, rows["flops"], of_loss(line, rows["loss"]), rows["measured"], color=look.colour)
+        style.known_and_beyond(axes, rows["flops"], of_loss(line, rows["loss"]), rows["measured"],
+                               series=str(dataset), color=look.colour)  # fmt: skip
     return alone
 
 

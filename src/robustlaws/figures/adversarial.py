@@ -56,7 +56,7 @@ def _heading(attack, position, names):
     return f"{name(attack['label'][position])} → {name(attack['adversarial_prediction'][position])}{attacker}"
 
 
-def draw(*, png_path, svg_path, test_images, autoattack):
+def draw(*, paths, test_images, autoattack):
     """Draw clean image, attacked image and amplified difference of images that fooled a network.
 
     Parameters
@@ -74,7 +74,7 @@ def draw(*, png_path, svg_path, test_images, autoattack):
     attacks = sorted(map(_read, autoattack), key=lambda attack: -(attack["robust"] & _right_when_clean(attack)).mean())
     shown = _chosen(attacks[0]) if attacks else np.zeros(0, dtype=int)
     rows = -(-len(shown) // 2)
-    with style.drawing(png_path, svg_path, max(1.62 * rows + 0.7, 2.0)) as figure:
+    with style.drawing(paths, max(1.62 * rows + 0.7, 2.0)) as figure:
         figure.suptitle("Attacked test images that fooled the network")
         if not len(shown):
             why = f"AutoAttack fooled {attacks[0]['run']} on no image" if attacks else "no run was attacked"

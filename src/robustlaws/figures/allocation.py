@@ -14,7 +14,7 @@ _QUANTITIES = (
 )
 
 
-def draw(*, png_path, svg_path, runs, allocations, laws):
+def draw(*, paths, runs, allocations, laws):
     """Draw N* (top) and D* (bottom) against FLOPs, one column per dataset.
 
     Parameters
@@ -39,7 +39,7 @@ def draw(*, png_path, svg_path, runs, allocations, laws):
     pairs = [*zip(runs["dataset"], runs["fid"], strict=True), *zip(table["dataset"], table["fid"], strict=True)]
     order = sources.fid_order(pairs)
     shown = _spread(list(order))
-    with style.drawing(png_path, svg_path, 5.4) as figure:
+    with style.drawing(paths, 5.4) as figure:
         figure.suptitle("Compute-optimal model size and training images")
         if not shown:
             style.nothing(figure.subplots(), "there are no runs on a dataset with a FID, and no law")
@@ -93,7 +93,8 @@ def _line(axes, rows, quantity, colour):
     low, high = f"{quantity}_low", f"{quantity}_high"
     band = rows.dropna(subset=[low, high])
     axes.fill_between(band["flops"], band[low], band[high], color=colour, alpha=0.16, linewidth=0)
-    style.known_and_beyond(axes, rows["flops"], rows[quantity], rows["measured"], color=colour, linewidth=1.9)
+    style.known_and_beyond(axes, rows["flops"], rows[quantity], rows["measured"],
+                           series=rows["law"].iloc[0], color=colour, linewidth=1.9)  # fmt: skip
 
 
 def _handles(laws, looks, drawn):

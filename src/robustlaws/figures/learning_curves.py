@@ -11,7 +11,7 @@ from robustlaws.figures import sources, style, words
 _LAW_COLOUR = "#C1121F"
 
 
-def draw(*, png_path, svg_path, curves, laws, allocations):
+def draw(*, paths, curves, laws, allocations):
     """Draw one panel of learning curves per dataset.
 
     Runs of another recipe are left out, as in the laws: neither their curves are drawn nor are they in the envelope.
@@ -43,7 +43,7 @@ def draw(*, png_path, svg_path, curves, laws, allocations):
     looks = style.model_looks(list(cost.index))
 
     rows = math.ceil(max(len(order), 1) / 3) if len(order) != 4 else 2
-    with style.drawing(png_path, svg_path, (2.6 if rows > 1 else 3.4) * rows + 0.5) as figure:
+    with style.drawing(paths, (2.6 if rows > 1 else 3.4) * rows + 0.5) as figure:
         figure.suptitle("Learning curves and their lower envelope")
         if table.empty:
             style.nothing(figure.subplots(), "no curves of the study's own recipe")

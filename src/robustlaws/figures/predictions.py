@@ -9,7 +9,7 @@ from robustlaws import records
 from robustlaws.figures import sources, style, words
 
 
-def draw(*, png_path, svg_path, predictions, laws):
+def draw(*, paths, predictions, laws):
     """Draw one panel per law that predicts losses.
 
     Parameters
@@ -32,7 +32,7 @@ def draw(*, png_path, svg_path, predictions, laws):
     looks = style.dataset_looks(order)
     limits = style.padded([*table["loss"], *table["predicted"]])
     rows = math.ceil(len(shown) / 3) or 1
-    with style.drawing(png_path, svg_path, {1: 5.0, 2: 4.1}.get(len(shown), 3.0) * rows + 0.4) as figure:
+    with style.drawing(paths, {1: 5.0, 2: 4.1}.get(len(shown), 3.0) * rows + 0.4) as figure:
         figure.suptitle("Predicted against measured adversarial loss")
         if not shown:
             style.nothing(figure.subplots(), "no law predicts single runs, or none could be fitted")

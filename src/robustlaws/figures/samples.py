@@ -58,7 +58,7 @@ def _class_names(train_images, labels):
     return present, {int(label): str(names[label]) for label in present}
 
 
-def draw(*, png_path, svg_path, train_images, shards, quality):
+def draw(*, paths, train_images, shards, quality):
     """Draw a block of images for the real data and for each dataset, columns = classes.
 
     Parameters
@@ -90,7 +90,7 @@ def draw(*, png_path, svg_path, train_images, shards, quality):
     columns = 2 if len(blocks) > 1 else 1
     block_width = style.WIDTH / columns
     height = rows * block_width / max(len(classes), 4) + 0.42
-    with style.drawing(png_path, svg_path, height * -(-len(blocks) // columns) + 0.3) as figure:
+    with style.drawing(paths, height * -(-len(blocks) // columns) + 0.3) as figure:
         figure.suptitle("Images of each dataset")
         for axes, (path, heading) in zip(style.panels(figure, len(blocks), columns), blocks, strict=True):
             tiles = _block(path, classes, rows)

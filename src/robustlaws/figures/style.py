@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
-from robustlaws.figures import sources, words
+from robustlaws import records
+from robustlaws.figures import drawn, sources, words
 from robustlaws.files import replacing
 
 WIDTH = 8.0  # inches: a page; at half of it the smallest text is still 4 points
@@ -109,21 +110,29 @@ def dataset_label(dataset, fid, length=30):
 
 
 @contextmanager
-def drawing(png_path, svg_path, height):
-    """Yield an empty figure of `height` inches; when the block ends well, write it to both paths.
+def drawing(paths, height):
+    """Yield an empty figure of `height` inches; when the block ends well, write it to all paths.
 
     The files hold no date and no random name, so the same inputs give the same bytes.
+
+    Parameters
+    ----------
+    paths : dict
+        "png", "svg" and "parquet": the picture, and the table of what it shows (`records.DRAWN`, see `drawn`).
+    height : float
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a matplotlibrc of the user's must not change the figures
         matplotlib.rcParams.update(_RC)
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        drawn.start(figure)
         figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.04)
         yield figure
-        with replacing(png_path) as png, replacing(svg_path) as svg:
+        with replacing(paths["png"]) as png, replacing(paths["svg"]) as svg:
             figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
             figure.set_layout_engine("none")  # laid out already; the same for both
             figure.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
+            records.write(paths["parquet"], drawn.rows(figure), records.DRAWN)
 
 
 def panels(figure, count, columns=3, **options):
@@ -176,8 +185,9 @@ def outer_labels(grid, across, up):
             axes.set_ylabel(up)
 
 
-def known_and_beyond(axes, x, y, measured, **options):
+def known_and_beyond(axes, x, y, measured, *, series, **options):
     """Draw a line solid where `measured` and dashed elsewhere, without a gap between the two."""
+    drawn.keep(axes, "line", series, x=x, y=y)
     measured = np.asarray(measured, dtype=bool)
     beyond = ~measured
     beyond[:-1] |= ~measured[1:]

@@ -5,3 +5,9 @@ LAWS = {
     "additive": "robustlaws.laws.additive:fit",
     "bottleneck": "robustlaws.laws.bottleneck:fit",
 }
+
+# Those that give a loss L(N, D, FID), as `parametric.Form`.
+FORMS = {
+    "additive": "robustlaws.laws.additive:FORM",
+    "bottleneck": "robustlaws.laws.bottleneck:FORM",
+}

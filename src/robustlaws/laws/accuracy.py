@@ -5,9 +5,12 @@ Source: `spec/laws.md`, loss to accuracy; accuracy is that under the PGD attack 
 
 import numpy as np
 
-from robustlaws import seeds
+from robustlaws import records, seeds
 from robustlaws.laws import law
+from robustlaws.laws import refits as tabled
 from robustlaws.laws.observations import REAL, RECIPE
+
+NOT_MEASURED = "loss or accuracy not measured"
 
 
 def _lines(losses, accuracies, weights):
@@ -89,8 +92,10 @@ def fit(runs, settings):
 
     Returns
     -------
-    dict
+    line : dict
         {"intercept", "slope"} as entries of a law's summary, "r2", "n_runs", "n_runs_left_out", "interval".
+    refits : data frame
+        As `records.REFITS`; empty without a line.
 
     Raises
     ------
@@ -101,8 +106,9 @@ def fit(runs, settings):
         raise ValueError("runs: the table is empty; an accuracy line needs finished runs")
     real = runs["real_fraction"] > 0
     recipe = runs["recipe"].notna() & ~real
-    used = runs[~(real | recipe)]
-    left_out = {REAL: int(real.sum()), RECIPE: int(recipe.sum())}
+    unknown = runs["adv_loss"].isna() | runs["adv_acc"].isna()
+    used = runs[~(real | recipe | unknown)]
+    left_out = {REAL: int(real.sum()), RECIPE: int(recipe.sum()), NOT_MEASURED: int((unknown & ~real & ~recipe).sum())}
     losses, accuracies = used["adv_loss"].to_numpy(dtype=float), used["adv_acc"].to_numpy(dtype=float)
     distinct = len(np.unique(losses))
     summary = {
@@ -114,7 +120,7 @@ def fit(runs, settings):
         "interval": {"level": settings.level, "method": "bootstrap over runs", "refits": settings.refits},
     }
     if distinct < 2:
-        return summary
+        return summary, records.table([], records.REFITS)
     rng = np.random.default_rng(seeds.derive(settings.seed, "bootstrap", "accuracy"))
     counts = rng.multinomial(len(used), np.full(len(used), 1 / len(used)), size=settings.refits).astype(float)
     samples = _lines(losses, accuracies, counts)
@@ -123,4 +129,8 @@ def fit(runs, settings):
     reason = f"only {distinct} distinct losses" if distinct < law.FEWEST_LEVELS else ""
     for name, sample, judge in zip(("intercept", "slope"), samples, (law.signed, law.decline), strict=True):
         summary[name] = law.entry(line[name], sample, settings.level, judge, reason)
-    return summary | {"r2": line["r2"]}
+    every = {
+        name: np.concatenate([[line[name]], sample])
+        for name, sample in zip(("intercept", "slope"), samples, strict=True)
+    }
+    return summary | {"r2": line["r2"]}, records.table(tabled.rows("accuracy", every), records.REFITS)

@@ -253,6 +253,7 @@ FORM = parametric.Form(
         "asymptote": ("E", "alpha", "beta"),
     },
     of_quality=("eps", "zeta"),
+    logged=("A", "B", "E"),
     problem=Problem,
     starts=_starts,
     named=_named,

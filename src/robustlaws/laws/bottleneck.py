@@ -273,6 +273,7 @@ FORM = parametric.Form(
         "asymptote": ("E", "alpha", "beta"),
     },
     of_quality=("Q", "kappa", "eps"),
+    logged=("A", "B", "Q"),
     problem=Problem,
     starts=_starts,
     named=_named,

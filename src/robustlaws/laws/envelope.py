@@ -7,13 +7,16 @@ neither FID nor an asymptote, and predicts no single run.
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from robustlaws import records, seeds
 from robustlaws.laws import law, parametric
+from robustlaws.laws import refits as tabled
 from robustlaws.laws.observations import NO_CURVE, comparable
 
 QUERIES = 1000
 LINES = ("loss", "params", "images")
+TERMS = ("intercept", "slope")
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,13 @@ def _allocations(fitted, flops, measured, level):
     return parametric.rows_of("envelope", fitted.dataset, fitted.fid, columns)
 
 
+def _refits(fitted):
+    """Return the rows of `records.REFITS` of one dataset: intercept and slope in log10 of each line."""
+    every = np.concatenate([fitted.lines[None], fitted.refits])
+    named = {f"{line} {what}": every[:, i, j] for i, line in enumerate(LINES) for j, what in enumerate(TERMS)}
+    return tabled.rows("envelope", named, fitted.dataset)
+
+
 def _r_squared(fitted):
     if not np.isfinite(fitted.lines).all():
         return None
@@ -261,4 +271,11 @@ def fit(runs, curves, settings):
         "r2_by_dataset": {one.dataset: _r_squared(one) for one in fits},
         "warnings": _warnings(fits),
     }
-    return law.Law(summary, records.table(rows, records.ALLOCATIONS), records.table([], records.PREDICTIONS))
+    refits = [_refits(one) for one in fits]
+    return law.Law(
+        summary,
+        records.table(rows, records.ALLOCATIONS),
+        records.table([], records.PREDICTIONS),
+        records.table(pd.concat(refits, ignore_index=True) if refits else [], records.REFITS),
+        records.table([], records.PREDICTIONS),
+    )

@@ -30,13 +30,16 @@ FEWEST_LEVELS = 3  # a power law plus a constant has as many unknowns
 class Law:
     """A fitted law.
 
-    `summary`: a dict that JSON can hold, None for what is unknown; `allocations`, `predictions`: data
-    frames as `records.ALLOCATIONS` and `records.PREDICTIONS`.
+    `summary`: a dict that JSON can hold, None for what is unknown; `allocations`, `predictions`, `refits`: data
+    frames as `records.ALLOCATIONS`, `records.PREDICTIONS` and `records.REFITS`; `held_out`: as
+    `records.PREDICTIONS`, each dataset's runs as predicted by a fit that has not seen that dataset.
     """
 
     summary: dict
     allocations: pd.DataFrame
     predictions: pd.DataFrame
+    refits: pd.DataFrame
+    held_out: pd.DataFrame
 
 
 def finite(number):

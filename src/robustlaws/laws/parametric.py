@@ -7,6 +7,7 @@ import numpy as np
 
 from robustlaws import records, seeds
 from robustlaws.laws import fitting, law
+from robustlaws.laws import refits as tabled
 
 # Where the budgets of a study, or the range of one of its axes, count as narrow.
 _NARROW = 10.0
@@ -24,7 +25,8 @@ class Form:
     `rests_on`: {parameter: axes of which it needs `law.FEWEST_LEVELS`}; `tied`: {name: coordinates that
     it is computed from}, for parameters and for the names that `at_fid` returns.
     `problem(params, images, fid, loss, quality)`: the `fitting.Problem`, with `logs(theta)` for theta (S, p);
-    without `quality` the parameters in `of_quality` are held. `starts(problem, kind)`: (S, p).
+    without `quality` the parameters in `of_quality` are held. `starts(problem, kind)`: (S, p). `logged`: which
+    parameters are coefficients.
     `named(logs)`: the public parameters. `loss(logs, log_params, log_images, fid)`;
     `optimum(logs, log_budget, fid)`: log N*, log D* where N D = the budget; `share(logs, log_budget, fid)`:
     d log N* / d log F; `at_fid(logs, fid)`: {name: loss term at this FID}; `asymptote(logs, fid)`.
@@ -37,6 +39,7 @@ class Form:
     rests_on: dict
     tied: dict
     of_quality: tuple[str, ...]
+    logged: tuple[str, ...]
     problem: Callable
     starts: Callable
     named: Callable
@@ -232,6 +235,35 @@ def predictions(seen, predicted, name):
     return [{"law": name} | dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
+def _refits(fitted):
+    """Return the rows of `records.REFITS`: the fit and its refits."""
+    named = fitted.problem.logs(np.concatenate([fitted.best.theta[None], fitted.refits]))
+    logged = fitted.form.logged
+    return tabled.rows(
+        fitted.form.name, {f"log {name}" if name in logged else name: value for name, value in named.items()}
+    )
+
+
+def samples(form, table):
+    """Return the fit and its refits from a table of `records.REFITS`, as `logs`: a dict of arrays (1 + refits,).
+
+    Empty where the law was not fitted. A parameter that the fit held without end (Q at one FID) is -inf.
+    """
+    found = tabled.samples(table, form.name)
+    endless = {name: np.where(np.isnan(value), -np.inf, value) for name, value in found.items()}
+    return {name.removeprefix("log "): value for name, value in endless.items()}
+
+
+def _held_out(fitted):
+    """Return the rows of the predictions that never saw the dataset they are for."""
+    rows = []
+    for dataset, theta in fitted.without.items():
+        mine = fitted.seen.dataset == dataset
+        predicted = fitted.problem.predict(theta[None])[0] * fitted.problem.unit
+        rows += predictions(fitted.seen.of(mine), predicted[mine], fitted.form.name)
+    return rows
+
+
 def warnings(seen, levels):
     """Return what the design of the study cannot show, one sentence each."""
     told = []
@@ -304,7 +336,28 @@ def _unfitted(form, seen, settings, levels, reason):
         "r2_by_dataset": {},
         "warnings": [f"nothing fitted: {reason}", *warnings(seen, levels)],
     }
-    return law.Law(summary, records.table([], records.ALLOCATIONS), records.table([], records.PREDICTIONS))
+    return law.Law(
+        summary,
+        records.table([], records.ALLOCATIONS),
+        records.table([], records.PREDICTIONS),
+        records.table([], records.REFITS),
+        records.table([], records.PREDICTIONS),
+    )
+
+
+def _held_out_summary(fitted):
+    """Return {dataset: {"r2", "n", "median_error"}} of the predictions that never saw the dataset."""
+    told = {}
+    for dataset, theta in fitted.without.items():
+        mine = fitted.seen.dataset == dataset
+        measured = fitted.seen.loss[mine]
+        predicted = (fitted.problem.predict(theta[None])[0] * fitted.problem.unit)[mine]
+        told[dataset] = {
+            "r2": law.r_squared(measured, predicted),
+            "n": int(mine.sum()),
+            "median_error": law.finite(np.median(np.abs(predicted / measured - 1))),
+        }
+    return told
 
 
 def _summary(fitted, settings, predicted, refits_converged):
@@ -333,6 +386,7 @@ def _summary(fitted, settings, predicted, refits_converged):
         },
         "r2": law.r_squared(seen.loss, predicted),
         "r2_by_dataset": by_dataset,
+        "held_out": _held_out_summary(fitted),
         "warnings": [*warnings(seen, fitted.levels), *_fit_warnings(fitted, refits_converged), *poor],
     }
 
@@ -366,4 +420,6 @@ def fit(form, seen, settings):
         _summary(fitted, settings, predicted, converged),
         records.table(_allocations(fitted, settings), records.ALLOCATIONS),
         records.table(predictions(seen, predicted, form.name), records.PREDICTIONS),
+        records.table(_refits(fitted), records.REFITS),
+        records.table(_held_out(fitted), records.PREDICTIONS),
     )

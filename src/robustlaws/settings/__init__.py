@@ -10,7 +10,7 @@ No torch here: the Snakefile imports this package.
 
 from robustlaws.settings.attack import ATTACK_SETTINGS, AutoAttack, Checkpoint, Export, PgdCw
 from robustlaws.settings.base import Architecture, Compute, Settings, Threat, as_params, neutral
-from robustlaws.settings.collect import Collect, CollectAttacks, LawFit
+from robustlaws.settings.collect import Collect, CollectAttacks, LawFit, Limits
 from robustlaws.settings.generate import (
     Churn,
     Encoder,
@@ -28,6 +28,7 @@ from robustlaws.settings.generate import (
     Sampling,
     Staging,
 )
+from robustlaws.settings.plan import Plan
 from robustlaws.settings.train import Curve, Training
 
 __all__ = [
@@ -50,10 +51,12 @@ __all__ = [
     "Guidance",
     "Import",
     "LawFit",
+    "Limits",
     "Moments",
     "Network",
     "PgdCw",
     "Pipeline",
+    "Plan",
     "Quality",
     "Sampling",
     "Settings",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from robustlaws.settings.base import Settings
+from robustlaws.settings.base import Settings, neutral
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,15 @@ class LawFit(Settings):
     seed: int
     small_on_large: dict | None
     starts: str
+    recipe: str = neutral("converged")  # or "published": how the laws of approaches 2 and 3 are minimised
+    points: str = neutral("curves")  # what approach 1 follows: "curves" while training, or the ends of "runs"
+    two_stage: dict | None = neutral(None)  # {"base": dataset, "quality": [dataset, ...]} of that law
+
+
+@dataclass(frozen=True)
+class Limits(Settings):
+    """Stage laws: which numbers are drawn out of the fitted laws."""
+
+    flops: tuple[float, ...]  # budgets at which N*, D*, L* and the accuracy are given
+    human_accuracy: float | None  # accuracy under attack that counts as human level
+    level: float
