@@ -151,6 +151,11 @@ class Study(Analysing, Generating):
         """The config without what only concerns the machine: what a report shows."""
         return {name: value for name, value in self.config.items() if name != "compute"}
 
+    @property
+    def about(self):
+        """Title and description of the study, for the head of a page."""
+        return {"title": self.name, "description": self.config.get("description", "")}
+
     # what each job is told
 
     def _architecture(self, shape):
