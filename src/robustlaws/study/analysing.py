@@ -9,7 +9,7 @@ _ONLY = {
     "two_stage": ("additive_two_stage",),
     "points": ("envelope",),
 }
-_LIMITS = ("human_accuracy", "at_flops")
+_ELSEWHERE = ("fit", "human_accuracy", "at_flops", "beside_published")  # no law is told these
 _AS_A_RULE = 10.0  # times the dearest run: the budget that is planned where none is given
 _PLANNERS = ("additive", "additive_two_stage", "bottleneck", "envelope")  # the first of these that is fitted
 
@@ -22,10 +22,15 @@ class Analysing:
         own = {
             name: value
             for name, value in self.config["laws"].items()
-            if name not in ("fit", *_LIMITS) and law in _ONLY.get(name, (law,))
+            if name not in _ELSEWHERE and law in _ONLY.get(name, (law,))
         }
         own.setdefault("small_on_large", None)
         return told.LawFit(law=law, seed=self._seed("law", law), **own)
+
+    @property
+    def beside_published(self):
+        """Whether the paper's own runs are fitted too."""
+        return self.config["laws"].get("beside_published", True)
 
     def limits(self):
         """Return the settings of the numbers that are drawn out of the laws."""
