@@ -77,11 +77,10 @@ class NextRuns:
 def noise(predictions, unknowns):
     """Return the relative noise of one run: a robust standard deviation of the log residuals of `records.PREDICTIONS`.
 
-    `unknowns` parameters were fitted to the same runs, and made them look closer than they are.
+    The fit runs through about as many runs as it has parameters (`unknowns`); these say nothing of the noise.
     """
-    residuals = np.log(predictions["loss"].to_numpy() / predictions["predicted"].to_numpy())
-    spread = _NORMAL_MAD * float(np.median(np.abs(residuals)))
-    return spread * np.sqrt(len(residuals) / max(1, len(residuals) - unknowns))
+    residuals = np.sort(np.abs(np.log(predictions["loss"].to_numpy() / predictions["predicted"].to_numpy())))
+    return _NORMAL_MAD * float(np.median(residuals[min(unknowns, len(residuals) - 1) :]))
 
 
 def worth_doing(forecast, predictions, fid, flops, told):
