@@ -173,6 +173,7 @@ def test_what_rests_on_something_undetermined_is_not_determined_and_says_on_what
         "asymptote": {"loss", "accuracy", "asymptote", "accuracy_limit", "flops_to_human"},
         "line": {"accuracy", "accuracy_limit", "flops_to_human"},
     }
+    exponents = ("dg", "N_star"), ("FID 0", "N_star"), ("FID 0", "D_star")
     for what, rest_on_it in quantities.items():
         summary, line = summary_of("additive"), LINE
         if what == "exponents":
@@ -183,12 +184,12 @@ def test_what_rests_on_something_undetermined_is_not_determined_and_says_on_what
             line = {"intercept": known(1.25), "slope": unknown(-0.7, "too wide")}
         rows = measured("additive", told=told, summary=summary, line=line)
         for (place, quantity, budget), row in rows.items():
-            hit = place == "dg" and quantity in rest_on_it or what == "line" and quantity in rest_on_it
+            hit = quantity in rest_on_it and (place == "dg" or what == "line")
             # within the study's own budgets a loss needs no asymptote; FID 0 is far from all runs
             hit &= not (what == "asymptote" and budget == 1e15)
             if place == "FID 0" and what == "exponents":
                 hit = quantity in rest_on_it
-            hit |= what == "exponents" and (place, quantity) in (("dg", "N_star"), ("FID 0", "N_star"), ("FID 0", "D_star"))
+            hit |= what == "exponents" and (place, quantity) in exponents
             assert row["determined"] != hit, (what, place, quantity, budget, row["why"])
             if hit:
                 assert "too wide" in row["why"]
@@ -228,8 +229,8 @@ def test_whole_studies_on_disk(tmp_path):
         adv_loss=runs["adv_loss"] * (1.1 if share < 1 else 1)) for share in (0.5, 1.0)])  # fmt: skip
     records.write(tmp_path / "curves.parquet", curves, records.CURVES)
     laws = ("envelope", "additive")
-    paths = {name: {f"{what}_path": tmp_path / f"{name}_{what}"
-                    for what in ("law", "allocations", "predictions", "refits", "held_out")} for name in laws}  # fmt: skip
+    outputs = ("law", "allocations", "predictions", "refits", "held_out")
+    paths = {name: {f"{what}_path": tmp_path / f"{name}_{what}" for what in outputs} for name in laws}
     common = {"runs_path": tmp_path / "runs.parquet"}
     for name in laws:
         told = settings(law=name, points="curves", recipe="converged", two_stage=None)

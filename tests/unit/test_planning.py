@@ -13,7 +13,7 @@ from robustlaws import speed
 from robustlaws.data import shards
 from robustlaws.laws import additive, candidates, forecasts, overheads, planning, published
 from robustlaws.networks import cost
-from robustlaws.settings import neutral
+from robustlaws.settings.base import neutral
 from robustlaws.training import recipe
 from tests.unit.test_limits import LINE, drawn, forecast, known, summary_of, unknown
 
@@ -164,7 +164,8 @@ def test_the_first_network_is_the_best_of_all_shapes_like_the_studys(name, flops
 
 
 def test_a_network_takes_the_studys_name_for_its_shape_and_no_other_ones():
-    told = plan(taken=("wrn-34-10",), models=({"name": "big", "depth": 28, "width": 4}, {"name": "wrn-40-4", "depth": 10, "width": 2}))  # fmt: skip
+    named = ({"name": "big", "depth": 28, "width": 4}, {"name": "wrn-40-4", "depth": 10, "width": 2})
+    told = plan(taken=("wrn-34-10",), models=named)
     assert candidates.network(28, 4, told).name == "big"
     assert candidates.network(34, 4, told).name == "wrn-34-4"
     assert candidates.network(34, 10, told).name not in ("wrn-34-10", "big")
@@ -243,7 +244,9 @@ def test_hours_and_accuracies_become_flops():
     assert found.budget.needed["low"] < found.budget.flops < found.budget.needed["high"]
     never = planning.propose([one], FAST, plan(flops=None, accuracy=0.95))
     assert never.budget.flops is None
-    assert never.budget.why == f"never: the limit is {100 * (LINE['intercept'] + LINE['slope'] * 0.5603731625795364):.1f}%"
+    assert (
+        never.budget.why == f"never: the limit is {100 * (LINE['intercept'] + LINE['slope'] * 0.5603731625795364):.1f}%"
+    )
     assert never.networks == never.bought == never.approaches == []
     with pytest.raises(ValueError, match="none of flops, gpu_hours and accuracy"):
         planning.propose([one], FAST, plan(flops=None))
