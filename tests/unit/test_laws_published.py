@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robustlaws.laws import accuracy, additive, bottleneck, fitting, law, parametric, published
+from robustlaws.laws import accuracy, additive, bottleneck, descent, fitting, law, parametric, published
 from robustlaws.laws.observations import Observations
 
 K = published.FLOPS_PER_PARAMETER_IMAGE
@@ -89,7 +89,7 @@ def test_exponents_of_the_bottleneck_at_fid_0():
 
 def mean_huber(form, parameters, rows):
     residuals = np.log(form.loss(parameters, rows.params, rows.images, rows.fid)) - np.log(rows.loss)
-    return fitting.huber(residuals.to_numpy(), 1e-3).mean()
+    return descent.huber(residuals.to_numpy(), 1e-3).mean()
 
 
 @pytest.mark.parametrize(

@@ -33,35 +33,52 @@ class Problem:
     quality : bool
     centre : tuple of three floats, optional
         Means of log N, log D, log(1+FID) to use instead of the runs' own.
+    unit : float, optional
+        Loss to use instead of the runs' median.
     """
 
-    def __init__(self, params, images, fid, loss, quality=True, centre=None):
+    def __init__(self, params, images, fid, loss, quality=True, centre=None, unit=None):
         logs = np.log(params), np.log(images), np.log1p(fid)
         self.centre = tuple(float(one.mean()) for one in logs) if centre is None else centre
         self._n, self._d, self._f = (one - middle for one, middle in zip(logs, self.centre, strict=True))
-        self.unit = float(np.median(loss))
+        # runs share model sizes, data sizes and FIDs: one power for each level is enough
+        self._levels = [np.unique(one, return_inverse=True) for one in (self._n, self._d, self._f)]
+        self.unit = float(np.median(loss)) if unit is None else unit
         self.log_loss = np.log(loss / self.unit)
         self.lower, self.upper = _LOWER.copy(), _UPPER.copy()
         if not quality:
             self.lower[5:] = self.upper[5:] = 0.0
+        self.free = self.lower < self.upper
+        self.coefficients = (0, 1)
+
+    def scaled(self, theta, factor):
+        """Return the coordinates (S, 7) at which all losses are `factor` (S,) times those at `theta`."""
+        return np.column_stack([theta[:, :3] * factor[:, None], theta[:, 3:]])
 
     def _powers(self, theta):
-        alpha, beta, eps, zeta = (theta[:, index, None] for index in (3, 4, 5, 6))
-        return np.exp(-alpha * self._n), np.exp(zeta * self._f - beta * self._d), np.exp(eps * self._f)
+        """Return the terms (S, n) that the coefficients multiply."""
+
+        def power(exponent, axis):
+            levels, at = self._levels[axis]
+            return np.exp(exponent[:, None] * levels).take(at, axis=1)
+
+        alpha, beta, eps, zeta = theta[:, 3:].T
+        return power(-alpha, 0), power(-beta, 1) * power(zeta, 2), power(eps, 2)
 
     def predict(self, theta):
         """Return the losses (S, n) in units of the median loss."""
-        return sum(theta[:, index, None] * power for index, power in enumerate(self._powers(theta)))
+        of_a, of_b, of_e = self._powers(theta)
+        return theta[:, 0, None] * of_a + theta[:, 1, None] * of_b + theta[:, 2, None] * of_e
 
     def slopes(self, theta):
-        """Return the losses (S, n) and their derivatives (S, n, 7)."""
+        """Return the losses (S, n) and their derivatives by the free coordinates (S, f, n)."""
         of_a, of_b, of_e = self._powers(theta)
-        term_a, term_b, term_e = (theta[:, i, None] * power for i, power in enumerate((of_a, of_b, of_e)))
-        columns = (of_a, of_b, of_e, -self._n * term_a, -self._d * term_b, self._f * term_e, self._f * term_b)
-        return term_a + term_b + term_e, np.stack(columns, axis=-1)
+        term_a, term_b, term_e = theta[:, 0, None] * of_a, theta[:, 1, None] * of_b, theta[:, 2, None] * of_e
+        rows = (of_a, of_b, of_e, -self._n * term_a, -self._d * term_b, self._f * term_e, self._f * term_b)
+        return term_a + term_b + term_e, np.stack([rows[one] for one in np.flatnonzero(self.free)], axis=1)
 
     def curvature(self, theta, weights):
-        """Return the weighted sum of the second derivatives, (S, 7, 7)."""
+        """Return the weighted sum of the second derivatives by the free coordinates, (S, f, f)."""
         of_a, of_b, of_e = (weights * power for power in self._powers(theta))
         a, b, e = theta[:, 0], theta[:, 1], theta[:, 2]
         n, d, f = self._n, self._d, self._f
@@ -79,7 +96,8 @@ class Problem:
         matrix = np.zeros((len(theta), 7, 7))
         for (row, column), entry in entries.items():
             matrix[:, row, column] = matrix[:, column, row] = entry
-        return matrix
+        free = np.flatnonzero(self.free)
+        return matrix[:, free[:, None], free]
 
     def logs(self, theta):
         """Return the parameters at `theta` (S, 7) with A, B, E as logs: a dict of arrays (S,)."""
