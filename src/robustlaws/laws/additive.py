@@ -7,8 +7,9 @@ values may be arrays that broadcast with N, D and FID.
 import itertools
 
 import numpy as np
+from scipy import special
 
-from robustlaws.laws import fitting, law, parametric, published
+from robustlaws.laws import law, parametric, published, recipes
 from robustlaws.laws.observations import observe
 
 NAMES = ("A", "B", "E", "alpha", "beta", "eps", "zeta")
@@ -123,17 +124,31 @@ class Problem:
         return np.stack(np.broadcast_arrays(*scaled, alpha, beta, eps, zeta), axis=-1)
 
 
-def _starts(problem, kind):
-    """Return the published grid of starts (3125, 7), or 108 of them; each is given one of the 12 quality starts."""
-    grid = published.ADDITIVE_STARTS
+def quality_starts():
+    """Return the 12 published starts of eps and zeta, (12, 2)."""
+    return np.array(list(itertools.product(published.QUALITY_STARTS["eps"], published.QUALITY_STARTS["zeta"])))
+
+
+def grid(kind):
+    """Return the published grid of starts (3125), or 108 of them; each is given one of the 12 quality starts."""
+    chosen = published.ADDITIVE_STARTS
     if kind == "small":
-        grid = {name: values[1:4] for name, values in grid.items()}
-        grid |= {"e": (-1.0, -0.5, 0.0), "alpha": (0.1, 0.5), "beta": (0.1, 0.5)}
-    base = np.array(list(itertools.product(*(grid[name] for name in ("a", "b", "e", "alpha", "beta")))))
-    quality = np.array(list(itertools.product(published.QUALITY_STARTS["eps"], published.QUALITY_STARTS["zeta"])))
+        chosen = {name: values[1:4] for name, values in chosen.items()}
+        chosen |= {"e": (-1.0, -0.5, 0.0), "alpha": (0.1, 0.5), "beta": (0.1, 0.5)}
+    base = np.array(list(itertools.product(*(chosen[name] for name in ("a", "b", "e", "alpha", "beta")))))
+    quality = quality_starts()
     # in turn: the product of both would be twelve times the work for starts that end alike
     eps, zeta = quality[np.arange(len(base)) % len(quality)].T
-    return problem.theta(dict(zip(NAMES, (*base.T, eps, zeta), strict=True)))
+    return dict(zip(NAMES, (*base.T, eps, zeta), strict=True))
+
+
+def _printed_log_loss(point, log_params, log_images, fid):
+    """Return log L (n,) at the published coordinates a, b, e, alpha, beta, eps, zeta (appendix F.2.1)."""
+    a, b, e, alpha, beta, eps, zeta = point
+    quality = np.log1p(fid)
+    return special.logsumexp(
+        [a - alpha * log_params, b + zeta * quality - beta * log_images, e + eps * quality], axis=0
+    )
 
 
 def _logs(parameters):
@@ -273,7 +288,12 @@ FORM = parametric.Form(
     of_quality=("eps", "zeta"),
     logged=("A", "B", "E"),
     problem=Problem,
-    starts=_starts,
+    grid=grid,
+    printed=recipes.Printed(
+        log_loss=_printed_log_loss,
+        points=lambda logs: np.column_stack([logs[name] for name in NAMES]),
+        logs=lambda points: dict(zip(NAMES, points.T, strict=True)),
+    ),
     named=_named,
     loss=_loss,
     optimum=_optimum,
@@ -298,50 +318,3 @@ def fit(runs, curves, settings):
         If there are no runs at all, or a setting is unknown.
     """
     return parametric.fit(FORM, observe(runs, curves, settings), settings)
-
-
-def fit_two_stage(seen, base, quality, delta=1e-3, starts="grid"):
-    """Return the published order of fitting: five parameters on one dataset, then eps and zeta on others.
-
-    Parameters
-    ----------
-    seen : Observations
-    base : str
-        Dataset of the first stage, fitted at its own FID.
-    quality : sequence of str
-        Datasets of the second stage, with the first stage's parameters held.
-    delta : float
-        Of the Huber loss.
-    starts : str
-        "grid" or "small".
-
-    Returns
-    -------
-    parameters : dict
-        With B and E at FID 0.
-    stages : tuple of two fitting.Fit
-
-    Raises
-    ------
-    ValueError
-        If a stage has no observations.
-
-    Source: appendix F.2.1 of the paper; here the sum of the Huber losses, converged.
-    """
-    for names in ([base], list(quality)):
-        if not np.isin(seen.dataset, names).any():
-            raise ValueError(
-                f"two-stage fit: no run on {', '.join(names)}; known: {', '.join(sorted(set(seen.dataset)))}"
-            )
-    first = seen.of(seen.dataset == base)
-    problem = Problem(first.params, first.images, first.fid, first.loss, quality=False)
-    one = fitting.multistart(problem, _starts(problem, starts), delta)
-    second = seen.of(np.isin(seen.dataset, list(quality)))
-    # the first stage's centre keeps its five coordinates what they were: the terms at the base dataset's FID
-    later = Problem(second.params, second.images, second.fid, second.loss, centre=problem.centre)
-    held = one.theta[:5].copy()
-    held[:3] *= problem.unit / later.unit
-    later.lower[:5] = later.upper[:5] = held
-    grid = np.array(list(itertools.product(published.QUALITY_STARTS["eps"], published.QUALITY_STARTS["zeta"])))
-    two = fitting.multistart(later, np.column_stack([np.tile(held, (len(grid), 1)), grid]), delta)
-    return {name: float(value[0]) for name, value in _named(later.logs(two.theta[None])).items()}, (one, two)

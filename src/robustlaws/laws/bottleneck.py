@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from robustlaws.laws import law, parametric, published
+from robustlaws.laws import law, parametric, published, recipes
 from robustlaws.laws.observations import observe
 
 NAMES = ("A", "B", "E", "Q", "alpha", "beta", "kappa", "eps")
@@ -133,14 +133,21 @@ class Problem:
         return np.stack(np.broadcast_arrays(*columns, alpha, beta, kappa, eps / self.unit), axis=-1)
 
 
-def _starts(problem, kind):
-    """Return the published grid of starts (648, 8), or 96 of a thinner and wider one."""
+def _grid(kind):
+    """Return the published grid of starts (648), or 96 of a thinner and wider one."""
     grid = published.BOTTLENECK_STARTS
     if kind == "small":
         grid = grid | {"A": (1.0, 6.0), "B": (70.0, 7000.0, 700000.0), "E": (0.5,)}
         grid |= {"alpha": (0.1, 0.5), "beta": (0.1, 0.3)}
     chosen = np.array(list(itertools.product(*(grid[name] for name in NAMES)))).T
-    return problem.theta(_logs(dict(zip(NAMES, chosen, strict=True))))
+    return _logs(dict(zip(NAMES, chosen, strict=True)))
+
+
+def _printed_log_loss(point, log_params, log_images, fid):
+    """Return log L (n,) at the published coordinates, the parameters themselves (appendix F.3.1)."""
+    a, b, e, q, alpha, beta, kappa, eps = point
+    middle = (b * np.exp(-log_images) + (q * fid) ** (kappa / beta)) ** beta
+    return np.log(a * np.exp(-alpha * log_params) + middle + e + eps * np.log1p(fid))
 
 
 def _logs(parameters):
@@ -286,7 +293,12 @@ FORM = parametric.Form(
     of_quality=("Q", "kappa", "eps"),
     logged=("A", "B", "Q"),
     problem=Problem,
-    starts=_starts,
+    grid=_grid,
+    printed=recipes.Printed(
+        log_loss=_printed_log_loss,
+        points=lambda logs: np.column_stack([_named(logs)[name] for name in NAMES]),
+        logs=lambda points: _logs(dict(zip(NAMES, points.T, strict=True))),
+    ),
     named=_named,
     loss=_loss,
     optimum=_optimum,
