@@ -71,7 +71,9 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
         if human is not None:
             _human(axes, human)
             remarks += _to_human(limits, law)
-        handles = _handles(measured, computed, order, looks, curves, line, law)
+        if line.get("source"):
+            remarks.append(f"Line from loss to accuracy: {line['source']}.")
+        handles = _handles(measured, computed, order, looks, curves, law)
         if ends:
             handles.append(style.handle("limit at infinite compute", style.FAINT, linestyle=style.DASHES[2]))
         style.below(figure, handles, remarks)
@@ -244,13 +246,12 @@ def _scales(axes, flops, shares, room):
     axes.set_ylabel("adversarial accuracy")
 
 
-def _handles(measured, computed, order, looks, curves, line, law):
+def _handles(measured, computed, order, looks, curves, law):
     handles = style.dataset_handles(looks, order, **({} if len(measured) else _HOLLOW))
     if len(measured) and len(computed):
         handles.append(style.handle("measured", style.FAINT, marker="o"))
     if len(computed):
-        source = f", by the line of {line['source']}" if line.get("source") else ""
-        handles.append(style.handle(f"accuracy from loss{source}", style.FAINT, marker="o", **_HOLLOW))
+        handles.append(style.handle("accuracy from loss", style.FAINT, marker="o", **_HOLLOW))
     if measured["autoattack_acc"].notna().any():
         handles.append(style.handle("under AutoAttack", "black", marker="*", markerfacecolor="white", markersize=10,
                                     markeredgewidth=1))  # fmt: skip
