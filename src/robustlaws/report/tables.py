@@ -168,8 +168,7 @@ def attacks(table):
 
 
 def _share(row):
-    span = f"{words.percent(row['low'])}, {words.percent(row['high'])}"
-    return f"{words.percent(row['accuracy'])} [{span}] of {row['images']:,}"
+    return cells.Cell(words.percent(row["accuracy"]), f"{cells.interval(row, words.percent)} of {row['images']:,}")
 
 
 def spent(runs):
