@@ -9,7 +9,11 @@ from robustlaws.figures import words
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, the interval beside it, whether it is a value that is known, why it is not, a warning."""
+    """One cell.
+
+    `text`, and `interval` or the like beside it; `known`: whether it is a value that may be shown; `why` it is not;
+    `badge`: a warning.
+    """
 
     text: str
     interval: str = ""

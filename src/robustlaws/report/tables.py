@@ -53,8 +53,8 @@ def _behind(entry):
     if entry.get("images") is None:
         return ""
     times = f"{entry['subsets']} {words.TIMES} " if entry.get("subsets", 1) > 1 else ""
-    real = f" against {entry['real_images']:,} real" if entry.get("real_images") is not None else ""
-    return f"{times}{entry['images']:,}{real}"
+    real = f"against {entry['real_images']:,} real" if entry.get("real_images") is not None else ""
+    return cells.Cell(f"{times}{entry['images']:,}", real)
 
 
 def _fid_notes(quality):
