@@ -111,11 +111,12 @@ def _head(group):
 def _lead(group, best, other):
     """Return what is said of the distance of two recipes, and whether it is beyond the luck of the test images."""
     one, two = group.loc[best], group.loc[other]
+    name = recipes.label(other, 14) if other != recipes.OWN else "own"
     if not _by_accuracy(group):
-        return f"{two['loss'] - one['loss']:.3f} nats below {recipes.label(other, 16)}", False
+        return f"{two['loss'] - one['loss']:.3f} nats below {name}", False
     images = [0 if pd.isna(row["images"]) else int(row["images"]) for row in (one, two)]
     text, clear = recipes.points(one["accuracy"], images[0], two["accuracy"], images[1])
-    return f"{text} over {recipes.label(other, 14)}", clear
+    return f"{text} over {name}", clear
 
 
 def _dot(axes, height, recipe, row, quantity, look, is_best):

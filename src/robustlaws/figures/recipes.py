@@ -71,7 +71,8 @@ def points(share, images, other, other_images):
     if not images or not other_images:
         return signed(100 * (share - other)), False
     found, low, high = (100 * end for end in lead(share, images, other, other_images))
-    return f"{signed(found)} [{signed(low)}, {signed(high)}]", low > 0 or high < 0
+    ends = ", ".join(signed(end).removeprefix("+") for end in (low, high))
+    return f"{signed(found)} [{ends}]", low > 0 or high < 0
 
 
 def _wilson(share, images):
