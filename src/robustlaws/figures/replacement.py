@@ -101,8 +101,9 @@ def _panel(axes, group, table, looks, columns):
     _scales(axes, pd.concat(seen), columns)
     for line, recipe in enumerate(recipe for recipe in dict.fromkeys(group["recipe"]) if recipe != recipes.OWN):
         text = _difference(group, recipe, alone=group["recipe"].nunique() == 2)
-        axes.text(0.97, 0.97 - 0.095 * line, text, transform=axes.transAxes, ha="right", va="top",
-                  fontsize=style.SMALLEST, color=looks[recipe].colour, linespacing=1.3)  # fmt: skip
+        axes.annotate(text, (0.97, 0.97), xycoords="axes fraction", xytext=(0, -12 * line), textcoords="offset points",
+                      ha="right", va="top", fontsize=style.SMALLEST, color=looks[recipe].colour, linespacing=1.3,
+                      bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8})  # fmt: skip
 
 
 def _difference(group, recipe, alone):
