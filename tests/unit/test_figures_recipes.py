@@ -165,11 +165,11 @@ def test_curves_of_recipes_are_paired_by_model_dataset_size_and_seed(tmp_path):
         run(dataset="edm-18"), run(model="wrn-16-1", recipe="with-replacement"),
     ]  # fmt: skip
     text, table = draw("replacement", tmp_path, runs=runs, curves=[row for one in runs for row in curve(one)])[1:]
-    assert set(table["series"]) == {"wrn-10-1/edm-5/2000/0", "wrn-10-1@with-replacement/edm-5/2000/0"}
+    assert set(table["label"]) == {"wrn-10-1/edm-5/2000/0", "wrn-10-1@with-replacement/edm-5/2000/0"}
     assert "+0.250 nats" in text
     low, high = (100 * end for end in recipes.lead(0.48, 1000, 0.5, 1000)[1:])
     assert f"{MINUS}2.0 [{MINUS}{-low:.1f}, {high:.1f}] points" in text
-    mine = table[table["series"] == "wrn-10-1@with-replacement/edm-5/2000/0"]
+    mine = table[table["series"] == "with-replacement"]
     assert list(mine["x"]) == [500, 1000, 1500, 2000]
     assert list(mine["y"]) == pytest.approx([1.25 * (2 - share) for share in (0.25, 0.5, 0.75, 1.0)])
 

@@ -1,7 +1,6 @@
 """Figure: losses of each dataset as predicted by a fit that has not seen it, against those measured."""
 
 import numpy as np
-from matplotlib.lines import Line2D
 
 from robustlaws import records
 from robustlaws.figures import drawn, sources, style, words
@@ -81,7 +80,7 @@ def _panel(axes, table, law, looks, order, limits, columns):
         unseen = ((law.get("held_out") or {}).get(dataset) or {}).get("r2")
         text = f"{_r2(unseen)} ({_r2((law.get('r2_by_dataset') or {}).get(dataset))})"
         name = style.dataset_label(dataset, order[dataset], 18) if columns < 3 else style.short(dataset, 18)
-        handles.append(Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=f"{name}: {text}"))
+        handles.append(style.handle(f"{name}: {text}", look.colour, marker=look.marker))
     for which in "xy":
         style.log_axis(axes, which, limits, lambda value: f"{value:.3g}", most=5)
     axes.set_aspect("equal")

@@ -130,7 +130,7 @@ def _dot(axes, height, recipe, row, quantity, look, is_best):
         low, high = interval(round(value * images), images, recipes.LEVEL)
         axes.hlines(height, low, high, color=look.colour, linewidth=1.2, zorder=2)
     # z: the loss, which stands beside the row as a number
-    drawn.keep(axes, "points", recipe or recipes.label(recipe), x=value, y=height, low=low, high=high,
+    drawn.keep(axes, "points", recipes.label(recipe), x=value, y=height, low=low, high=high,
                z=None if pd.isna(row["loss"]) else row["loss"], label=row["run"])  # fmt: skip
     edge = {"markeredgecolor": style.INK, "markeredgewidth": 1.4} if is_best else {"markeredgewidth": 0}
     axes.plot(value, height, look.marker, color=look.colour, markersize=8 if is_best else 6, linestyle="", **edge)

@@ -1,7 +1,6 @@
 """Figure: how far each law's predictions lie from the runs, against N, D, FID and FLOPs."""
 
 import numpy as np
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from robustlaws import records
@@ -124,20 +123,10 @@ def _scale(axes, values, text):
 
 
 def _handles(looks, order, shown):
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=look.colour,
-            marker=look.marker,
-            linestyle="",
-            label=style.dataset_label(name, order[name], 20),
-        )
-        for name, look in looks.items()
-    ]
-    handles.append(Line2D([], [], color=style.INK, linewidth=1.6, label="running median"))
+    handles = style.dataset_handles(looks, order)
+    handles.append(style.handle("running median", linestyle="-", linewidth=1.6))
     if any((law.get("fit") or {}).get("huber_delta") for law in shown):
-        handles.append(Line2D([], [], color=style.RED, linestyle=style.DASHES[2], label="delta of the Huber loss"))
+        handles.append(style.handle("delta of the Huber loss", style.RED, linestyle=style.DASHES[2]))
     return handles
 
 
