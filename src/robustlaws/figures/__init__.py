@@ -6,8 +6,12 @@ FIGURES = {
     "adversarial": "robustlaws.figures.adversarial:draw",
     "allocation": "robustlaws.figures.allocation:draw",
     "envelope": "robustlaws.figures.envelope:draw",
+    "held_out": "robustlaws.figures.held_out:draw",
+    "hyperparameters": "robustlaws.figures.hyperparameters:draw",
     "learning_curves": "robustlaws.figures.learning_curves:draw",
     "predictions": "robustlaws.figures.predictions:draw",
+    "replacement": "robustlaws.figures.replacement:draw",
+    "residuals": "robustlaws.figures.residuals:draw",
     "samples": "robustlaws.figures.samples:draw",
 }
 
@@ -18,7 +22,11 @@ FIGURE_INPUTS = {
     "adversarial": ("test_images", "autoattack"),
     "allocation": ("runs", "allocations", "laws", "limits"),
     "envelope": ("runs", "curves", "laws", "refits"),
+    "held_out": ("held_out", "laws"),
+    "hyperparameters": ("runs",),
     "learning_curves": ("curves", "laws", "allocations"),
     "predictions": ("predictions", "laws"),
+    "replacement": ("runs", "curves"),
+    "residuals": ("predictions", "laws"),
     "samples": ("train_images", "shards", "quality"),
 }
