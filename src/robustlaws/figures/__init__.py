@@ -1,6 +1,10 @@
 """The figures of a study: one module each, and what each is drawn from."""
 
 FIGURES = {
+    "additive_fit": "robustlaws.figures.additive_fit:draw",
+    "bottleneck_fit": "robustlaws.figures.bottleneck_fit:draw",
+    "efficient": "robustlaws.figures.efficient:draw",
+    "overhead": "robustlaws.figures.overhead:draw",
     "accuracy": "robustlaws.figures.accuracy:draw",
     "accuracy_from_loss": "robustlaws.figures.accuracy_from_loss:draw",
     "adversarial": "robustlaws.figures.adversarial:draw",
@@ -13,6 +17,10 @@ FIGURES = {
 
 # The files that each figure reads, as the nouns of workflow/rules/figures.smk.
 FIGURE_INPUTS = {
+    "additive_fit": ("runs", "laws", "predictions", "held_out", "refits"),
+    "bottleneck_fit": ("runs", "laws", "predictions", "refits"),
+    "efficient": ("runs", "laws", "allocations"),
+    "overhead": ("runs", "laws", "refits"),
     "accuracy": ("runs", "allocations", "laws", "accuracy", "limits"),
     "accuracy_from_loss": ("runs", "accuracy", "accuracy_refits"),
     "adversarial": ("test_images", "autoattack"),
