@@ -1,32 +1,32 @@
 """The figures of a study: one module each, and what each is drawn from."""
 
 FIGURES = {
-    "additive_fit": "robustlaws.figures.additive_fit:draw",
-    "bottleneck_fit": "robustlaws.figures.bottleneck_fit:draw",
-    "efficient": "robustlaws.figures.efficient:draw",
-    "overhead": "robustlaws.figures.overhead:draw",
     "accuracy": "robustlaws.figures.accuracy:draw",
     "accuracy_from_loss": "robustlaws.figures.accuracy_from_loss:draw",
+    "additive_fit": "robustlaws.figures.additive_fit:draw",
     "adversarial": "robustlaws.figures.adversarial:draw",
     "allocation": "robustlaws.figures.allocation:draw",
+    "bottleneck_fit": "robustlaws.figures.bottleneck_fit:draw",
+    "efficient": "robustlaws.figures.efficient:draw",
     "envelope": "robustlaws.figures.envelope:draw",
     "learning_curves": "robustlaws.figures.learning_curves:draw",
+    "overhead": "robustlaws.figures.overhead:draw",
     "predictions": "robustlaws.figures.predictions:draw",
     "samples": "robustlaws.figures.samples:draw",
 }
 
 # The files that each figure reads, as the nouns of workflow/rules/figures.smk.
 FIGURE_INPUTS = {
-    "additive_fit": ("runs", "laws", "predictions", "held_out", "refits"),
-    "bottleneck_fit": ("runs", "laws", "predictions", "refits"),
-    "efficient": ("runs", "laws", "allocations"),
-    "overhead": ("runs", "laws", "refits"),
     "accuracy": ("runs", "allocations", "laws", "accuracy", "limits"),
     "accuracy_from_loss": ("runs", "accuracy", "accuracy_refits"),
+    "additive_fit": ("runs", "laws", "predictions", "held_out", "refits"),
     "adversarial": ("test_images", "autoattack"),
     "allocation": ("runs", "allocations", "laws", "limits"),
+    "bottleneck_fit": ("runs", "laws", "predictions", "refits"),
+    "efficient": ("runs", "laws", "allocations"),
     "envelope": ("runs", "curves", "laws", "refits"),
     "learning_curves": ("curves", "laws", "allocations"),
+    "overhead": ("runs", "laws", "refits"),
     "predictions": ("predictions", "laws"),
     "samples": ("train_images", "shards", "quality"),
 }

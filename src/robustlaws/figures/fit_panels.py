@@ -1,7 +1,5 @@
 """Panels that hold the losses of a study's runs against the lines of one law: what figures of a fit share."""
 
-import math
-
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
@@ -50,9 +48,8 @@ def spread(names, most):
 
 
 def grid_of(count):
-    """Return rows and columns for `count` panels: up to four in a row, more in two."""
-    columns = count if count < 5 else math.ceil(count / 2)
-    return math.ceil(count / max(columns, 1)), columns
+    """Return rows and columns for `count` panels: up to four in a row, more in two; a row where there is none."""
+    return (1, count) if count < 5 else (2, (count + 1) // 2)
 
 
 def panel(axes, points, fit, looks, of, across):
