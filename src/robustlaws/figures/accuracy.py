@@ -7,7 +7,7 @@ from robustlaws import records
 from robustlaws.figures import drawn, sources, style, words
 from robustlaws.laws.accuracy import of_loss
 
-_LAWS = ("additive", "additive_two_stage")  # the first of them that gives a loss for a budget
+_LAWS = ("additive", "additive_two_stage", "bottleneck")  # the first of them whose N* the data determine
 _FID_0 = style.Look(style.INK, "")
 _BEST = "FIDs between the best dataset's and 0"
 _HOLLOW = {"markerfacecolor": "none", "markeredgewidth": 1, "markersize": 4.5}  # a number that was not measured
@@ -24,7 +24,7 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
     runs : path
         Table `records.RUNS`.
     allocations : list of paths
-        Tables `records.ALLOCATIONS`; the additive law's L* is drawn.
+        Tables `records.ALLOCATIONS`; L* of an approach that models FID is drawn.
     laws : list of paths
         Law files: which N* are determined.
     accuracy : path
@@ -71,7 +71,9 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
         if human is not None:
             _human(axes, human)
             remarks += _to_human(limits, law)
-        handles = _handles(measured, computed, order, looks, curves, line, law)
+        if line.get("source"):
+            remarks.append(f"Line from loss to accuracy: {line['source']}.")
+        handles = _handles(measured, computed, order, looks, curves, law)
         if ends:
             handles.append(style.handle("limit at infinite compute", style.FAINT, linestyle=style.DASHES[2]))
         style.below(figure, handles, remarks)
@@ -116,8 +118,13 @@ def _one_law(laws, table, order):
     """Return the law that is drawn (None: there is none), the rows of its curves, and remarks on what is missing."""
     found = [law for law in (sources.law_named(laws, name) for name in _LAWS) if law]
     each = [(law, *_placed(table[table["law"] == law["law"]], law, order)) for law in found]
-    nothing = (None, table.iloc[:0], ["No curves: the additive law was not fitted."])
-    return next((one for one in each if len(one[1])), each[0] if each else nothing)
+    if not each:
+        return None, table.iloc[:0], ["No curves: no law was fitted that gives a loss for a budget."]
+    number = next((i for i, (_, rows, _) in enumerate(each) if len(rows)), 0)
+    law, rows, remarks = each[number]
+    # a reader looks for the first of them
+    before = [f"{_called(other)}: {remark}" for other, _, told in each[:number] for remark in told]
+    return law, rows, before + remarks
 
 
 def _placed(table, law, order):
@@ -164,10 +171,14 @@ def _ends(limits, law, order):
     known, unknown = {}, {}
     for dataset in [*order, None]:
         row = rows.get(dataset)
-        if row is not None and words.is_determined(row) and pd.notna(row["value"]):
+        if row is None:
+            continue
+        determined = words.is_determined(row) and pd.notna(row["value"])
+        if determined and 0 <= row["value"] <= 1:
             known[dataset] = row
-        elif row is not None:
-            unknown[dataset or "FID 0"] = row["why"] or "no reason given"
+        else:
+            why = "the line from loss to accuracy ends before it" if determined else row["why"]
+            unknown[dataset or "FID 0"] = why or "no reason given"
     return known, unknown
 
 
@@ -235,13 +246,12 @@ def _scales(axes, flops, shares, room):
     axes.set_ylabel("adversarial accuracy")
 
 
-def _handles(measured, computed, order, looks, curves, line, law):
+def _handles(measured, computed, order, looks, curves, law):
     handles = style.dataset_handles(looks, order, **({} if len(measured) else _HOLLOW))
     if len(measured) and len(computed):
         handles.append(style.handle("measured", style.FAINT, marker="o"))
     if len(computed):
-        source = f", by the line of {line['source']}" if line.get("source") else ""
-        handles.append(style.handle(f"accuracy from loss{source}", style.FAINT, marker="o", **_HOLLOW))
+        handles.append(style.handle("accuracy from loss", style.FAINT, marker="o", **_HOLLOW))
     if measured["autoattack_acc"].notna().any():
         handles.append(style.handle("under AutoAttack", "black", marker="*", markerfacecolor="white", markersize=10,
                                     markeredgewidth=1))  # fmt: skip

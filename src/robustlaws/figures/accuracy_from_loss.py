@@ -56,6 +56,8 @@ def draw(*, paths, runs, accuracy, accuracy_refits):
         else:
             why = next((c["why"] for c in (line.get("slope"), line.get("intercept")) if c and c.get("why")), "")
             remarks.append(f"Line {words.NOT_DETERMINED}: {why or 'no reason given'}.")
+        if line.get("source"):
+            remarks.append(f"Line: {line['source']}.")
         _told(axes, line, len(shown), known)
         _scales(axes, shown["adv_loss"], shown["adv_acc"])
         style.below(figure, handles, remarks)
@@ -85,8 +87,6 @@ def _told(axes, line, count, known):
         intercept, slope = line["intercept"]["value"], line["slope"]["value"]
         sign = "-" if slope < 0 else "+"
         told.insert(0, f"accuracy = {words.number(intercept, 4)} {sign} {words.number(abs(slope), 4)} L")
-        if line.get("source"):
-            told.append(f"line of {line['source']}")
     axes.text(0.98, 0.97, "\n".join(told), transform=axes.transAxes, ha="right", va="top", fontsize=9)
 
 
