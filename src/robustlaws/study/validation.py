@@ -149,6 +149,10 @@ def _check_names(config, origin):
             named.check(name, table, f"{origin} {key}")
 
     each("laws.fit", config["laws"]["fit"], LAWS)
+    two_stage = config["laws"].get("two_stage", {"base": None, "quality": []})
+    each("laws.two_stage.base", [two_stage["base"]] if two_stage["base"] else [], config["datasets"])
+    each("laws.two_stage.quality", two_stage["quality"], config["datasets"])
+    _check_plan(config, origin, each)
     each("figures", config["figures"], FIGURES)
     each("attacks", [name for name in config["attacks"] if name != "level"], ATTACKS)
     mixtures, recipes = config.get("mixtures", {}), config.get("recipes", {})
@@ -174,6 +178,16 @@ def _check_names(config, origin):
             raise ValueError(
                 f"{origin} figures[{index}]: {figure!r} shows AutoAttack; name a run in attacks.autoattack.runs"
             )
+
+
+def _check_plan(config, origin, each):
+    own = config.get("plan", {})
+    for kind in (("flops", "gpu_hours", "accuracy"), ("dataset", "fid")):
+        given = [name for name in kind if name in own]
+        if len(given) > 1:
+            raise ValueError(f"{origin} plan: {' and '.join(given)} are both given; choose one")
+    each("plan.dataset", [own["dataset"]] if "dataset" in own else [], config["datasets"])
+    each("plan.law", [own["law"]] if "law" in own else [], config["laws"]["fit"])
 
 
 def _check_sizes(config, origin):
