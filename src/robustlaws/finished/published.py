@@ -61,3 +61,18 @@ def _records(table):
     table["run"] = [run_name(*row) for row in zip(*key, strict=True)]
     table["recipe"] = [recipe or None for recipe in table["recipe"]]
     return records.table(table[[name for name in records.RUNS if name in table]], records.RUNS, "the published runs")
+
+
+def accuracy_line():
+    """Return the printed line from loss to accuracy as a summary of `laws.accuracy.fit`; without intervals."""
+
+    def printed(value):
+        return {"value": value, "low": None, "high": None, "determined": True, "why": ""}
+
+    return {
+        **{name: printed(value) for name, value in published.ACCURACY_LINE.items()},
+        "r2": published.ACCURACY_R2,
+        "n_runs": int((runs()["dataset"] == published.ADDITIVE_BASE).sum()),
+        "n_runs_left_out": {},
+        "source": "as printed (appendix F.2.2), without an interval: the table holds no accuracies",
+    }
