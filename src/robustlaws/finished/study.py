@@ -10,9 +10,9 @@ from importlib import metadata
 from pathlib import Path
 
 from robustlaws import named, records, seeds, settings
-from robustlaws.figures import FIGURE_INPUTS, FIGURES
+from robustlaws.figures import FIGURE_INPUTS, FIGURES, sources
 from robustlaws.files import digest, write_json
-from robustlaws.finished import folder, learning, published, tables
+from robustlaws.finished import comparison, folder, learning, published, tables
 from robustlaws.joblog import Progress, log
 from robustlaws.laws import FORMS, LAWS
 from robustlaws.laws import published as paper
@@ -20,6 +20,7 @@ from robustlaws.laws import tables as fitted
 
 TWO_STAGE, ENVELOPE = "additive_two_stage", "envelope"
 _FEWEST_FOR_TWO_STAGES = 3  # FIDs: one of the first stage, two to see what FID does
+_EXTRAPOLATE = 100.0  # times the dearest run: how far N* and D* are followed
 _PACKAGES = ("robustlaws", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
 
 
@@ -86,6 +87,11 @@ class Work:
             "limits": self.path("laws/limits.parquet"),
         }
 
+    def budgets(self):
+        """Return the budgets (FLOPs) that limits are given at: first the one that stands in the table of approaches."""
+        dearest = float(self.runs["flops"].max())
+        return self.choices.flops or (_EXTRAPOLATE * dearest, dearest)
+
     def law_settings(self, law):
         """Return the settings of a law's fit; a setting that the law does not know stays neutral."""
         choices, own = self.choices, {}
@@ -103,7 +109,7 @@ class Work:
             refits=choices.refits,
             level=choices.level,
             budgets=60,
-            extrapolate=100.0,
+            extrapolate=_EXTRAPOLATE,
             seed=seeds.derive(choices.seed, "law", law),
             small_on_large=choices.small_on_large,
             starts=choices.starts,
@@ -148,6 +154,46 @@ def _fit_accuracy(work):
     return [("accuracy from loss", fit)]
 
 
+def _measure_limits(work):
+    nouns = work.nouns()
+
+    def measure():
+        fitted.measure_limits(
+            runs_path=nouns["runs"],
+            law_paths=nouns["laws"],
+            refits_paths=nouns["refits"],
+            accuracy_path=nouns["accuracy"],
+            accuracy_refits_path=nouns["accuracy_refits"],
+            limits_path=nouns["limits"],
+            settings=settings.Limits(work.budgets(), work.choices.human_accuracy, work.choices.level),
+        )
+
+    return [("limits", measure)]
+
+
+def _compare(work):
+    """Set the laws of the published runs beside what is printed of them."""
+    nouns = work.nouns()
+
+    def compare():
+        recipes = {}
+        for law in (law for law in work.laws if law in FORMS):
+            own = replace(work.law_settings(law), recipe="published")
+            recipes[law] = named.load(law, LAWS)(work.runs, work.curves, own)
+        found = comparison.compare(
+            sources.read_laws(nouns["laws"]),
+            [records.read(path, records.REFITS) for path in nouns["refits"]],
+            [records.read(path, records.PREDICTIONS) for path in nouns["predictions"]],
+            sources.read_json(nouns["accuracy"]),
+            work.runs,
+            recipes,
+            work.choices.level,
+        )
+        records.write(work.path("comparison.parquet"), found, records.COMPARISON)
+
+    return [("comparison with the paper", compare)] if work.printed else []
+
+
 def _draw_figures(work):
     nouns = work.nouns()
     drawn = [name for name in FIGURES if set(FIGURE_INPUTS[name]) <= set(nouns)]
@@ -164,7 +210,7 @@ def _draw(work, name):
             path.unlink()
 
 
-STEPS = (_write_tables, _fit_laws, _fit_accuracy, _draw_figures)
+STEPS = (_write_tables, _fit_laws, _fit_accuracy, _measure_limits, _compare, _draw_figures)
 
 
 def fit(table, out, choices=None, curves=None, flops_per_parameter_image=None):

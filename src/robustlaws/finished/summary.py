@@ -4,6 +4,7 @@ from pathlib import Path
 
 from robustlaws import records
 from robustlaws.figures import sources, words
+from robustlaws.finished import comparison, plain
 from robustlaws.finished import folder as filled
 
 _AT_BUDGET = {"params": ("N*", words.count), "images": ("D*", words.count), "loss": ("L*", words.number)}
@@ -24,6 +25,9 @@ def text(folder):
     limits = folder / "laws/limits.parquet"
     if limits.is_file():
         parts.append(_limits(records.read(limits, records.APPROACHES)))
+    compared = folder / "comparison.parquet"
+    if compared.is_file():
+        parts.append(comparison.text(records.read(compared, records.COMPARISON)))
     reasons = any(words.NOT_DETERMINED in part for part in parts)
     pages = [name for name in ("report.html", "explorer.html") if (folder / name).is_file()]
     where = ", ".join(str(folder / name) for name in pages) or str(folder)
@@ -32,25 +36,20 @@ def text(folder):
     )
 
 
-def columns(rows, gap=2):
-    """Return rows of text with their cells in columns; the first row is the header."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["".join(cell.ljust(width + gap) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(f"  {line}" for line in lines)
-
-
 def _law(law):
     fit = law.get("fit") or {}
-    told = [words.plural(law.get("n_runs") or 0, "run")]
+    told = [words.plural(law.get("n_runs") or 0, "run") + " fitted"]
     told += [] if law.get("r2") is None else [f"R2 {law['r2']:.3f}"]
     told += [] if not fit else ["converged" if fit.get("converged") else "NOT converged"]
     interval = law.get("interval") or {}
-    told += [f"{100 * interval['level']:.3g}% intervals"] if interval.get("refits") else []
+    told += [f"{100 * interval['level']:.3g}% intervals"] if interval.get("refits") and law.get("n_runs") else []
     lines = [sources.title(law), f"  {law.get('form', '')}", f"  {', '.join(told)}"]
     parameters = law.get("parameters") or {}
     if parameters:
         lines.append(
-            columns([["parameter", "value"], *([name, words.interval(cell)] for name, cell in parameters.items())])
+            plain.in_columns(
+                [["parameter", "value"], *([name, words.interval(cell)] for name, cell in parameters.items())]
+            )
         )
     rows = [["dataset", "a (N*)", "b (D*)", "limit (nats)"]]
     for entry in law.get("datasets") or []:
@@ -60,7 +59,7 @@ def _law(law):
         rows.append([named, *("" if cell is None else words.interval(cell) for cell in cells)])
     if not any(row[3] for row in rows[1:]):
         rows = [row[:3] for row in rows]
-    lines += [columns(rows)] if len(rows) > 1 else []
+    lines += [plain.in_columns(rows)] if len(rows) > 1 else []
     return "\n".join([*lines, *(f"  note: {warning}" for warning in law.get("warnings") or [])])
 
 
@@ -74,25 +73,12 @@ def _limits(table):
             at = at[at["dataset"] == at["dataset"].iloc[0]] if at["dataset"].notna().any() else at
             for budget, found in at[at["budget"].notna()].groupby("budget"):
                 cells = {row["quantity"]: row for row in found.to_dict("records")}
-                shown = [_cell(cells.get(name), form) for name, (_, form) in _AT_BUDGET.items()]
-                shown.append(_cell(cells.get("accuracy"), words.percent))
+                shown = [plain.cell(cells.get(name), form) for name, (_, form) in _AT_BUDGET.items()]
+                shown.append(plain.cell(cells.get("accuracy"), words.percent))
                 rows.append([law, words.fid(fid), words.scientific(budget), *shown])
             cells = {row["quantity"]: row for row in at[at["budget"].isna()].to_dict("records")}
-            ends.append([law, words.fid(fid), *(_cell(cells.get(name), form) for name, (_, form) in _ALWAYS.items())])
-    parts = ["Best that a budget (FLOPs) can buy", columns(rows), "Limits", columns(ends)]
+            ends.append(
+                [law, words.fid(fid), *(plain.cell(cells.get(name), form) for name, (_, form) in _ALWAYS.items())]
+            )
+    parts = ["Best that a budget (FLOPs) can buy", plain.in_columns(rows), "Limits", plain.in_columns(ends)]
     return "\n".join(parts) if len(rows) > 1 else ""
-
-
-def _cell(cell, form):
-    """Return a row of `records.APPROACHES` as text."""
-    if cell is None:
-        return ""
-    plain = {name: None if value is None or value != value else value for name, value in cell.items()}
-    if not words.is_determined(plain):
-        never = str(plain.get("why") or "")
-        return "never" if never.startswith("never") else words.NOT_DETERMINED
-    form = form or words.scientific
-    if plain["low"] is None and plain["high"] is None:
-        return form(plain["value"])
-    low, high = ("never" if plain[end] is None else form(plain[end]) for end in ("low", "high"))
-    return f"{form(plain['value'])} [{low}, {high}]"

@@ -93,6 +93,8 @@ HUMAN_FLOPS = 1e30  # "roughly" what reaching humans takes with unlimited real d
 BEST_FLOPS = 7.636654e20
 PRIOR_FLOPS = 2.1e20
 
+HUBER_DELTA = 0.001  # of log loss (appendix F.2.1)
+
 # Starting points (appendices F.2.1 and F.3.1); a, b, e are natural logs of A, B, E.
 ADDITIVE_STARTS = {
     "a": (0.0, 1.0, 2.0, 5.0, 10.0),
