@@ -210,7 +210,7 @@ def _number(brought, name, row, cell, column):
     if not math.isfinite(value):
         raise brought.wrong(name, row, "not a finite number")
     if column.kind == "int64" and (value != round(value) or abs(value) >= 2**63):
-        raise brought.wrong(name, row, "not a whole number below 2^63")
+        raise brought.wrong(name, row, f"not a whole number; in millions? Write it out as {_example(column)}")
     if column.high == 1 and 1 < value <= 100:
         raise brought.wrong(name, row, f"more than 1; is this in percent? Give a share, as {value / 100:.4g}")
     if column.low is not None and value < column.low:
