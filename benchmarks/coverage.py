@@ -3,9 +3,9 @@
     python benchmarks/coverage.py                        # 200 studies of each law, all cores
     python benchmarks/coverage.py --studies 20 --noise 0.005
 
-Each study has the losses of the published constants with noise of the given size (0.3% if none is given), every run its own. It
-is fitted by `robustlaws.laws` with refits, and it is counted how often the 90% interval of each number holds the value that
-made the data. Also printed: how far the numbers of a study without noise are off.
+Each study has the losses of the published constants with noise of the given size (0.3% if none is given), every run
+its own. It is fitted by `robustlaws.laws` with refits, and it is counted how often the 90% interval of each number
+holds the value that made the data. Also printed: how far the numbers of a study without noise are off.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def true_values(law):
     """Return {name: value} of the parameters, a, and the loss at infinite compute."""
     module, truth = TRUTH[law]
     flops = simulated.FLOPS
-    dataset, params, images, fid = simulated.grid()
+    _, params, images, _ = simulated.grid()
     middle = flops * np.sqrt((params * images).min() * (params * images).max())
     fid = simulated.FIDS[DATASET]
     a = module.exponents(truth)[0] if module is additive else module.exponents(truth, middle, fid, flops)[0]
@@ -70,7 +70,10 @@ def study(law, noise, refits, seed):
     """Return {name: (interval holds the truth, its width over the truth)} of one simulated study."""
     found, truth = entries(fitted(law, noise, refits, seed)), true_values(law)
     return {
-        name: (found[name]["low"] <= value <= found[name]["high"], (found[name]["high"] - found[name]["low"]) / value)
+        name: (
+            found[name]["low"] <= value <= found[name]["high"],
+            (found[name]["high"] - found[name]["low"]) / abs(value),
+        )
         for name, value in truth.items()
     }
 
@@ -82,8 +85,9 @@ def main():
     parser.add_argument("--noise", type=float, default=0.003, help="of each loss, relative")
     parser.add_argument("--workers", type=int, default=None)
     arguments = parser.parse_args()
-    print(f"{processor()}, numpy {version('numpy')}, Python {platform.python_version()}; {arguments.studies} studies of "
-          f"{len(simulated.grid()[0])} runs, noise {100 * arguments.noise:.2g}%, {arguments.refits} refits\n")  # fmt: skip
+    print(f"{processor()}, numpy {version('numpy')}, Python {platform.python_version()};", end=" ")
+    print(f"{arguments.studies} studies of {len(simulated.grid()[0])} runs,", end=" ")
+    print(f"noise {100 * arguments.noise:.2g}%, {arguments.refits} refits\n")
     with ProcessPoolExecutor(arguments.workers) as pool:
         for law in [name for name in LAWS if name in TRUTH]:
             exact = entries(fitted(law, 0.0, 0, 1))
