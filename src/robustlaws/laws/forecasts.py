@@ -15,6 +15,7 @@ from robustlaws.laws import refits as tabled
 
 WIDEST_ACCURACY = 0.2  # an interval of more says nothing that the measured accuracies did not
 WIDEST_BUDGET = 1e6  # factor; FLOPs rise so fast with accuracy that WIDEST_FACTOR is a small step
+ALWAYS = ("N_star", "D_star", "asymptote", "accuracy_limit")
 AT_BUDGET = ("params", "images", "loss", "accuracy")
 _LARGEST_LOG = 690.0  # 1e300: what double precision still holds
 _HALVINGS = 64  # of that range: to the last bit
@@ -56,10 +57,10 @@ class Measured:
 
     @classmethod
     def of(cls, runs):
-        """Return it for the comparable runs of `records.RUNS`; ValueError without any."""
+        """Return it for the comparable runs of `records.RUNS`; without any, a lowest loss of inf and 0 FLOPs."""
         runs = runs[(runs["real_fraction"] == 0) & runs["recipe"].isna() & runs["adv_loss"].notna()]
         if not len(runs):
-            raise ValueError("runs: no run without real images has a loss; a forecast needs finished runs")
+            return cls(np.inf, 0.0)
         return cls(float(runs["adv_loss"].min()), float(runs["flops"].max()))
 
 
@@ -90,6 +91,16 @@ class Forecast:
         return [*found, (None, 0.0)] if enough and self.knows_fid else found
 
     knows_fid = False  # whether it says anything of a FID of no dataset
+
+    def silent(self, dataset, fid):
+        """Return why it says nothing at all of a place, or ""."""
+        if fid is None:
+            return "no law was fitted to any run"
+        if dataset is None and not self.knows_fid:
+            return "it says nothing of a FID of no dataset"
+        if dataset is not None and self.of_dataset(dataset) is None:
+            return f"it was fitted to no run on {dataset}"
+        return ""
 
     def entry(self, samples, judge, why=""):
         """Return samples (1 + refits,) as the entry of a law's summary."""
@@ -300,7 +311,7 @@ class NoForecast(Forecast):
 
     def always(self, dataset, fid):
         """Return entries that say why there is nothing."""
-        return dict.fromkeys(("N_star", "D_star", "asymptote", "accuracy_limit"), self._unknown())
+        return dict.fromkeys(ALWAYS, self._unknown())
 
     def at(self, dataset, fid, flops):
         """Return entries that say why there is nothing."""

@@ -31,11 +31,6 @@ def measure(laws, refits, line, line_refits, runs, settings, budget=None):
     data frame
         As `records.APPROACHES`: each law, each dataset of it and, where the law knows FID and the study has three,
         FID 0. Numbers that rest on others are determined only where those are.
-
-    Raises
-    ------
-    ValueError
-        If no run has a loss.
     """
     measured = forecasts.Measured.of(runs)
     drawn = forecasts.Line.of(line, line_refits)

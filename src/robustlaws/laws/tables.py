@@ -87,7 +87,7 @@ def measure_limits(
     Raises
     ------
     ValueError
-        If a file is not what it should be, or no run has a loss.
+        If a table is not what it should be.
     """
     ends = [records.read(path, records.ALLOCATIONS)["flops"].max() for path in allocation_paths]
     found = limits.measure(
