@@ -7,6 +7,10 @@ FIGURES = {
     "allocation": "robustlaws.figures.allocation:draw",
     "accuracy": "robustlaws.figures.accuracy:draw",
     "adversarial": "robustlaws.figures.adversarial:draw",
+    "held_out": "robustlaws.figures.held_out:draw",
+    "hyperparameters": "robustlaws.figures.hyperparameters:draw",
+    "replacement": "robustlaws.figures.replacement:draw",
+    "residuals": "robustlaws.figures.residuals:draw",
 }
 
 # The files that each figure reads, as the nouns of workflow/rules/figures.smk.
@@ -17,4 +21,8 @@ FIGURE_INPUTS = {
     "allocation": ("runs", "allocations", "laws"),
     "accuracy": ("runs", "allocations", "laws", "accuracy"),
     "adversarial": ("test_images", "autoattack"),
+    "held_out": ("held_out", "laws"),
+    "hyperparameters": ("runs",),
+    "replacement": ("runs", "curves"),
+    "residuals": ("predictions", "laws"),
 }

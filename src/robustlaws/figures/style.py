@@ -24,7 +24,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (2.5, 1)), (0, (8, 1.5)))
 # Laws must not be taken for datasets, so they have colours of their own.
 LAW_COLOURS = ("#332288", "#AA4499", "#7A7A14", "#117733")
+_LAWS = ("envelope", "additive", "bottleneck", "additive_two_stage")
 INK, FAINT = "#1A1A1A", "#8A8A8A"
+BEYOND = "beyond the study's budgets"
+RED = "#C1121F"  # what is fitted to one panel's own points, and the human level
+SMALLEST = 8.0  # points, of any text: 4 at half the width
 
 _RC = {
     "figure.facecolor": "white",
@@ -82,9 +86,13 @@ def model_looks(models):
 
 
 def law_looks(laws):
-    """Return name -> Look for law files in their order."""
+    """Return name -> Look for law files in their order; a law looks the same beside whichever others."""
+    names = [law["law"] for law in laws]
+    numbers = {name: i for i, name in enumerate((*_LAWS, *(name for name in names if name not in _LAWS)))}
     return {
-        law["law"]: Look(LAW_COLOURS[i % len(LAW_COLOURS)], MARKERS[i % len(MARKERS)]) for i, law in enumerate(laws)
+        name: Look(LAW_COLOURS[i % len(LAW_COLOURS)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
+        for name in names
+        for i in [numbers[name]]
     }
 
 
@@ -168,7 +176,7 @@ def below(figure, handles=(), lines=(), columns=3):
     taken = (remarks + legend) / height
     figure.get_layout_engine().set(rect=(0, taken, 1, 1 - taken))
     if text:
-        figure.text(0.012, remarks / height, text, ha="left", va="top", fontsize=8, linespacing=1.3)
+        figure.text(0.012, remarks / height, text, ha="left", va="top", fontsize=SMALLEST, linespacing=1.3)
     if handles:
         place = {"loc": "lower center", "bbox_to_anchor": (0.5, remarks / height), "borderaxespad": 0.3}
         figure.legend(handles=handles, ncols=min(columns, len(handles)), **place)
@@ -187,8 +195,8 @@ def outer_labels(grid, across, up):
 
 def known_and_beyond(axes, x, y, measured, *, series, **options):
     """Draw a line solid where `measured` and dashed elsewhere, without a gap between the two."""
-    drawn.keep(axes, "line", series, x=x, y=y)
     measured = np.asarray(measured, dtype=bool)
+    drawn.keep(axes, "line", series, x=x, y=y, label=[None if here else BEYOND for here in measured])
     beyond = ~measured
     beyond[:-1] |= ~measured[1:]
     beyond[1:] |= ~measured[:-1]
