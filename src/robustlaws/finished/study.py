@@ -9,7 +9,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from robustlaws import named, records, seeds, settings
+from robustlaws import explorer, named, records, report, seeds, settings
 from robustlaws.figures import FIGURE_INPUTS, FIGURES, sources
 from robustlaws.files import digest, write_json
 from robustlaws.finished import comparison, folder, learning, published, tables
@@ -210,7 +210,42 @@ def _draw(work, name):
             path.unlink()
 
 
-STEPS = (_write_tables, _fit_laws, _fit_accuracy, _measure_limits, _compare, _draw_figures)
+def _write_explorer(work):
+    nouns = work.nouns()
+    read = {noun: nouns[noun] for noun in ("runs", "predictions", "allocations", "laws", "accuracy")}
+    about = {"title": work.title, "description": work.origin}
+    return [("explorer", partial(explorer.write, work.path("explorer.html"), **read, **about))]
+
+
+def _write_report(work):
+    def write():
+        nouns = work.nouns()
+        report.write(
+            work.path("report.html"),
+            study=work.title,
+            description="",
+            **{noun: nouns[noun] for noun in ("runs", "curves", "laws", "accuracy", "limits")},
+            figures=[path for name in FIGURES if (path := work.path("figures", f"{name}.png")).is_file()],
+            settings={"laws": {law: settings.as_params(work.law_settings(law)) for law in work.laws}},
+            versions=versions(),
+            comparison=work.path("comparison.parquet") if work.printed else None,
+            origin=work.origin,
+            explorer=work.path("explorer.html"),
+        )
+
+    return [("report", write)]
+
+
+STEPS = (
+    _write_tables,
+    _fit_laws,
+    _fit_accuracy,
+    _measure_limits,
+    _compare,
+    _draw_figures,
+    _write_explorer,
+    _write_report,
+)
 
 
 def fit(table, out, choices=None, curves=None, flops_per_parameter_image=None):
@@ -250,11 +285,13 @@ def fit_published(folder, choices=PUBLISHED):
         If the folder is not one to fill.
     """
     everything, none = published.everything(), records.table([], records.CURVES)
-    _fill(folder, {"table": "published"}, everything, none, choices, "published", published.ORIGIN, printed=True)
+    _fill(
+        folder, {"table": "published"}, everything, none, choices, "The published study", published.ORIGIN, printed=True
+    )
 
 
 def _fill(out, about, runs, curves, choices, title, origin="", printed=False):
-    laws = _laws(choices, runs)
+    laws = laws_of(choices, runs)
     about = about | {"choices": asdict(replace(choices, laws=laws))}
     with folder.filling(out, about) as inside:
         work = Work(inside, runs, curves, laws, choices, title, origin, printed)
@@ -265,7 +302,7 @@ def _fill(out, about, runs, curves, choices, title, origin="", printed=False):
             progress.advance(1, following)
 
 
-def _laws(choices, runs):
+def laws_of(choices, runs):
     """Return the names of the laws that are fitted, in the order of LAWS; ValueError for one that is not known."""
     for law in choices.laws:
         named.check(law, LAWS, "--laws")
