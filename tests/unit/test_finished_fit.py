@@ -255,7 +255,7 @@ def test_a_killed_fit_leaves_nothing_under_a_finished_name_and_the_next_one_heal
                 break
         running.stderr.close()
     assert [path.name for path in out.iterdir()] == [".partial"]
-    monkeypatch.setattr(study, "STEPS", study.STEPS[:1])
+    monkeypatch.setattr(study, "STEPS", study.STEPS[:2])
     assert cli.main(["fit", str(table), "--out", str(out), *QUICK]) == 0
     assert not (out / ".partial").exists()
     assert json.loads((out / "fit.json").read_text())["finished"]
