@@ -13,7 +13,11 @@ with joblog.to(snakemake.log[0]):
         attacks=snakemake.input.attacks,
         laws=snakemake.input.laws,
         accuracy=snakemake.input.accuracy,
+        limits=snakemake.input.limits,
         quality=snakemake.input.quality,
         figures=snakemake.input.figures,
         benchmarks=snakemake.params.benchmarks,
+        explorer=snakemake.input.explorer,
+        plan=snakemake.input.plan,
+        published_folders=snakemake.input.published,
     )

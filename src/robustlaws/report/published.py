@@ -9,8 +9,11 @@ from robustlaws.report import approaches, cells
 CONVERGED, RECIPE, PRINTED, OWN = "its runs, converged", "its runs, its recipe", "as printed", "this study"
 # What a comparison may call what the law files and `records.APPROACHES` call otherwise; small letters.
 _SAME = {
-    "N_star": ("n_star", "a", "a (exponent of n*)", "exponent a", "exponent of n*", "exponent of n* (a)"),
-    "D_star": ("d_star", "b", "b (exponent of d*)", "exponent b", "exponent of d*", "exponent of d* (b)"),
+    "N_star": ("n_star", "a", "exponent a", "exponent of n*", "exponent a of n*", "a (exponent of n*)"),
+    "D_star": ("d_star", "b", "exponent b", "exponent of d*", "exponent b of d*", "b (exponent of d*)"),
+    "asymptote": ("asymptote", "limit of l", "limit of the loss", "limit of l (nats)", "loss at infinite compute"),
+    "accuracy_limit": ("accuracy_limit", "limit of accuracy", "limit of the accuracy"),
+    "flops_to_human": ("flops_to_human", "flops to human level"),
     "r2": ("r2", "r²", "r^2"),
 }
 
@@ -23,7 +26,7 @@ def read(path):
 
 
 def table(comparison, laws, limits):
-    """Return the comparison, the rows of each law under its title, as a table; None without rows.
+    """Return the comparison, the rows of each law under its title.
 
     Parameters
     ----------
@@ -33,11 +36,17 @@ def table(comparison, laws, limits):
         Law files of this study.
     limits : list of dict
         Rows of `records.APPROACHES` of this study.
+
+    Returns
+    -------
+    dict or None
+        {"table": a `cells.Table`, "beside": whether this study is another than the published one, "own":
+        whether it has a column}; None without rows.
     """
-    groups, same = {}, True
+    groups, known = {}, []
     for row in comparison:
         own = _own(row, sources.law_named(laws, row["law"]), limits)
-        same &= own is None or _is_same(own, row)
+        known += [] if own is None else [_is_same(own, row)]
         at = "" if row["fid"] is None else f"FID {words.fid(row['fid'])}"
         groups.setdefault(row["title"], []).append({
             "quantity": row["quantity"],
@@ -47,12 +56,12 @@ def table(comparison, laws, limits):
             PRINTED: _number(row["printed"]),
             OWN: "" if own is None else cells.value(own),
         })  # fmt: skip
-    if same:
-        # the study is the published one: it would stand beside itself
-        for rows in groups.values():
-            for row in rows:
-                del row[OWN]
-    return cells.table("Beside the published study", groups, texts=("quantity", "at"), notes=True)
+    # a fit of the published runs would stand beside itself
+    beside = not (known and all(known))
+    if not beside:
+        groups = {title: [row | {OWN: ""} for row in rows] for title, rows in groups.items()}
+    made = cells.table("Beside the published study", groups, texts=("quantity", "at"), notes=True)
+    return made and {"table": made, "beside": beside, "own": OWN in made.head}
 
 
 def _number(value):
@@ -84,5 +93,6 @@ def _own(row, law, limits):
     found = approaches.at(limits, law["law"], dataset, name)
     if found is None and dataset is not None:
         entry = sources.dataset_entry(law, dataset)
-        found = ((entry.get("parameters") or {}) | (entry.get("exponents") or {})).get(name)
+        numbers = (entry.get("parameters") or {}) | (entry.get("exponents") or {})
+        found = (numbers | {"asymptote": entry.get("asymptote")}).get(name)
     return found
