@@ -9,7 +9,7 @@ import pandas as pd
 from robustlaws import records
 from robustlaws.figures import words
 from robustlaws.finished import plain
-from robustlaws.laws import fitting, forecasts, law, parametric, published
+from robustlaws.laws import descent, forecasts, law, parametric, published
 from robustlaws.laws import refits as tabled
 
 A, B = "a (exponent of N*)", "b (exponent of D*)"
@@ -221,7 +221,7 @@ def _objective_row(found, recipe, printed, fitted):
     def mean(one):
         predicted = one.loss(rows["params"], rows["images"], rows["fid"].to_numpy())[0]
         residuals = np.log(predicted) - np.log(rows["loss"].to_numpy())
-        return float(fitting.huber(residuals, published.HUBER_DELTA).mean())
+        return float(descent.huber(residuals, published.HUBER_DELTA).mean())
 
     entry = {"value": mean(found), "low": None, "high": None, "determined": True, "why": ""}
     asked = _Asked(OBJECTIVE, None, None, None, None)
