@@ -62,38 +62,48 @@ def write(
     ValueError
         If a file cannot be read.
     """
-    runs, curves = records.read(runs, records.RUNS), records.read(curves, records.CURVES)
-    attacks = None if attacks is None else records.read(attacks, records.ATTACKS)
     laws, limits = sources.read_laws(laws), approaches.read(limits)
-    fids = [sources.read_json(file) for file in quality]
-    content = {
-        "datasets": tables.datasets(runs, fids),
-        "models": tables.models(runs),
-        "runs": tables.runs_tables(runs),
-        "attacks": None if attacks is None else tables.attacks(attacks),
-        "approaches": approaches.table(limits, law_sections.unconverged(laws)),
-        "laws": [law_sections.section(law) for law in laws],
-        "overview": law_sections.overview(laws),
-        "line": law_sections.line(None if accuracy is None else sources.read_json(accuracy)),
-        "published": published.table(published.read(comparison), laws, limits),
-        "figures": pictures.read(figures, path),
-        "stages": stages.table(timings),
-        "settings": json.dumps(settings, indent=2, ensure_ascii=False, default=str) if settings else "",
-    }
     text = page.render(
         study=study,
         description=description,
         origin=origin,
         links=_links(explorer, plan) | (links or {}),
-        summary=findings.summary(runs, attacks, laws, limits),
-        observations=len(curves),
-        measured=bool(runs["adv_acc"].notna().any()),
-        spent=tables.spent(runs),
+        **_of_runs(runs, curves, attacks, quality, laws, limits),
+        **_of_laws(laws, limits, accuracy, comparison),
+        figures=pictures.read(figures, path),
+        stages=stages.table(timings),
         versions=versions or {},
-        seeds=sorted(int(seed) for seed in runs["seed"].unique()),
-        **content,
+        settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str) if settings else "",
     )
     write_text(path, text)
+
+
+def _of_runs(runs, curves, attacks, quality, laws, limits):
+    """Return what the page shows of the tables, and the findings."""
+    runs, curves = records.read(runs, records.RUNS), records.read(curves, records.CURVES)
+    attacks = None if attacks is None else records.read(attacks, records.ATTACKS)
+    return {
+        "summary": findings.summary(runs, attacks, laws, limits),
+        "datasets": tables.datasets(runs, [sources.read_json(file) for file in quality]),
+        "models": tables.models(runs),
+        "runs": tables.runs_tables(runs),
+        "measured": bool(runs["adv_acc"].notna().any()),
+        "observations": len(curves),
+        "spent": tables.spent(runs),
+        "attacks": None if attacks is None else tables.attacks(attacks),
+        "seeds": sorted(int(seed) for seed in runs["seed"].unique()),
+    }
+
+
+def _of_laws(laws, limits, accuracy, comparison):
+    """Return what the page shows of the fits."""
+    return {
+        "approaches": approaches.table(limits, law_sections.unconverged(laws)),
+        "laws": [law_sections.section(law) for law in laws],
+        "overview": law_sections.overview(laws),
+        "line": law_sections.line(None if accuracy is None else sources.read_json(accuracy)),
+        "published": published.table(published.read(comparison), laws, limits),
+    }
 
 
 def _links(explorer, plan):
@@ -103,7 +113,7 @@ def _links(explorer, plan):
 
 def write_files(
     path, *, config, runs, curves, laws, accuracy, limits, attacks, quality, figures, benchmarks, explorer=None,
-    plan=None, published=None, origin="",
+    plan=None, published_folders=(), origin="",
 ):  # fmt: skip
     """Write the report of a study from its checked config and the folder of its Snakemake benchmarks.
 
@@ -113,15 +123,18 @@ def write_files(
     ----------
     benchmarks : path
         Folder of Snakemake's benchmark files.
-    published : path or empty list, optional
-        Folder of the published runs' fits: `comparison.parquet`, and `report.html` if it has one.
+    published_folders : list of paths
+        None, or the folder of the published runs' fits: `comparison.parquet`, and `report.html` if it has one.
     """
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-    folder = Path(published) if published else None
-    own_page = folder / "report.html" if folder else None
+    comparison, links = None, {}
+    for folder in map(Path, published_folders):
+        comparison = folder / "comparison.parquet"
+        if (folder / "report.html").is_file():
+            links["The published study"] = pictures.link(folder / "report.html", path)
     write(
         path,
         study=config["study"],
@@ -137,9 +150,9 @@ def write_files(
         timings=sorted(Path(benchmarks).rglob("*.tsv")),
         settings=config,
         versions=versions,
-        comparison=folder / "comparison.parquet" if folder else None,
+        comparison=comparison,
         origin=origin,
         explorer=explorer,
         plan=plan,
-        links={"The published study": pictures.link(own_page, path)} if own_page and own_page.is_file() else None,
+        links=links,
     )

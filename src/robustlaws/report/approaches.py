@@ -8,7 +8,7 @@ HUMAN = "human"
 UNCONVERGED = "not converged"
 AT_ZERO = "At FID 0"
 # In the order of the columns; those at a budget are said with the first one.
-EXPONENTS = {"N_star": "exponent a of N*", "D_star": "exponent b of D*"}
+EXPONENTS = {"N_star": "a (exponent of\N{NO-BREAK SPACE}N*)", "D_star": "b (exponent of\N{NO-BREAK SPACE}D*)"}
 _AT_BUDGET = {
     "params": ("N*", words.count),
     "images": ("D*", words.count),
@@ -64,7 +64,7 @@ def table(limits, unconverged=()):
     -------
     dict or None
         {"main": table at the best FID and at FID 0, "others": table at the other FIDs or None, "budgets": table over
-        all budgets or None}; None without rows.
+        all budgets, at the first two, or None}; None without rows.
     """
     where = places(limits)
     if not where:
@@ -92,19 +92,18 @@ def _row(limits, law, dataset):
         row[f"L* at {words.scientific(budget)} FLOPs"] = _cell(at(limits, law, dataset, "loss", budget))
     row["limit of L (nats)"] = _cell(at(limits, law, dataset, "asymptote"))
     row["limit of accuracy"] = _cell(at(limits, law, dataset, "accuracy_limit"), words.percent)
-    human = human_level(limits)
-    if human is not None:
-        row["FLOPs to human level"] = _cell(at(limits, law, dataset, "flops_to_human"))
+    if any(one["quantity"] == "flops_to_human" for one in limits):
+        row["FLOPs to human level"] = _cell(at(limits, law, dataset, "flops_to_human"), words.scientific, "never")
     return row
 
 
-def _cell(case, text=words.number):
-    return cells.Cell("not modelled", known=False) if case is None else cells.value(case, text)
+def _cell(case, *how):
+    return cells.Cell("not modelled", known=False) if case is None else cells.value(case, *how)
 
 
 def _over_budgets(limits, where, titles):
     groups = {}
-    for dataset, fid in where.items():
+    for dataset, fid in list(where.items())[:2]:
         heading = AT_ZERO if dataset is None else f"On {sources.labelled(dataset, fid)}"
         groups[heading] = []
         for law, title in titles.items():
@@ -129,13 +128,14 @@ def human_sentence(limits):
 
 def to_human_level(limits, law):
     """Return what a law says of reaching human level, at the best FID and at FID 0; empty where it says nothing."""
-    told = []
+    never, told = [], []
     for dataset, fid in list(places(limits).items())[:2]:
         row = at(limits, law, dataset, "flops_to_human")
         where = "at FID 0" if dataset is None else f"on {sources.labelled(dataset, fid)}"
-        cell = cells.value(row)
+        cell = cells.value(row or {}, words.scientific, "never")
         if words.is_determined(row):
             told.append(f"takes {cell.line} FLOPs {where}")
         elif cell.known:
-            told.append(f"is never reached {where}")
+            never.append(where)
+    told += [f"is never reached {' or '.join(never)}"] if never else []
     return f"Human level {words.listed(told)}." if told else ""

@@ -9,13 +9,22 @@ from robustlaws.figures import words
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, the interval beside it, whether it is a value that is known, why it is not, a warning."""
+    """One cell.
+
+    `text`, and `interval` or the like beside it; `known`: whether it is a value that may be shown; `why` it is not;
+    `badge`: a warning.
+    """
 
     text: str
     interval: str = ""
     known: bool = True
     why: str = ""
     badge: str = ""
+
+    @property
+    def empty(self):
+        """Whether there is nothing to show."""
+        return not (self.text or self.badge)
 
     @property
     def line(self):
@@ -45,7 +54,7 @@ def as_cell(content):
     return content if isinstance(content, Cell) else Cell("" if content is None else str(content))
 
 
-def value(entry, text=words.number):
+def value(entry, text=words.number, endless="\N{INFINITY}"):
     """Return an entry of a law file ({"value", "low", "high", "determined", "why"}) as a cell.
 
     Parameters
@@ -53,22 +62,25 @@ def value(entry, text=words.number):
     entry : dict or None
     text : callable
         How a number is written.
+    endless : str
+        What stands for an upper end of the interval that no number is large enough for.
     """
     entry = plain(entry or {})
     why = entry.get("why") or ""
     if words.is_determined(entry):
-        return Cell(text(entry["value"]), interval(entry, text))
+        return Cell(text(entry["value"]), interval(entry, text, endless))
     # a level above the limit is never reached: that is an answer, not a gap
     if entry.get("value") is None and why.startswith("never"):
         return Cell("never", why=why)
     return Cell(words.NOT_DETERMINED, known=False, why=why)
 
 
-def interval(entry, text=words.number):
+def interval(entry, text=words.number, endless="\N{INFINITY}"):
     """Return the interval of an entry as [0.451, 0.520]; empty if it has none."""
-    if entry.get("low") is None or entry.get("high") is None:
+    if entry.get("low") is None:
         return ""
-    return f"[{text(entry['low'])}, {text(entry['high'])}]"
+    high = endless if entry.get("high") is None else text(entry["high"])
+    return f"[{text(entry['low'])}, {high}]"
 
 
 def plain(row):
@@ -76,7 +88,7 @@ def plain(row):
     return {name: None if pd.isna(content) else content for name, content in row.items()}
 
 
-def table(label, rows, *, texts=(), marked=0, notes=False, keep=()):
+def table(label, rows, *, texts=(), marked=0, notes=False):
     """Return rows as a table without the columns that are empty throughout.
 
     Parameters
@@ -91,8 +103,6 @@ def table(label, rows, *, texts=(), marked=0, notes=False, keep=()):
         How many of the first rows are marked.
     notes : bool
         Number the reasons below the table, instead of writing each into its cell.
-    keep : collection of str
-        Columns that stay even if they are empty.
 
     Returns
     -------
@@ -105,7 +115,7 @@ def table(label, rows, *, texts=(), marked=0, notes=False, keep=()):
     made = {h: [{name: as_cell(c) for name, c in row.items()} for row in some] for h, some in groups.items()}
     everything = [row for some in made.values() for row in some]
     names = dict.fromkeys(name for row in everything for name in row)
-    head = tuple(n for n in names if n in keep or any(n in row and row[n].text != "" for row in everything))
+    head = tuple(n for n in names if any(n in row and not row[n].empty for row in everything))
     cells = {h: [[row.get(name, Cell("")) for name in head] for row in some] for h, some in made.items()}
     reasons = {}
     if notes:

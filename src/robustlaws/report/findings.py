@@ -85,7 +85,7 @@ def what_was_run(runs):
         f"N from {_span(runs['params'], words.count)} parameters, D from {_span(runs['images'], words.count)} images, "
         f"{_span(runs['flops'], lambda value: words.scientific(value, 2))} training FLOPs"
     )
-    return f"{words.listed(parts)}; {spans}."
+    return f"{'; '.join([*parts, spans])}."
 
 
 def _span(values, text):

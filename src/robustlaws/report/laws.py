@@ -1,4 +1,4 @@
-"""Each fitted law: its numbers, how well it fits, how it predicts datasets that it has not seen, and how it converged."""
+"""Each fitted law: its numbers, how well it fits, how it predicts datasets not seen, and how it converged."""
 
 from robustlaws.figures import sources, words
 from robustlaws.report import approaches, cells
@@ -163,7 +163,8 @@ def line(accuracy):
         {"parameter": name, "value [interval]": _with_reason(accuracy.get(name))} for name in ("intercept", "slope")
     ]
     r2 = "" if accuracy.get("r2") is None else f"R² {accuracy['r2']:.3f}, "
+    source = f"; {accuracy['source']}" if accuracy.get("source") else ""
     return {
         "table": cells.table("Line from loss to accuracy", rows, texts=("parameter", "value [interval]")),
-        "note": f"{r2}{words.plural(accuracy['n_runs'], 'run')}{left_out(accuracy)}.",
+        "note": f"{r2}{words.plural(accuracy['n_runs'], 'run')}{left_out(accuracy)}{source}.",
     }

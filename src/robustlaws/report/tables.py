@@ -53,8 +53,8 @@ def _behind(entry):
     if entry.get("images") is None:
         return ""
     times = f"{entry['subsets']} {words.TIMES} " if entry.get("subsets", 1) > 1 else ""
-    real = f" against {entry['real_images']:,} real" if entry.get("real_images") is not None else ""
-    return f"{times}{entry['images']:,}{real}"
+    real = f"against {entry['real_images']:,} real" if entry.get("real_images") is not None else ""
+    return cells.Cell(f"{times}{entry['images']:,}", real)
 
 
 def _fid_notes(quality):
@@ -168,8 +168,7 @@ def attacks(table):
 
 
 def _share(row):
-    span = f"{words.percent(row['low'])}, {words.percent(row['high'])}"
-    return f"{words.percent(row['accuracy'])} [{span}] of {row['images']:,}"
+    return cells.Cell(words.percent(row["accuracy"]), f"{cells.interval(row, words.percent)} of {row['images']:,}")
 
 
 def spent(runs):

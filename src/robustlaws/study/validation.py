@@ -40,7 +40,7 @@ def checked(config, schema_path, origin):
     config : dict
         As read from YAML.
     schema_path : path
-        JSON schema in YAML.
+        JSON schema in YAML; the `$defs` of the files beside it count as its own.
     origin : str
         Name of the file the config comes from, for the error.
 
@@ -49,7 +49,7 @@ def checked(config, schema_path, origin):
     ValueError
         One line if `config` is not a study: file, key, what was given, what would do.
     """
-    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
+    schema = _schema(Path(schema_path))
     Draft202012Validator.check_schema(schema)
     errors = sorted(
         Draft202012Validator(schema).iter_errors(config), key=lambda error: (len(error.path), str(error.path))
@@ -127,6 +127,13 @@ def _parent_description(error, schema, config):
             node = node.get("properties", {}).get(part, node.get("additionalProperties", {}))
         best = node.get("description", best) if isinstance(node, dict) else best
     return best
+
+
+def _schema(path):
+    schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for beside in sorted(path.parent.glob("*.yaml")):
+        schema["$defs"] |= yaml.safe_load(beside.read_text(encoding="utf-8"))["$defs"]
+    return schema
 
 
 def _chosen(value, node, schema):
