@@ -22,12 +22,11 @@ def text(folder):
     folder = Path(folder)
     laws = sources.read_laws([folder / "laws" / f"{name}.json" for name in filled.read_mark(folder)["choices"]["laws"]])
     parts = [_law(law) for law in laws]
-    limits = folder / "laws/limits.parquet"
-    if limits.is_file():
-        parts.append(_limits(records.read(limits, records.APPROACHES)))
-    compared = folder / "comparison.parquet"
+    limits, compared = folder / "laws/limits.parquet", folder / "comparison.parquet"
     if compared.is_file():
         parts.append(comparison.text(records.read(compared, records.COMPARISON)))
+    elif limits.is_file():
+        parts.append(_limits(records.read(limits, records.APPROACHES)))
     reasons = any(words.NOT_DETERMINED in part for part in parts)
     pages = [name for name in ("report.html", "explorer.html") if (folder / name).is_file()]
     where = ", ".join(str(folder / name) for name in pages) or str(folder)
