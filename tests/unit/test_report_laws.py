@@ -161,7 +161,7 @@ def test_approaches_stand_at_the_best_fid_and_at_fid_0(tmp_path):
         ]
     _, page = write(tmp_path, limits=limits)
     table = between(page, "Table 3. Approaches.", "At the other FIDs")
-    heads = ("exponent a of N*", "exponent b of D*", "L* at 1e25 FLOPs", "limit of L (nats)", "limit of accuracy")
+    heads = ("a (exponent of N*)", "b (exponent of D*)", "L* at 1e25 FLOPs", "limit of L (nats)", "limit of accuracy")
     assert f"approach {' '.join(heads)} On edm-18 (FID 2.10), the best FID {TITLE} 0.420 [0.378, 0.462]" in table
     assert "0.620 [0.558, 0.682] 0.520 [0.468, 0.572] 86.0% [85.1%, 86.9%] At FID 0" in table
     assert f"At FID 0 {TITLE} 0.430 [0.387, 0.473] not determined 1 0.630" in table
@@ -267,37 +267,66 @@ def test_a_warning_of_several_datasets_is_said_once(tmp_path):
 
 def test_the_published_study_stands_beside_this_one(tmp_path):
     comparison = [
-        compared("exponent of N*", 0.47, "DG", 1.65, recipe=0.4829, printed=0.48),
-        compared("exponent of N*", 0.45, None, 0.0),
+        compared("a (exponent of N*)", 0.47, "DG", 1.65, recipe=0.4829, printed=0.48),
+        compared("a (exponent of N*)", 0.46, "PFGM++", 1.76, printed=0.47),
+        compared("a (exponent of N*)", 0.45, None, 0.0, printed=0.44),
+        compared("limit of accuracy", 0.83, None, 0.0),
+        compared("FLOPs to human level", 1.5e29, None, 0.0, printed=1e30) | {"high": None},
         compared("alpha", 0.25, printed=0.24434),
-        compared("R²", 0.98),
+        compared("N* at 1e25 FLOPs", 2.5e9, "DG", 1.65),
+        compared("L* at 1e20 FLOPs", 0.75, "DG", 1.65),
         compared("how it bends", 0.9, printed=0.8) | {"determined": False, "why": "only one of them"},
-        compared("alpha", 0.35, law="unheard_of", printed=0.24434),
+        compared("R²", 0.98, law="unheard_of"),
     ]
-    limits = [limit("N_star", cell(0.3333), (None, 0.0))]
+    limits = [
+        limit("N_star", cell(0.3333), (None, 0.0)),
+        limit("accuracy_limit", cell(0.71, 0.01), (None, 0.0)),
+        limit("params", cell(3.5e9), BEST, 1e25),
+        limit("loss", cell(0.65), BEST, 1e25),
+    ]
     _, page = write(tmp_path, comparison=comparison, limits=limits, origin="Read off figures.")
-    table = between(page, "Beside the published study", " Laws ")
-    assert table.lstrip().startswith("Read off figures. The paper's runs")
+    told = between(page, "Beside the published study", " Laws ")
+    assert told.lstrip().startswith("Read off figures. The paper's runs")
     assert page.text.count("Read off figures.") == 1
-    # on its own best dataset; at FID 0; a parameter of the same law; not of another law
-    assert "exponent of N* DG (FID 1.65) 0.470 [0.423, 0.517] 0.483 0.480 0.488 [0.439, 0.536]" in table
-    assert "exponent of N* FID 0 0.450 [0.405, 0.495] 0.333 [0.300, 0.367]" in table
-    assert "alpha 0.250 [0.225, 0.275] 0.244 0.234 [0.211, 0.258]" in table
-    assert "R² 0.980 [0.882, 1.08] 0.970" in table
-    assert (
-        "how it bends not determined 1 0.800 unheard_of as published alpha 0.350 [0.315, 0.385] 0.244 1 only" in table
-    )
+    short, every = told.split("Everything compared (10)")
+    # beside the paper's best dataset stands this study's best; beside FID 0, FID 0; beside another nothing
+    for words in (
+        "a (exponent of N*) DG (FID 1.65) 0.470 [0.423, 0.517] 0.483 0.480 0.488 [0.439, 0.536] a (exp",
+        "a (exponent of N*) PFGM++ (FID 1.76) 0.460 [0.414, 0.506] 0.470 a (exp",
+        "a (exponent of N*) FID 0 0.450 [0.405, 0.495] 0.440 0.333 [0.300, 0.367]",
+        "limit of accuracy FID 0 83.0% [74.7%, 91.3%] 71.0% [70.3%, 71.7%]",
+        "FLOPs to human level FID 0 1.5e29 [1.35e29, never] 1e30",
+        "R² 0.980 [0.882, 1.08]",
+    ):
+        assert words in short
+        assert words in every
+    for words in (
+        "alpha 0.250 [0.225, 0.275] 0.244 0.234 [0.211, 0.258]",
+        "N* at 1e25 FLOPs DG (FID 1.65) 2.5B [2.25B, 2.75B] 3.5B [3.15B, 3.85B]",
+        "L* at 1e20 FLOPs DG (FID 1.65) 0.750 [0.675, 0.825] how it bends not determined 1 0.800",
+    ):
+        assert words not in short
+        assert words in every
+    assert every.endswith("1 only one of them")
 
 
 def test_the_published_study_does_not_stand_beside_itself(tmp_path):
-    comparison = [compared("alpha", 0.2345, printed=0.24434), compared("R²", 0.97)]
+    comparison = [
+        compared("alpha", 0.2345, printed=0.24434),
+        compared("how it bends", 0.9),
+        compared("limit of the loss", 0.542, *BEST),
+        compared("limit of the loss", 0.6752, *WORSE),
+    ]
     _, page = write(tmp_path, comparison=comparison, origin="Read off figures.")
-    assert "this study" not in between(page, "Beside the published study", " Laws ").casefold()
+    told = between(page, "Beside the published study", " Laws ")
+    assert "this study" not in told.casefold()
+    assert "limit of the loss edm-5 (FID 8.76) 0.675 [0.608, 0.743]" in told
     # then these runs are the report's own
     assert page.text.index("Read off figures.") < page.text.index("36 runs on purely")
 
 
 def test_an_undetermined_number_of_this_study_stays_out_of_the_comparison(tmp_path):
     text, page = write(tmp_path, comparison=[compared("alpha", 0.25)], determined=False)
-    assert "alpha 0.250 [0.225, 0.275] not determined 1 1 the interval spans zero" in page.text
+    told = "alpha 0.250 [0.225, 0.275] not determined 1 1 the interval spans zero"
+    assert told in between(page, "Beside the published study", " Laws ")
     assert "0.234" not in text

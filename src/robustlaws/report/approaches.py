@@ -8,7 +8,7 @@ HUMAN = "human"
 UNCONVERGED = "not converged"
 AT_ZERO = "At FID 0"
 # In the order of the columns; those at a budget are said with the first one.
-EXPONENTS = {"N_star": "exponent a of N*", "D_star": "exponent b of D*"}
+EXPONENTS = {"N_star": "a (exponent of\N{NO-BREAK SPACE}N*)", "D_star": "b (exponent of\N{NO-BREAK SPACE}D*)"}
 _AT_BUDGET = {
     "params": ("N*", words.count),
     "images": ("D*", words.count),

@@ -88,7 +88,7 @@ def plain(row):
     return {name: None if pd.isna(content) else content for name, content in row.items()}
 
 
-def table(label, rows, *, texts=(), marked=0, notes=False, keep=()):
+def table(label, rows, *, texts=(), marked=0, notes=False):
     """Return rows as a table without the columns that are empty throughout.
 
     Parameters
@@ -103,8 +103,6 @@ def table(label, rows, *, texts=(), marked=0, notes=False, keep=()):
         How many of the first rows are marked.
     notes : bool
         Number the reasons below the table, instead of writing each into its cell.
-    keep : collection of str
-        Columns that stay even if they are empty.
 
     Returns
     -------
@@ -117,7 +115,7 @@ def table(label, rows, *, texts=(), marked=0, notes=False, keep=()):
     made = {h: [{name: as_cell(c) for name, c in row.items()} for row in some] for h, some in groups.items()}
     everything = [row for some in made.values() for row in some]
     names = dict.fromkeys(name for row in everything for name in row)
-    head = tuple(n for n in names if n in keep or any(n in row and not row[n].empty for row in everything))
+    head = tuple(n for n in names if any(n in row and not row[n].empty for row in everything))
     cells = {h: [[row.get(name, Cell("")) for name in head] for row in some] for h, some in made.items()}
     reasons = {}
     if notes:
