@@ -60,7 +60,8 @@
     state.pinned = [...new Set(wanted.map((name) => data.names.indexOf(name)))].filter((run) => run >= 0);
   }
 
-  const colours = () => [...categories.keys(), ...(quantities.has("fid") ? ["fid"] : [])];
+  const colours = () => [...data.categories.filter(({ key, entries }) => key === "dataset" || entries.length > 1).map(({ key }) => key),
+    ...(quantities.has("fid") ? ["fid"] : [])];
 
   // Elements, always through textContent: names are never markup.
   function element(tag, properties, ...children) {

@@ -23,7 +23,7 @@ from robustlaws.laws.accuracy import of_loss
 
 _SCRIPTS = ("explorer_plot.js", "explorer.js")
 # As style.COLOURS and in their order, light enough for a dark page.
-DARK_COLOURS = ("#4C9BE8", "#FF8A4C", "#2FC79A", "#E7A3C8", "#F2C14E", "#8FD3FF", "#D46A9F", "#A8A8A8")
+DARK_COLOURS = ("#4C9BE8", "#FF8A4C", "#2FC79A", "#E7A3C8", "#F2C14E", "#8FD3FF", "#D46A9F", "#A9C25D")
 # plotly.js's names of style.MARKERS, and a character that looks like each.
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x", "triangle-left",
            "triangle-right", "hexagon", "pentagon")  # fmt: skip
@@ -284,7 +284,8 @@ def _line(rows, known, accuracy):
         for place, row in enumerate(rows.to_dict("records")):
             value, low, high = (row[column + end] for end in ("", "_low", "_high"))
             if pd.notna(value):
-                span = "" if pd.isna(low) or pd.isna(high) else f" [{text(low)}, {text(high)}]"
+                # without an upper end: the refits go on to infinity
+                span = "" if pd.isna(low) else f" [{text(low)}, {'no end' if pd.isna(high) else text(high)}]"
                 texts[place] += f"; {symbol} {text(value)}{span}"
     if "adv_loss" in of and all(words.is_determined(accuracy.get(name)) for name in ("intercept", "slope")):
         of["adv_acc"] = pd.Series(of_loss(accuracy, of["adv_loss"]))

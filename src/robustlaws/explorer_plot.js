@@ -127,7 +127,7 @@ window.ExplorerPlot = (() => {
       const drawn = law.lines.some((line) => state.x in line.of && state.y in line.of);
       const given = ["flops", "params", "images", "adv_loss", "adv_acc"];
       const alone = law.lines.filter((line) => line.dataset === null).map((line) => line.name);
-      const grey = alone.length ? `; grey: ${alone.join(", ")}` : "";
+      const grey = alone.length && state.colour === "dataset" ? `; grey: ${alone.join(", ")}` : "";
       if (drawn) told.push(`Lines: ${law.title}, at the best allocation of each budget; dashed beyond the study's budgets${grey}.`);
       else if (given.includes(state.x) && given.includes(state.y)) told.push(`${law.title} has no line here.`);
       if (given.includes(state.x) && given.includes(state.y)) told.push(...law.remarks);

@@ -103,9 +103,9 @@ def points(axes, x, y, *, series, label=None, low=None, high=None, **options):
     return drawn
 
 
-def line(axes, x, y, *, series, **options):
+def line(axes, x, y, *, series, label=None, **options):
     """Draw a line; `options` as `axes.plot`."""
-    keep(axes, "line", series, x=x, y=y)
+    keep(axes, "line", series, x=x, y=y, label=label)
     return axes.plot(x, y, **options)
 
 

@@ -1,10 +1,11 @@
 """Figure: losses of each dataset as predicted by a fit that has not seen it, against those measured."""
 
 import numpy as np
-from matplotlib.lines import Line2D
 
 from robustlaws import records
 from robustlaws.figures import drawn, sources, style, words
+
+_UNKNOWN = "\N{EN DASH}"  # for an R² that is none, as of runs with one loss
 
 
 def draw(*, paths, held_out, laws):
@@ -32,27 +33,33 @@ def draw(*, paths, held_out, laws):
     limits = style.padded([*table["loss"], *table["predicted"]])
     columns = min(len(shown), 3) or 1
     rows = -(-len(shown) // columns) or 1
-    panel, legend = {1: 4.6, 2: 4.0}.get(columns, 2.9), 0.185 * (len(order) + 2)
-    with style.drawing(paths, (panel + legend) * rows + 0.3) as figure:
+    panel, lines = {1: 4.6, 2: 4.0}.get(columns, 2.9), 0.19 * (len(order) + 2) + 0.15
+    with style.drawing(paths, (panel + lines) * rows + 0.3) as figure:
         figure.suptitle("Datasets predicted without having been seen")
         if not shown:
             style.nothing(figure.subplots(), _why_nothing(laws))
             return
         # matplotlib does not make room for a legend below panels of equal scales, so it has a place of its own
-        grid = figure.subplots(2 * rows, columns, squeeze=False, gridspec_kw={"height_ratios": [panel, legend] * rows})
+        grid = figure.subplots(2 * rows, columns, squeeze=False, gridspec_kw={"height_ratios": [panel, lines] * rows})
         places = list(zip(grid[::2].ravel(), grid[1::2].ravel(), strict=True))
         for axes in grid[1::2].ravel():
             axes.set_axis_off()
         for axes, _ in places[len(shown) :]:
             axes.remove()
+        every = []
         for law, (axes, below) in zip(shown, places, strict=False):
             handles = _panel(axes, table[table["law"] == law["law"]], law, looks, order, limits, columns)
-            below.legend(handles=handles, loc="upper center", borderaxespad=0, alignment="left",
-                         title="R² unseen (R² of the fit to all)", title_fontsize=style.SMALLEST)  # fmt: skip
+            legend = below.legend(handles=handles, loc="upper center", borderaxespad=0, alignment="left",
+                                  title="R² unseen (R² of the fit to all)", title_fontsize=style.SMALLEST)  # fmt: skip
+            legend.set_in_layout(False)  # a long name must not press the panels together
+            every += handles
             axes.set_xlabel("measured loss (nats)")
             if axes.get_subplotspec().is_first_col():
                 axes.set_ylabel("predicted loss (nats)")
-        style.below(figure, lines=[f"No dataset predicted from the others: {'; '.join(silent)}."] if silent else [])
+        remarks = [f"No dataset predicted from the others: {'; '.join(silent)}."] if silent else []
+        if any(_UNKNOWN in handle.get_label() for handle in every):
+            remarks.append(f"{_UNKNOWN}: {words.NOT_DETERMINED}.")
+        style.below(figure, lines=remarks)
 
 
 def _why_nothing(laws):
@@ -72,12 +79,12 @@ def _panel(axes, table, law, looks, order, limits, columns):
                      marker=look.marker, alpha=0.8)  # fmt: skip
         unseen = ((law.get("held_out") or {}).get(dataset) or {}).get("r2")
         text = f"{_r2(unseen)} ({_r2((law.get('r2_by_dataset') or {}).get(dataset))})"
-        name = style.dataset_label(dataset, order[dataset], 16 if columns > 2 else 28)
-        handles.append(Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=f"{name}: {text}"))
+        name = style.dataset_label(dataset, order[dataset], 18) if columns < 3 else style.short(dataset, 18)
+        handles.append(style.handle(f"{name}: {text}", look.colour, marker=look.marker))
     for which in "xy":
         style.log_axis(axes, which, limits, lambda value: f"{value:.3g}", most=5)
     axes.set_aspect("equal")
-    axes.set_title(style.wrapped(sources.title(law), 27 if columns > 2 else 44), fontsize=9)
+    axes.set_title(style.wrapped(style.short(sources.title(law), 78), 27 if columns > 2 else 44), fontsize=9)
     error = float(np.median(np.abs(table["predicted"] / table["loss"] - 1)))
     axes.text(0.04, 0.96, f"{words.plural(len(table), 'point')}\nmedian error {words.percent(error)}",
               transform=axes.transAxes, va="top", fontsize=8.5)  # fmt: skip
@@ -86,5 +93,5 @@ def _panel(axes, table, law, looks, order, limits, columns):
 
 def _r2(value):
     if value is None:
-        return words.NOT_DETERMINED
+        return _UNKNOWN
     return words.number(value).replace("-", "\N{MINUS SIGN}")

@@ -38,7 +38,7 @@ def draw(*, paths, runs):
         looks = recipes.looks(order)
         for axes, (keys, group) in zip(grid, shown, strict=True):
             _panel(axes, keys, group, order, looks)
-        grid[0].set_yticks(range(len(order)), [recipes.label(recipe, 22) for recipe in order])
+        grid[0].set_yticks(range(len(order)), [recipes.label(recipe, 18) for recipe in order])
         grid[0].set_ylim(len(order) - 0.4, -1.2)
         by_accuracy = [_by_accuracy(group) for _, group in shown]
         across = "accuracy under PGD" if all(by_accuracy) else "accuracy under PGD, or loss (nats)"
@@ -76,9 +76,10 @@ def _why_nothing(table):
 def _panel(axes, keys, group, order, looks):
     model, dataset, size = keys
     drawn.name(axes, f"{model} on {dataset}, D = {size}")
-    axes.set_title(recipes.place(model, dataset, size, 22), fontsize=9, loc="left", pad=36)
+    axes.set_title(recipes.place(model, dataset, size, 20), fontsize=8.5, loc="left", pad=38)
     best, head = _head(group)
-    axes.text(0, 1.03, head, transform=axes.transAxes, fontsize=style.SMALLEST, va="bottom", linespacing=1.25)
+    axes.annotate(head, (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
+                  fontsize=style.SMALLEST, va="bottom", linespacing=1.25)  # fmt: skip
     quantity = "accuracy" if _by_accuracy(group) else "loss"
     if recipes.OWN in group.index:
         drawn.upright(axes, group.loc[recipes.OWN, quantity], series="the study's own", color=style.FAINT,
@@ -105,6 +106,9 @@ def _head(group):
     best, second, *rest = ranked.index
     text, clear = _lead(group, best, second)
     lines = [text, _lead(group, best, recipes.OWN)[0] if recipes.OWN in rest else ""]
+    quantity = "accuracy" if _by_accuracy(group) else "loss"
+    if group.loc[best, quantity] == group.loc[second, quantity]:
+        return best, "\n".join(["no recipe ahead", *lines])
     return best, "\n".join([f"{'best' if clear else 'ahead'}: {recipes.label(best, 24)}", *lines])
 
 
@@ -126,7 +130,7 @@ def _dot(axes, height, recipe, row, quantity, look, is_best):
         low, high = interval(round(value * images), images, recipes.LEVEL)
         axes.hlines(height, low, high, color=look.colour, linewidth=1.2, zorder=2)
     # z: the loss, which stands beside the row as a number
-    drawn.keep(axes, "points", recipe or recipes.label(recipe), x=value, y=height, low=low, high=high,
+    drawn.keep(axes, "points", recipes.label(recipe), x=value, y=height, low=low, high=high,
                z=None if pd.isna(row["loss"]) else row["loss"], label=row["run"])  # fmt: skip
     edge = {"markeredgecolor": style.INK, "markeredgewidth": 1.4} if is_best else {"markeredgewidth": 0}
     axes.plot(value, height, look.marker, color=look.colour, markersize=8 if is_best else 6, linestyle="", **edge)

@@ -18,8 +18,8 @@ def named(table):
     return table.assign(recipe=table["recipe"].astype(object).where(table["recipe"].notna(), OWN).astype(str))
 
 
-def label(recipe, length=26):
-    """Return what a reader calls a recipe."""
+def label(recipe, length=10_000):
+    """Return what a reader calls a recipe, a long name shortened."""
     return style.short(recipe, length) if recipe != OWN else "the study's own"
 
 

@@ -1,7 +1,6 @@
 """Figure: learning curves of the study's own recipe beside those of other recipes, such as drawing with replacement."""
 
 import pandas as pd
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from robustlaws import records
@@ -50,7 +49,7 @@ def draw(*, paths, runs, curves):
         style.outer_labels(grid, "training images", "adversarial loss (nats)")
         met = {recipe for group in shown for recipe in group["recipe"]}
         handles = [
-            Line2D([], [], color=look.colour, linestyle=look.dash, label=recipes.label(recipe, 34))
+            style.handle(recipes.label(recipe, 34), look.colour, linestyle=look.dash)
             for recipe, look in looks.items()
             if recipe in met
         ]
@@ -95,14 +94,16 @@ def _panel(axes, group, table, looks, columns):
         curve = table[table["run"] == run.run].sort_values("images", kind="stable")
         look = looks[run.recipe]
         own = run.recipe == recipes.OWN
-        drawn.line(axes, curve["images"], curve["adv_loss"], series=run.run, color=look.colour, linestyle=look.dash,
-                   linewidth=2.2 if own else 1.6, alpha=0.55 if own else 1, zorder=2 if own else 3)  # fmt: skip
+        drawn.line(axes, curve["images"], curve["adv_loss"], series=recipes.label(run.recipe), label=run.run,
+                   color=look.colour, linestyle=look.dash, linewidth=2.2 if own else 1.6, alpha=0.55 if own else 1,
+                   zorder=2 if own else 3)  # fmt: skip
         seen.append(curve)
     _scales(axes, pd.concat(seen), columns)
     for line, recipe in enumerate(recipe for recipe in dict.fromkeys(group["recipe"]) if recipe != recipes.OWN):
         text = _difference(group, recipe, alone=group["recipe"].nunique() == 2)
-        axes.text(0.97, 0.97 - 0.095 * line, text, transform=axes.transAxes, ha="right", va="top",
-                  fontsize=style.SMALLEST, color=looks[recipe].colour, linespacing=1.3)  # fmt: skip
+        axes.annotate(text, (0.97, 0.97), xycoords="axes fraction", xytext=(0, -12 * line), textcoords="offset points",
+                      ha="right", va="top", fontsize=style.SMALLEST, color=looks[recipe].colour, linespacing=1.3,
+                      bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8})  # fmt: skip
 
 
 def _difference(group, recipe, alone):

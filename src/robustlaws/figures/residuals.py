@@ -1,7 +1,6 @@
 """Figure: how far each law's predictions lie from the runs, against N, D, FID and FLOPs."""
 
 import numpy as np
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from robustlaws import records
@@ -55,7 +54,7 @@ def _row(part, table, law, looks):
     typical = table["residual"].abs().median()
     part.suptitle(
         f"{style.short(sources.title(law), 60)}\n{words.plural(len(table), 'point')}, median distance {typical:.2g}%; "
-        f"largest (circled) {_percent(worst['residual'])}: {style.short(worst['run'], 60)}",
+        f"largest (circled) {_percent(worst['residual'])}: {style.short(worst['run'], 48)}",
         x=0.01, ha="left", fontsize=9, fontweight="normal", linespacing=1.4,
     )  # fmt: skip
     grid = part.subplots(1, len(_ACROSS), sharey=True)
@@ -115,7 +114,7 @@ def _percent(value):
 
 
 def _scale(axes, values, text):
-    limits = style.padded(values, least=1.3) if (values > 0).all() else None
+    limits = style.padded(values, least=2) if (values > 0).all() else None
     if limits is None:  # a FID of 0 has no place on a logarithmic scale
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.xaxis.set_major_formatter(lambda value, _: text(value))
@@ -124,15 +123,10 @@ def _scale(axes, values, text):
 
 
 def _handles(looks, order, shown):
-    handles = [
-        Line2D(
-            [], [], color=look.colour, marker=look.marker, linestyle="", label=style.dataset_label(name, order[name])
-        )
-        for name, look in looks.items()
-    ]
-    handles.append(Line2D([], [], color=style.INK, linewidth=1.6, label="running median"))
+    handles = style.dataset_handles(looks, order)
+    handles.append(style.handle("running median", linestyle="-", linewidth=1.6))
     if any((law.get("fit") or {}).get("huber_delta") for law in shown):
-        handles.append(Line2D([], [], color=style.RED, linestyle=style.DASHES[2], label="delta of the Huber loss"))
+        handles.append(style.handle("delta of the Huber loss", style.RED, linestyle=style.DASHES[2]))
     return handles
 
 

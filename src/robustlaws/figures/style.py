@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from robustlaws import records
@@ -18,12 +19,12 @@ WIDTH = 8.0  # inches: a page; at half of it the smallest text is still 4 points
 DPI = 160
 
 # Okabe and Ito's colours for all kinds of colour vision; their yellow, invisible on white, is left
-# out, and a wine red and a grey of Tol's sets follow.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#6B6B6B")
+# out, and a wine red and an olive follow that are no nearer to the others than these are among themselves.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#5A6B2A")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (2.5, 1)), (0, (8, 1.5)))
 # Laws must not be taken for datasets, so they have colours of their own.
-LAW_COLOURS = ("#332288", "#AA4499", "#7A7A14", "#117733")
+LAW_COLOURS = ("#332288", "#AA4499", "#A69A14", "#117733")
 _LAWS = ("envelope", "additive", "bottleneck", "additive_two_stage")
 INK, FAINT = "#1A1A1A", "#8A8A8A"
 BEYOND = "beyond the study's budgets"
@@ -96,6 +97,24 @@ def law_looks(laws):
     }
 
 
+def handle(label, colour=INK, **options):
+    """Return a legend's entry; `options` as of `Line2D`: marker, linestyle, ..."""
+    return Line2D([], [], color=colour, label=label, **{"linestyle": "", "markeredgewidth": 0} | options)
+
+
+def dataset_handles(looks, fids, **options):
+    """Return one legend's entry a dataset, with its FID (dataset -> FID or None); `options` as of `Line2D`."""
+    return [
+        handle(dataset_label(name, fids[name]), look.colour, marker=look.marker, **options)
+        for name, look in looks.items()
+    ]
+
+
+def model_handles(looks, **options):
+    """Return one legend's entry a model; `options` as of `Line2D`."""
+    return [handle(short(name, 22), look.colour, **{"linestyle": look.dash} | options) for name, look in looks.items()]
+
+
 def short(text, length=30):
     """Return `text` with its middle left out where it is longer than `length`."""
     text = str(text)
@@ -157,17 +176,33 @@ def panels(figure, count, columns=3, **options):
 
 
 def nothing(axes, why):
-    """Say in `axes` that there is nothing to show, and why."""
+    """Say in `axes` that there is nothing to show, and why; a figure of nothing else becomes low."""
     axes.set_axis_off()
+    figure = axes.get_figure(root=True)
+    if figure.axes == [axes]:
+        figure.set_figheight(min(figure.get_figheight(), 2.0))
     axes.text(0.5, 0.5, wrapped(f"nothing to show: {why}", 60), ha="center", va="center", transform=axes.transAxes)
+
+
+def _legend_columns(labels, most):
+    """Return into how many columns, at most `most`, the labels of a legend go side by side on a page."""
+    for columns in range(min(most, len(labels)), 1, -1):
+        rows = math.ceil(len(labels) / columns)
+        # inches: a letter, and the sample and the gaps beside each column
+        widths = [0.066 * max(map(len, labels[i : i + rows])) + 0.6 for i in range(0, len(labels), rows)]
+        if sum(widths) <= WIDTH:
+            return columns
+    return 1
 
 
 def below(figure, handles=(), lines=(), columns=3):
     """Put one legend for all panels under them, and under it remarks, one paragraph each.
 
     The figure grows by what both need; its panels keep their size. (matplotlib would place the legend
-    itself, but on top of the remarks.)
+    itself, but on top of the remarks.) Where the labels are long, the legend has fewer columns than `columns`.
     """
+    handles = list(handles)
+    columns = _legend_columns([handle.get_label() for handle in handles], columns)
     text = "\n".join(wrapped(line, 132) for line in lines if line)
     remarks = 0.155 * (text.count("\n") + 1) + 0.1 if text else 0.0  # inches
     legend = 0.185 * math.ceil(len(handles) / columns) + 0.12 if handles else 0.0
@@ -204,6 +239,19 @@ def known_and_beyond(axes, x, y, measured, *, series, **options):
         axes.plot(np.where(part, x, np.nan), np.where(part, y, np.nan), linestyle=dash, **options)
 
 
+def apart(values, least):
+    """Return places for labels of `values` (rising): as near to them as can be, `least` from each other."""
+    blocks = []  # [mean, members]; neighbours that would lie on each other become one block (pool adjacent violators)
+    for value in (value - i * least for i, value in enumerate(values)):
+        blocks.append([value, 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            mean, members = blocks.pop()
+            whole = blocks[-1][1] + members
+            blocks[-1] = [(blocks[-1][0] * blocks[-1][1] + mean * members) / whole, whole]
+    places = [mean for mean, members in blocks for _ in range(members)]
+    return [place + i * least for i, place in enumerate(places)]
+
+
 def padded(values, share=0.06, least=1.1):
     """Return (low, high) around positive `values`, with room on a logarithmic scale; None without any.
 
@@ -220,7 +268,7 @@ def padded(values, share=0.06, least=1.1):
 
 def _log_ticks(low, high, most):
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ladders = [[f * 10.0**d for d in decades for f in factors] for factors in ((1, 2, 5), (1, 3))]
+    ladders = [[f * 10.0**d for d in decades for f in factors] for factors in ((1, 2, 5), (1, 3), (1, 1.5, 2, 3, 5, 7))]
     ladders += [[10.0**d for d in decades if d % step == 0] for step in range(1, len(decades) + 1)]
     fewest = 3 if high < 10 * low else 2
     for ladder in ladders:
