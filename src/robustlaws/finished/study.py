@@ -22,6 +22,8 @@ from robustlaws.laws.law import values
 TWO_STAGE, ENVELOPE = "additive_two_stage", "envelope"
 _FEWEST_FOR_TWO_STAGES = 3  # FIDs: one of the first stage, two to see what FID does
 _EXTRAPOLATE = 100.0  # times the dearest run: how far N* and D* are followed
+_ORDER = ("accuracy", "envelope", "learning_curves", "additive_fit", "bottleneck_fit", "predictions", "held_out",
+          "residuals", "allocation", "efficient", "overhead", "accuracy_from_loss")  # fmt: skip
 _PACKAGES = ("robustlaws", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
 
 
@@ -207,8 +209,13 @@ def _by_recipe(work):
 
 def _draw_figures(work):
     nouns = work.nouns()
-    drawn = [name for name in FIGURES if set(FIGURE_INPUTS[name]) <= set(nouns)]
+    drawn = [name for name in _in_order(FIGURES) if set(FIGURE_INPUTS[name]) <= set(nouns)]
     return [(f"figure {name}", partial(_draw, work, name)) for name in drawn]
+
+
+def _in_order(figures):
+    """Return names of figures in the order of the report: that of the paper, then the others."""
+    return sorted(figures, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
 
 
 def _draw(work, name):
@@ -236,7 +243,7 @@ def _write_report(work):
             study=work.title,
             description="",
             **{noun: nouns[noun] for noun in ("runs", "curves", "laws", "accuracy", "limits")},
-            figures=[path for name in FIGURES if (path := work.path("figures", f"{name}.png")).is_file()],
+            figures=[path for name in _in_order(FIGURES) if (path := work.path("figures", f"{name}.png")).is_file()],
             settings={"laws": {law: settings.as_params(work.law_settings(law)) for law in work.laws}},
             versions=versions(),
             comparison=work.path("comparison.parquet") if work.printed else None,
