@@ -37,7 +37,10 @@ def test_the_table_is_220_runs_of_exact_networks_at_the_papers_fids():
         "DG": 40, "EDM-10": 24, "EDM-20": 40, "EDM-5": 12, "EDM-6": 24, "EDM-7": 40, "PFGM++": 40,
     }  # fmt: skip
     forward = [cost.wrn_forward_flops(row.depth, row.width, 32) for row in runs.itertuples()]
-    assert np.allclose(runs["flops"], 27 * np.array(forward, dtype=float) * runs["images"], rtol=1e-3)
+    ratio = runs["flops"] / (27 * np.array(forward, dtype=float) * runs["images"])
+    # another counter of FLOPs, so not exactly 1, but one number for each network: images and FLOPs were read together
+    assert np.allclose(ratio, 1, rtol=3e-3)
+    assert (ratio.groupby(runs["model"]).std() < 1e-6).all()
     assert np.allclose(runs["flops"] / (runs["params"] * runs["images"]), 7822, rtol=0.01)
     assert (runs["images"] <= 1.03 * runs["size"]).all()
 
