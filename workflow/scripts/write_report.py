@@ -4,6 +4,7 @@ from robustlaws import joblog
 
 with joblog.to(snakemake.log[0]):
     from robustlaws import report
+    from robustlaws.finished import published
 
     report.write_files(
         snakemake.output.page,
@@ -20,4 +21,5 @@ with joblog.to(snakemake.log[0]):
         explorer=snakemake.input.explorer,
         plan=snakemake.input.plan,
         published_folders=snakemake.input.published,
+        origin=published.ORIGIN,
     )

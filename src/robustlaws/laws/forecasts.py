@@ -17,6 +17,7 @@ WIDEST_ACCURACY = 0.2  # an interval of more says nothing that the measured accu
 WIDEST_BUDGET = 1e6  # factor; FLOPs rise so fast with accuracy that WIDEST_FACTOR is a small step
 ALWAYS = ("N_star", "D_star", "asymptote", "accuracy_limit")
 AT_BUDGET = ("params", "images", "loss", "accuracy")
+_STARS = (("params", "N_star", "N*"), ("images", "D_star", "D*"))
 _LARGEST_LOG = 690.0  # 1e300: what double precision still holds
 _HALVINGS = 64  # of that range: to the last bit
 
@@ -118,6 +119,11 @@ class Forecast:
             why = f"the line from loss to accuracy ends at {100 * found[0]:g}%"
         return self.entry(found, _share, why)
 
+    def outcome(self, loss, why):
+        """Return the entries of a loss, with samples (1 + refits,), and its accuracy; `why` they are not determined."""
+        entry = self.entry(loss, law.loss_above_zero(self.measured.lowest), why)
+        return {"loss": entry, "accuracy": self.accuracy_entry(loss, why or _of("the loss", entry))}
+
     def of_dataset(self, dataset):
         """Return what the summary says of one dataset, or None."""
         return next((one for one in self.summary["datasets"] if one["dataset"] == dataset), None)
@@ -163,6 +169,10 @@ class FormForecast(Forecast):
             found = self.form.share(self.logs, self._log_budget(flops), fid)
         return np.broadcast_to(found, (len(found), np.size(flops)))
 
+    def best_params(self, dataset, fid, flops):
+        """Return samples of N* (1 + refits, m) at budgets in FLOPs."""
+        return self.optimum(flops, fid)[0]
+
     def asymptote(self, fid):
         """Return samples of the loss (1 + refits,) with N and D unlimited."""
         return np.broadcast_to(self.form.asymptote(self.logs, fid)[:, 0], (self.count,))
@@ -197,18 +207,16 @@ class FormForecast(Forecast):
     # what the study determines
 
     def reasons(self, dataset, fid):
-        """Return why ("N_star", "asymptote") are not determined at a FID, "" where they are."""
+        """Return why the exponents and the asymptote are not determined at a FID, "" where they are."""
         own = self.of_dataset(dataset) if dataset is not None else None
         if own is not None:
-            exponents = own["exponents"]
-            return _why(exponents["N_star"]) or _why(exponents["D_star"]), _why(own["asymptote"])
+            return _exponents(own), _of("the asymptote", own["asymptote"])
         fids = [one["fid"] for one in self.summary["datasets"]]
         if law.levels(fids) < law.FEWEST_LEVELS:
             few = f"only {law.levels(fids)} distinct FIDs: nothing holds for another FID"
             return few, few
         nearest = min(self.summary["datasets"], key=lambda one: abs(math.log1p(one["fid"]) - math.log1p(fid)))
-        exponents = nearest["exponents"]
-        return _why(exponents["N_star"]) or _why(exponents["D_star"]), _why(self.summary["parameters"]["E"])
+        return _exponents(nearest), _of("E", self.summary["parameters"]["E"])
 
     def loss_why(self, dataset, fid, flops):
         """Return why a loss at some budget is not determined whatever its interval, or ""."""
@@ -230,7 +238,9 @@ class FormForecast(Forecast):
             }
         else:
             found = own["exponents"] | {"asymptote": own["asymptote"]}
-        return found | {"accuracy_limit": self.accuracy_entry(samples, _why(found["asymptote"]))}
+        return found | {
+            "accuracy_limit": self.accuracy_entry(samples, asymptote or _of("the asymptote", found["asymptote"]))
+        }
 
     def at(self, dataset, fid, flops):
         """Return the entries of :data:`AT_BUDGET` at one budget."""
@@ -240,13 +250,8 @@ class FormForecast(Forecast):
         entries = {
             "params": self.entry(params, law.positive, exponents),
             "images": self.entry(images, law.positive, exponents),
-            "loss": self.loss_entry(loss, self.loss_why(dataset, fid, flops)),
         }
-        return entries | {"accuracy": self.accuracy_entry(loss, _why(entries["loss"]))}
-
-    def loss_entry(self, samples, why):
-        """Return the entry of loss samples (1 + refits,)."""
-        return self.entry(samples, law.loss_above_zero(self.measured.lowest), why)
+        return entries | self.outcome(loss, self.loss_why(dataset, fid, flops))
 
     def flops_to(self, target, dataset, fid):
         """Return the entry of the FLOPs to an accuracy along the optimum; `high` is None where a tail never is there.
@@ -257,7 +262,7 @@ class FormForecast(Forecast):
         exponents, _ = self.reasons(dataset, fid)
         needed = accuracy.loss_for(self.line.beside(self.count), target)[:, 0]
         flops = np.where(np.isnan(needed), np.nan, self.flops_for_loss(needed, fid))
-        why = exponents or _why(limit)
+        why = exponents or _of("the limit", limit)
         if not why and np.isinf(flops[0]):
             return law.unknown(f"never: the limit is {100 * limit['value']:.1f}%")
         return self.entry(flops, _budget, why)
@@ -272,9 +277,14 @@ class EnvelopeForecast(Forecast):
     def _samples(self, dataset, quantity, flops):
         found = tabled.samples(self.refits, self.name, dataset)
         if not found:
-            return np.array([np.nan])
+            return np.full((1, np.size(flops)), np.nan)
+        intercept, slope = (found[f"{quantity} {what}"][:, None] for what in ("intercept", "slope"))
         with np.errstate(over="ignore", under="ignore"):
-            return 10 ** (found[f"{quantity} intercept"] + found[f"{quantity} slope"] * np.log10(flops))
+            return 10 ** (intercept + slope * np.log10(np.atleast_1d(flops)))
+
+    def best_params(self, dataset, fid, flops):
+        """Return samples of N* (1 + refits, m) at budgets in FLOPs."""
+        return self._samples(dataset, "params", flops)
 
     def always(self, dataset, fid):
         """Return the exponents as the summary has them; an envelope has no asymptote."""
@@ -287,14 +297,12 @@ class EnvelopeForecast(Forecast):
     def at(self, dataset, fid, flops):
         """Return the entries of :data:`AT_BUDGET` at one budget."""
         own = self.of_dataset(dataset)
-        whys = {"params": own["exponents"]["N_star"], "images": own["exponents"]["D_star"]}
+        whys = {name: _of(f"exponent of {star}", own["exponents"][key]) for name, key, star in _STARS}
         entries = {
-            name: self.entry(self._samples(dataset, name, flops), law.positive, _why(one)) for name, one in whys.items()
+            name: self.entry(self._samples(dataset, name, flops)[:, 0], law.positive, why) for name, why in whys.items()
         }
-        loss = self._samples(dataset, "loss", flops)
-        judge = law.loss_above_zero(self.measured.lowest)
-        entries["loss"] = self.entry(loss, judge, _why(own["parameters"]["exponent"]))
-        return entries | {"accuracy": self.accuracy_entry(loss, _why(entries["loss"]))}
+        loss = self._samples(dataset, "loss", flops)[:, 0]
+        return entries | self.outcome(loss, _of("exponent of L*", own["parameters"]["exponent"]))
 
     def flops_to(self, target, dataset, fid):
         """Return the entry of the FLOPs to an accuracy: none, as nothing says where a power law ends."""
@@ -358,9 +366,14 @@ def _falling(function, goal):
     return np.where(never, np.inf, np.exp(high))
 
 
-def _why(entry):
-    """Return why an entry is not determined, "" where it is."""
-    return "" if entry["determined"] else entry["why"] or "not determined"
+def _of(what, entry):
+    """Return why an entry, `what` a reader calls it, is not determined; "" where it is."""
+    return "" if entry["determined"] else f"{what}: {entry['why'] or 'not determined'}"
+
+
+def _exponents(dataset):
+    """Return why the exponents of N* and D* of a summary's dataset are not determined, or ""."""
+    return next((why for _, key, star in _STARS if (why := _of(f"exponent of {star}", dataset["exponents"][key]))), "")
 
 
 def _share(low, high):

@@ -30,7 +30,8 @@ def measure(laws, refits, line, line_refits, runs, settings, budget=None):
     -------
     data frame
         As `records.APPROACHES`: each law, each dataset of it and, where the law knows FID and the study has three,
-        FID 0. Numbers that rest on others are determined only where those are.
+        FID 0; and the human level that was set, as a law of its own. Numbers that rest on others are determined only
+        where those are.
     """
     measured = forecasts.Measured.of(runs)
     drawn = forecasts.Line.of(line, line_refits)
@@ -41,6 +42,9 @@ def measure(laws, refits, line, line_refits, runs, settings, budget=None):
         for dataset, fid in law.places:
             head = {"law": law.name, "title": law.title, "dataset": dataset, "fid": fid}
             rows += [head | row for row in _rows(law, dataset, fid, budgets, settings.human_accuracy)]
+    if settings.human_accuracy is not None:
+        level = {"law": "human", "title": "Human level", "quantity": "human_accuracy", "determined": True, "why": ""}
+        rows.append(level | {"value": settings.human_accuracy})
     table = pd.DataFrame(rows)
     if len(table):
         numbers = table[["budget", "value", "low", "high"]].astype(float)

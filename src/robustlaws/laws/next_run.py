@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from robustlaws import named, seeds
 from robustlaws.laws import candidates, law
+from robustlaws.laws.forecasts import FormForecast, NoForecast
 from robustlaws.laws.planning import QUANTITIES
 
 LISTED = 10
@@ -83,16 +84,16 @@ def noise(predictions, unknowns):
     return spread * np.sqrt(len(residuals) / max(1, len(residuals) - unknowns))
 
 
-def worth_doing(forecast, predictions, dataset_of_plan, flops, told):
+def worth_doing(forecast, predictions, fid, flops, told):
     """Return the runs that would make the quantity told surer.
 
     Parameters
     ----------
-    forecast : forecasts.FormForecast
+    forecast : forecasts.Forecast
     predictions : data frame
-        As `records.PREDICTIONS`, of this law.
-    dataset_of_plan : (str or None, float)
-        Dataset and FID that the quantity is meant at.
+        As `records.PREDICTIONS`; those of this law are used.
+    fid : float or None
+        That the quantity is meant at.
     flops : float or None
         Budget that the quantity is meant at, and that no run may exceed; None: that of the dearest run so far, and
         eight times that.
@@ -108,7 +109,12 @@ def worth_doing(forecast, predictions, dataset_of_plan, flops, told):
         If the law has no such quantity.
     """
     quantity = QUANTITIES[named.check(told.quantity, QUANTITIES, "plan.quantity")]
-    _, fid = dataset_of_plan
+    head = (told.quantity, quantity.words, quantity.by_factor)
+    predictions = predictions[predictions["law"] == forecast.name]
+    if not isinstance(forecast, FormForecast):
+        fitted = not isinstance(forecast, NoForecast)
+        why = "this law predicts no single run" if fitted else forecast.always(None, fid)["N_star"]["why"]
+        return NextRuns(*head, *[np.nan] * 5, [], None, 0, why)
     values = quantity.samples(forecast, flops or forecast.measured.dearest, fid)[1:]
     values = np.log(np.where(values > 0, values, np.nan)) if quantity.by_factor else values
     one_fid = law.levels([one["fid"] for one in forecast.summary["datasets"]]) < 2
@@ -117,7 +123,6 @@ def worth_doing(forecast, predictions, dataset_of_plan, flops, told):
     usable = np.flatnonzero(np.isfinite(values))
     why = _nothing(values[usable], one_run)
     found = [] if why else possible(forecast, flops or 8 * forecast.measured.dearest, told)
-    head = (told.quantity, quantity.words, quantity.by_factor)
     if not found:
         why = why or "no run that has not been done lies within the budget"
         return NextRuns(*head, *[np.nan] * 3, one_run, np.nan, [], None, 0, why)
@@ -178,10 +183,11 @@ def possible(forecast, flops, told):
 
     Models of the study and their neighbours, its datasets, its sizes and powers of two beyond; no run that it has.
     """
-    sizes = sorted({int(name.split("/")[2]) for name in told.runs})
-    sizes += [sizes[-1] * times for times in _BEYOND] if sizes else []
     datasets = [(name, fid) for name, fid in forecast.places if name is not None]
     done = {name.rsplit("/", 1)[0] for name in told.runs}
+    of_laws = [name.split("/") for name in done if name.split("/")[1] in dict(datasets)]
+    sizes = sorted({int(size) for _, _, size in of_laws})
+    sizes += [sizes[-1] * times for times in _BEYOND] if sizes else []
     found = {}
     for network in candidates.around(told):
         for size in sizes:

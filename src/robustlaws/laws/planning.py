@@ -100,8 +100,8 @@ class Proposal:
 
     `dataset` (None: an imagined one) of FID `fid`; `entries` of the law planned with: `forecasts.ALWAYS`, and with a
     budget `forecasts.AT_BUDGET`; `why` N* is not determined, or ""; `approaches`: all laws; `region`: lowest and
-    highest N* over those that determine it, None for fewer than two; `networks`: best first, empty where N* is not determined;
-    `bought`: what the budget buys for the study's own models; `sizes`: None where N* is not determined.
+    highest N* over those that determine it, None for fewer than two; `networks`: best first, empty where N* is not
+    determined; `bought`: what the budget buys for the study's own models; `sizes`: None where N* is not determined.
     """
 
     dataset: str | None
@@ -265,12 +265,11 @@ def _open(forecast, samples):
 
 
 def _network(forecast, dataset, fid, run, losses, told):
-    loss = accuracy = None
+    found = {"loss": None, "accuracy": None}
     if forecast is not None:
-        loss = forecast.loss_entry(losses, forecast.loss_why(dataset, fid, run.flops))
-        accuracy = forecast.accuracy_entry(losses, "" if loss["determined"] else loss["why"])
+        found = forecast.outcome(losses, forecast.loss_why(dataset, fid, run.flops))
     stored = candidates.stored_bytes(candidates.images_needed(run), told)
-    return Network(run, loss, accuracy, candidates.images_to_sample(run, dataset, told), stored)
+    return Network(run, **found, to_sample=candidates.images_to_sample(run, dataset, told), stored=stored)
 
 
 def _approach(forecast, dataset, fid, flops):
