@@ -52,13 +52,14 @@ def hessian_condition(problem, theta, delta):
 def _levelled(problem, starts):
     """Return `starts` (S, p) with all terms of the law scaled together until half of the losses lie above it.
 
-    The lowest point of each start along that line, but for delta: where the objective's first step would lead.
+    The lowest point of each start along that line, but for delta. As they are where that line is not free.
     """
     starts = np.clip(starts, problem.lower, problem.upper)
     predicted = problem.predict(starts)
     usable = ((predicted > 0) & np.isfinite(predicted)).all(axis=1)
     above = np.median(problem.log_loss - np.log(np.where(usable[:, None], predicted, 1.0)), axis=1)
-    return problem.scaled(starts, np.where(usable, np.exp(above), 1.0))
+    scaled = np.clip(problem.scaled(starts, np.where(usable, np.exp(above), 1.0)), problem.lower, problem.upper)
+    return starts if (scaled != starts)[:, ~problem.free].any() else scaled
 
 
 def multistart(problem, starts, delta, keep=4):
