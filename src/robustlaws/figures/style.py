@@ -136,6 +136,23 @@ def dataset_label(dataset, fid, length=30):
     return sources.labelled(short(dataset, length), fid)
 
 
+def _lay_out(figure):
+    """Place all axes for good, at places that do not depend on where objects lie in memory.
+
+    The solver behind the layout adds in the order of addresses, so its last bits change from call to call, and with
+    them the files.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    parts = list(figure.subfigs)
+    for part in parts:
+        part.bbox_relative.set_points(np.round(part.bbox_relative.get_points(), 6))
+        parts += part.subfigs
+    for axes in figure.axes:
+        place = axes.get_position(original=True).bounds
+        axes.set_position([round(number, 6) for number in place], which="original")
+
+
 @contextmanager
 def drawing(paths, height):
     """Yield an empty figure of `height` inches; when the block ends well, write it to all paths.
@@ -155,9 +172,9 @@ def drawing(paths, height):
         drawn.start(figure)
         figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.04)
         yield figure
+        _lay_out(figure)
         with replacing(paths["png"]) as png, replacing(paths["svg"]) as svg:
             figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-            figure.set_layout_engine("none")  # laid out already; the same for both
             figure.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
             records.write(paths["parquet"], drawn.rows(figure), records.DRAWN)
 
