@@ -97,8 +97,8 @@ def _curves(figure, known, looks, runs, near, budget, unknown):
     limits = _reach(first, models["ratio"], budget, fid)
     ratios = np.geomspace(*limits, 400)
     found = [_overheads(fit, ratios, budget, _best(fit)[1]) for fit in known]
-    for fit, overheads in zip(known, found, strict=True):
-        _law(axes, fit, ratios, overheads, looks[fit.name].colour)
+    for fit, overheads, width in zip(known, found, fits.WIDTHS, strict=False):
+        _law(axes, fit, ratios, overheads, looks[fit.name].colour, width)
     lost = ratios[np.isinf(found[0][0])]
     if len(lost):
         ends = [limits[0], lost[-1]]
@@ -158,12 +158,12 @@ def _reach(fit, ratios, budget, fid):
     return max(low, 1 / _WIDEST), min(max([5.0, *(1.3 * ratios)]), _WIDEST)
 
 
-def _law(axes, fit, ratios, overheads, colour):
+def _law(axes, fit, ratios, overheads, colour, width):
     """Draw one law's overhead in percent and its interval, neither far beyond the panel."""
     best, low, high = (100 * np.minimum(one, 10 * _HIGHEST) for one in overheads)
     drawn.band(axes, ratios, low, high, series=fit.name, color=colour, alpha=0.16)
     drawn.line(axes, ratios, np.where(np.isfinite(overheads[0]), best, np.nan), series=fit.name, color=colour,
-               linewidth=1.9)  # fmt: skip
+               linewidth=width)  # fmt: skip
 
 
 def _marks(axes, fit, budget, fid, colour):

@@ -31,4 +31,5 @@ class Plan(Settings):
     runs: tuple[str, ...]  # names of the runs that the grid has already
     level: float
     seed: int
+    devices: int = neutral(1)  # that share one training job
     candidates: int = neutral(5)  # networks that are named

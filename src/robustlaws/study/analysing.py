@@ -61,5 +61,6 @@ class Analysing:
             runs=tuple(self.runs),
             level=config["laws"]["level"],
             seed=self._seed("plan"),
+            devices=max(1, config["compute"]["gpus"]) * config["compute"].get("nodes", 1),
             **own,
         )
