@@ -17,6 +17,10 @@ def runs_on(line, noise=0.0, seed=0):
     return runs.assign(adv_acc=line["intercept"] + line["slope"] * runs["adv_loss"] + noise)
 
 
+def line_of(runs, told):
+    return accuracy.fit(runs, told)[0]
+
+
 def test_the_line_by_hand():
     # (1, .5), (2, .3), (3, .3): mean (2, 11/30), slope -0.2 / 2
     line = accuracy.fit_line([1.0, 2.0, 3.0], [0.5, 0.3, 0.3])
@@ -35,7 +39,7 @@ def test_accuracy_of_a_loss_stays_an_accuracy():
 
 
 def test_a_study_gives_its_line():
-    summary = accuracy.fit(runs_on(published.ACCURACY_LINE), settings())
+    summary = line_of(runs_on(published.ACCURACY_LINE), settings())
     for name, value in published.ACCURACY_LINE.items():
         assert summary[name]["value"] == pytest.approx(value, rel=1e-9)
         assert summary[name]["determined"]
@@ -49,13 +53,13 @@ def test_a_study_gives_its_line():
 
 def test_the_interval_is_about_that_of_least_squares_and_seeded():
     runs = runs_on(published.ACCURACY_LINE, noise=0.005)
-    summary = accuracy.fit(runs, settings(refits=400))
+    summary = line_of(runs, settings(refits=400))
     away = runs["adv_loss"] - runs["adv_loss"].mean()
     expected = 2 * 1.645 * 0.005 / np.sqrt((away**2).sum())
     assert summary["slope"]["high"] - summary["slope"]["low"] == pytest.approx(expected, rel=0.5)
     assert summary["slope"]["low"] < published.ACCURACY_LINE["slope"] < summary["slope"]["high"]
-    assert accuracy.fit(runs, settings(refits=400)) == summary
-    assert accuracy.fit(runs, settings(refits=400, seed=2))["slope"]["low"] != summary["slope"]["low"]
+    assert line_of(runs, settings(refits=400)) == summary
+    assert line_of(runs, settings(refits=400, seed=2))["slope"]["low"] != summary["slope"]["low"]
 
 
 def test_a_refit_is_the_line_through_runs_drawn_with_replacement():
@@ -73,7 +77,7 @@ def test_runs_that_mix_real_images_are_left_out_and_mixtures_of_generators_stay(
     runs = runs_on(published.ACCURACY_LINE)
     runs.loc[:4, ["real_fraction", "adv_acc"]] = 0.3, 0.01
     runs.loc[5:6, "fid"] = None
-    summary = accuracy.fit(runs, settings())
+    summary = line_of(runs, settings())
     assert summary["n_runs"] == 35
     assert summary["n_runs_left_out"] == {"mixes real images in": 5}
     assert summary["slope"]["value"] == pytest.approx(published.ACCURACY_LINE["slope"], rel=1e-9)
@@ -81,21 +85,21 @@ def test_runs_that_mix_real_images_are_left_out_and_mixtures_of_generators_stay(
 
 def test_too_few_runs_determine_nothing():
     runs = runs_on(published.ACCURACY_LINE)
-    one = accuracy.fit(runs.iloc[:1], settings())
+    one = line_of(runs.iloc[:1], settings())
     assert one["slope"]["value"] is None
     assert one["slope"]["why"] == "only 1 distinct losses"
     with pytest.raises(ValueError, match="give none"):
         accuracy.of_loss(one, 0.8)
-    two = accuracy.fit(runs.iloc[:2], settings())
+    two = line_of(runs.iloc[:2], settings())
     assert two["slope"]["value"] == pytest.approx(published.ACCURACY_LINE["slope"], rel=1e-9)
     assert not two["slope"]["determined"]
     with pytest.raises(ValueError, match="needs finished runs"):
-        accuracy.fit(runs.iloc[:0], settings())
+        line_of(runs.iloc[:0], settings())
 
 
 def test_accuracy_that_does_not_follow_the_loss_is_not_determined():
     runs = runs_on({"intercept": 0.5, "slope": 0.0}, noise=0.02)
-    assert not accuracy.fit(runs, settings())["slope"]["determined"]
+    assert not line_of(runs, settings())["slope"]["determined"]
 
 
 def test_unusable_lines_are_refused():

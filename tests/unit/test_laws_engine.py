@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from robustlaws.laws import additive, bottleneck, fitting
+from robustlaws.laws import additive, bottleneck, descent, fitting
 
 FORMS = {"additive": additive, "bottleneck": bottleneck}
 pytestmark = pytest.mark.filterwarnings("error")
@@ -48,19 +48,20 @@ def test_derivatives_agree_with_finite_differences(form, shares, seed):
     predicted, slopes = problem.slopes(theta)
     assert np.allclose(predicted, problem.predict(theta), rtol=1e-13)
     scale = np.abs(slopes).max()
-    assert np.allclose(slopes, differences(problem.predict, theta), atol=1e-7 * scale, rtol=1e-6)
+    expected = differences(problem.predict, theta).transpose(0, 2, 1)
+    assert np.allclose(slopes, expected, atol=1e-7 * scale, rtol=1e-6)
 
     def pulled(at):
-        return np.matmul(weights[:, None, :], problem.slopes(at)[1])[:, 0, :]
+        return np.matmul(problem.slopes(at)[1], weights[:, :, None])[:, :, 0]
 
     curvature = problem.curvature(theta, weights)
     scale = np.abs(curvature).max() + np.abs(slopes).max()
     assert np.allclose(curvature, differences(pulled, theta), atol=1e-7 * scale, rtol=1e-6)
 
     for delta in (1e-3, 0.3, 1e3):  # nearly all runs beyond it, some, none
-        _, gradient, _, _ = fitting.derivatives(problem, theta, weights, delta)
-        measured = differences(lambda at, d=delta: fitting.objective(problem, at, weights, d), theta)
-        size = np.abs(gradient).max() + fitting.objective(problem, theta, weights, delta)[0]
+        _, gradient, _, _ = descent.derivatives(problem, theta, weights, delta)
+        measured = differences(lambda at, d=delta: descent.objective(problem, at, weights, d), theta)
+        size = np.abs(gradient).max() + descent.objective(problem, theta, weights, delta)[0]
         assert np.allclose(gradient, measured, atol=2e-6 * size, rtol=1e-5)
 
 
@@ -71,17 +72,17 @@ def test_the_hessian_is_that_of_least_squares_within_delta_and_of_absolute_value
     residuals = np.log(problem.predict(theta)[0]) - problem.log_loss
     assert np.abs(residuals).min() > 1e-3
     for delta in (1e-3, 1e3):
-        _, _, hessian, _ = fitting.derivatives(problem, theta, np.ones((1, 12)), delta)
+        _, _, hessian, _ = descent.derivatives(problem, theta, np.ones((1, 12)), delta)
 
         def gradient(at, d=delta):
-            return fitting.derivatives(problem, at, np.ones((1, 12)), d)[1]
+            return descent.derivatives(problem, at, np.ones((1, 12)), d)[1]
 
         measured = differences(gradient, theta)
         assert np.allclose(hessian, measured, atol=1e-6 * np.abs(hessian).max())
 
 
 def test_huber_by_hand():
-    assert np.allclose(fitting.huber(np.array([0.0, 0.5, -1.0, 3.0]), 1.0), [0.0, 0.125, 0.5, 2.5])
+    assert np.allclose(descent.huber(np.array([0.0, 0.5, -1.0, 3.0]), 1.0), [0.0, 0.125, 0.5, 2.5])
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
@@ -102,14 +103,18 @@ def test_the_search_is_in_the_units_of_the_law(form):
     assert np.allclose(problem.predict(theta)[0] * problem.unit, form.loss(parameters, params, images, fid), rtol=1e-9)
 
 
-def noisy_problem(noise, seed):
-    """The paper's 8 x 5 grid at one FID, with the published parameters."""
+def noisy_runs(noise, seed):
+    """N, D, FID and loss of the paper's 8 x 5 grid at one FID, with the published parameters."""
     params = np.array([5849050, 8949210, 19799770, 52517850, 122217690, 177977562, 266796506, 316356058.0])
     params, images = (one.ravel() for one in np.meshgrid(params, np.array([5, 10, 30, 50, 100]) * 1e6))
     truth = {"A": 6.687, "B": 7.552, "E": 0.5604, "alpha": 0.2443, "beta": 0.2281, "eps": 0.0, "zeta": 0.0}
     loss = additive.loss(truth, params, images, 1.65)
     loss = loss * np.exp(noise * np.random.default_rng(seed).standard_normal(len(loss)))
-    return additive.Problem(params, images, np.full(40, 1.65), loss, quality=False)
+    return params, images, np.full(40, 1.65), loss
+
+
+def noisy_problem(noise, seed):
+    return additive.Problem(*noisy_runs(noise, seed), quality=False)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -125,7 +130,7 @@ def test_starts_agree_where_the_published_recipe_stops_early(seed):
     assert beta / (alpha + beta) == pytest.approx(0.4829, abs=0.1)
     # no neighbour is lower, so it is a minimum and not merely a flat place
     around = best.theta + 1e-4 * np.random.default_rng(seed).standard_normal((200, 7)) * [1, 1, 1, 1, 1, 0, 0]
-    assert fitting.objective(problem, around, np.ones(40), 1e-3).min() >= best.objective
+    assert descent.objective(problem, around, np.ones(40), 1e-3).min() >= best.objective
 
 
 def test_bounds_hold_and_are_reported():
@@ -135,7 +140,7 @@ def test_bounds_hold_and_are_reported():
     assert best.theta[3] == 0.1
     assert best.converged
     assert (best.theta >= problem.lower).all()
-    _, gradient, _, _ = fitting.derivatives(problem, best.theta[None], np.ones((1, 40)), 1e-3)
+    _, gradient, _, _ = descent.derivatives(problem, best.theta[None], np.ones((1, 40)), 1e-3)
     assert gradient[0, 3] < 0
 
 
@@ -148,10 +153,8 @@ def test_refits_are_fits_to_runs_drawn_with_replacement():
     draws = np.random.default_rng(11).multinomial(40, np.full(40, 1 / 40), size=3)
     assert (draws.sum(axis=1) == 40).all()
     for theta, counts in zip(refits, draws, strict=True):
-        drawn = noisy_problem(0.01, 6)
-        picked = np.repeat(np.arange(40), counts)
-        drawn._n, drawn._d, drawn._f = (one[picked] for one in (problem._n, problem._d, problem._f))
-        drawn.log_loss = problem.log_loss[picked]
+        table = [np.repeat(column, counts) for column in noisy_runs(0.01, 6)]
+        drawn = additive.Problem(*table, quality=False, centre=problem.centre, unit=problem.unit)
         again = fitting.multistart(drawn, additive.FORM.starts(drawn, "small"), 1e-3)
         assert np.allclose(theta, again.theta, rtol=1e-5)
 

@@ -32,6 +32,9 @@ def settings(**given):
         "seed": 1,
         "small_on_large": None,
         "starts": "small",
+        "recipe": "converged",
+        "points": "curves",
+        "two_stage": None,
     }
     return SimpleNamespace(**(defaults | given))
 

@@ -3,11 +3,13 @@
 LAWS = {
     "envelope": "robustlaws.laws.envelope:fit",
     "additive": "robustlaws.laws.additive:fit",
+    "additive_two_stage": "robustlaws.laws.two_stage:fit",
     "bottleneck": "robustlaws.laws.bottleneck:fit",
 }
 
 # Those that give a loss L(N, D, FID), as `parametric.Form`.
 FORMS = {
     "additive": "robustlaws.laws.additive:FORM",
+    "additive_two_stage": "robustlaws.laws.two_stage:FORM",
     "bottleneck": "robustlaws.laws.bottleneck:FORM",
 }

@@ -7,8 +7,9 @@ values may be arrays that broadcast with N, D and FID.
 import itertools
 
 import numpy as np
+from scipy import special
 
-from robustlaws.laws import fitting, law, parametric, published
+from robustlaws.laws import law, parametric, published, recipes
 from robustlaws.laws.observations import observe
 
 NAMES = ("A", "B", "E", "alpha", "beta", "eps", "zeta")
@@ -33,35 +34,52 @@ class Problem:
     quality : bool
     centre : tuple of three floats, optional
         Means of log N, log D, log(1+FID) to use instead of the runs' own.
+    unit : float, optional
+        Loss to use instead of the runs' median.
     """
 
-    def __init__(self, params, images, fid, loss, quality=True, centre=None):
+    def __init__(self, params, images, fid, loss, quality=True, centre=None, unit=None):
         logs = np.log(params), np.log(images), np.log1p(fid)
         self.centre = tuple(float(one.mean()) for one in logs) if centre is None else centre
         self._n, self._d, self._f = (one - middle for one, middle in zip(logs, self.centre, strict=True))
-        self.unit = float(np.median(loss))
+        # runs share model sizes, data sizes and FIDs: one power for each level is enough
+        self._levels = [np.unique(one, return_inverse=True) for one in (self._n, self._d, self._f)]
+        self.unit = float(np.median(loss)) if unit is None else unit
         self.log_loss = np.log(loss / self.unit)
         self.lower, self.upper = _LOWER.copy(), _UPPER.copy()
         if not quality:
             self.lower[5:] = self.upper[5:] = 0.0
+        self.free = self.lower < self.upper
+        self.coefficients = (0, 1)
+
+    def scaled(self, theta, factor):
+        """Return the coordinates (S, 7) at which all losses are `factor` (S,) times those at `theta`."""
+        return np.column_stack([theta[:, :3] * factor[:, None], theta[:, 3:]])
 
     def _powers(self, theta):
-        alpha, beta, eps, zeta = (theta[:, index, None] for index in (3, 4, 5, 6))
-        return np.exp(-alpha * self._n), np.exp(zeta * self._f - beta * self._d), np.exp(eps * self._f)
+        """Return the terms (S, n) that the coefficients multiply."""
+
+        def power(exponent, axis):
+            levels, at = self._levels[axis]
+            return np.exp(exponent[:, None] * levels).take(at, axis=1)
+
+        alpha, beta, eps, zeta = theta[:, 3:].T
+        return power(-alpha, 0), power(-beta, 1) * power(zeta, 2), power(eps, 2)
 
     def predict(self, theta):
         """Return the losses (S, n) in units of the median loss."""
-        return sum(theta[:, index, None] * power for index, power in enumerate(self._powers(theta)))
+        of_a, of_b, of_e = self._powers(theta)
+        return theta[:, 0, None] * of_a + theta[:, 1, None] * of_b + theta[:, 2, None] * of_e
 
     def slopes(self, theta):
-        """Return the losses (S, n) and their derivatives (S, n, 7)."""
+        """Return the losses (S, n) and their derivatives by the free coordinates (S, f, n)."""
         of_a, of_b, of_e = self._powers(theta)
-        term_a, term_b, term_e = (theta[:, i, None] * power for i, power in enumerate((of_a, of_b, of_e)))
-        columns = (of_a, of_b, of_e, -self._n * term_a, -self._d * term_b, self._f * term_e, self._f * term_b)
-        return term_a + term_b + term_e, np.stack(columns, axis=-1)
+        term_a, term_b, term_e = theta[:, 0, None] * of_a, theta[:, 1, None] * of_b, theta[:, 2, None] * of_e
+        rows = (of_a, of_b, of_e, -self._n * term_a, -self._d * term_b, self._f * term_e, self._f * term_b)
+        return term_a + term_b + term_e, np.stack([rows[one] for one in np.flatnonzero(self.free)], axis=1)
 
     def curvature(self, theta, weights):
-        """Return the weighted sum of the second derivatives, (S, 7, 7)."""
+        """Return the weighted sum of the second derivatives by the free coordinates, (S, f, f)."""
         of_a, of_b, of_e = (weights * power for power in self._powers(theta))
         a, b, e = theta[:, 0], theta[:, 1], theta[:, 2]
         n, d, f = self._n, self._d, self._f
@@ -79,7 +97,8 @@ class Problem:
         matrix = np.zeros((len(theta), 7, 7))
         for (row, column), entry in entries.items():
             matrix[:, row, column] = matrix[:, column, row] = entry
-        return matrix
+        free = np.flatnonzero(self.free)
+        return matrix[:, free[:, None], free]
 
     def logs(self, theta):
         """Return the parameters at `theta` (S, 7) with A, B, E as logs: a dict of arrays (S,)."""
@@ -105,17 +124,31 @@ class Problem:
         return np.stack(np.broadcast_arrays(*scaled, alpha, beta, eps, zeta), axis=-1)
 
 
-def _starts(problem, kind):
-    """Return the published grid of starts (3125, 7), or 108 of them; each is given one of the 12 quality starts."""
-    grid = published.ADDITIVE_STARTS
+def quality_starts():
+    """Return the 12 published starts of eps and zeta, (12, 2)."""
+    return np.array(list(itertools.product(published.QUALITY_STARTS["eps"], published.QUALITY_STARTS["zeta"])))
+
+
+def grid(kind):
+    """Return the published grid of starts (3125), or 108 of them; each is given one of the 12 quality starts."""
+    chosen = published.ADDITIVE_STARTS
     if kind == "small":
-        grid = {name: values[1:4] for name, values in grid.items()}
-        grid |= {"e": (-1.0, -0.5, 0.0), "alpha": (0.1, 0.5), "beta": (0.1, 0.5)}
-    base = np.array(list(itertools.product(*(grid[name] for name in ("a", "b", "e", "alpha", "beta")))))
-    quality = np.array(list(itertools.product(published.QUALITY_STARTS["eps"], published.QUALITY_STARTS["zeta"])))
+        chosen = {name: values[1:4] for name, values in chosen.items()}
+        chosen |= {"e": (-1.0, -0.5, 0.0), "alpha": (0.1, 0.5), "beta": (0.1, 0.5)}
+    base = np.array(list(itertools.product(*(chosen[name] for name in ("a", "b", "e", "alpha", "beta")))))
+    quality = quality_starts()
     # in turn: the product of both would be twelve times the work for starts that end alike
     eps, zeta = quality[np.arange(len(base)) % len(quality)].T
-    return problem.theta(dict(zip(NAMES, (*base.T, eps, zeta), strict=True)))
+    return dict(zip(NAMES, (*base.T, eps, zeta), strict=True))
+
+
+def _printed_log_loss(point, log_params, log_images, fid):
+    """Return log L (n,) at the published coordinates a, b, e, alpha, beta, eps, zeta (appendix F.2.1)."""
+    a, b, e, alpha, beta, eps, zeta = point
+    quality = np.log1p(fid)
+    return special.logsumexp(
+        [a - alpha * log_params, b + zeta * quality - beta * log_images, e + eps * quality], axis=0
+    )
 
 
 def _logs(parameters):
@@ -255,7 +288,12 @@ FORM = parametric.Form(
     of_quality=("eps", "zeta"),
     logged=("A", "B", "E"),
     problem=Problem,
-    starts=_starts,
+    grid=grid,
+    printed=recipes.Printed(
+        log_loss=_printed_log_loss,
+        points=lambda logs: np.column_stack([logs[name] for name in NAMES]),
+        logs=lambda points: dict(zip(NAMES, points.T, strict=True)),
+    ),
     named=_named,
     loss=_loss,
     optimum=_optimum,
@@ -280,50 +318,3 @@ def fit(runs, curves, settings):
         If there are no runs at all, or a setting is unknown.
     """
     return parametric.fit(FORM, observe(runs, curves, settings), settings)
-
-
-def fit_two_stage(seen, base, quality, delta=1e-3, starts="grid"):
-    """Return the published order of fitting: five parameters on one dataset, then eps and zeta on others.
-
-    Parameters
-    ----------
-    seen : Observations
-    base : str
-        Dataset of the first stage, fitted at its own FID.
-    quality : sequence of str
-        Datasets of the second stage, with the first stage's parameters held.
-    delta : float
-        Of the Huber loss.
-    starts : str
-        "grid" or "small".
-
-    Returns
-    -------
-    parameters : dict
-        With B and E at FID 0.
-    stages : tuple of two fitting.Fit
-
-    Raises
-    ------
-    ValueError
-        If a stage has no observations.
-
-    Source: appendix F.2.1 of the paper; here the sum of the Huber losses, converged.
-    """
-    for names in ([base], list(quality)):
-        if not np.isin(seen.dataset, names).any():
-            raise ValueError(
-                f"two-stage fit: no run on {', '.join(names)}; known: {', '.join(sorted(set(seen.dataset)))}"
-            )
-    first = seen.of(seen.dataset == base)
-    problem = Problem(first.params, first.images, first.fid, first.loss, quality=False)
-    one = fitting.multistart(problem, _starts(problem, starts), delta)
-    second = seen.of(np.isin(seen.dataset, list(quality)))
-    # the first stage's centre keeps its five coordinates what they were: the terms at the base dataset's FID
-    later = Problem(second.params, second.images, second.fid, second.loss, centre=problem.centre)
-    held = one.theta[:5].copy()
-    held[:3] *= problem.unit / later.unit
-    later.lower[:5] = later.upper[:5] = held
-    grid = np.array(list(itertools.product(published.QUALITY_STARTS["eps"], published.QUALITY_STARTS["zeta"])))
-    two = fitting.multistart(later, np.column_stack([np.tile(held, (len(grid), 1)), grid]), delta)
-    return {name: float(value[0]) for name, value in _named(later.logs(two.theta[None])).items()}, (one, two)

@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from robustlaws.laws import law, parametric, published
+from robustlaws.laws import law, parametric, published, recipes
 from robustlaws.laws.observations import observe
 
 NAMES = ("A", "B", "E", "Q", "alpha", "beta", "kappa", "eps")
@@ -45,6 +45,15 @@ class Problem:
         if not quality:
             for index, value in ((3, _NO_FLOOR), (6, 1.0), (7, 0.0)):
                 self.lower[index] = self.upper[index] = value
+        self.free = self.lower < self.upper
+        self.coefficients = (0,)
+
+    def scaled(self, theta, factor):
+        """Return the coordinates (S, 8) at which all losses are `factor` (S,) times those at `theta`."""
+        theta = theta.copy()
+        theta[:, (0, 2, 7)] *= factor[:, None]
+        theta[:, (1, 3)] += np.log(factor)[:, None]
+        return theta
 
     def _middle(self, theta):
         """Return the middle term, s, the entropy H, and (x-y)/beta: (S, n) each."""
@@ -64,18 +73,19 @@ class Problem:
         return a * np.exp(-alpha * self._n) + self._middle(theta)[0] + e + eps * self._f
 
     def slopes(self, theta):
-        """Return the losses (S, n) and their derivatives (S, n, 8)."""
+        """Return the losses (S, n) and their derivatives by the free coordinates (S, f, n)."""
         a, e, alpha, eps = (theta[:, index, None] for index in (0, 2, 4, 7))
         of_a = np.exp(-alpha * self._n)
         middle, share, entropy, _ = self._middle(theta)
         rest = middle * (1 - share)
         of_beta = middle * (entropy - self._d * share)
         one, f = np.ones_like(middle), np.broadcast_to(self._f, middle.shape)
-        columns = (of_a, middle * share, one, rest, -self._n * a * of_a, of_beta, rest * self._q, f)
-        return a * of_a + middle + e + eps * self._f, np.stack(columns, axis=-1)
+        rows = (of_a, middle * share, one, rest, -self._n * a * of_a, of_beta, rest * self._q, f)
+        slopes = np.stack([rows[one] for one in np.flatnonzero(self.free)], axis=1)
+        return a * of_a + middle + e + eps * self._f, slopes
 
     def curvature(self, theta, weights):
-        """Return the weighted sum of the second derivatives, (S, 8, 8)."""
+        """Return the weighted sum of the second derivatives by the free coordinates, (S, f, f)."""
         matrix = np.zeros((len(theta), 8, 8))
         of_a = weights * np.exp(-theta[:, 4, None] * self._n)
         matrix[:, 0, 4] = matrix[:, 4, 0] = -(of_a @ self._n)
@@ -89,7 +99,8 @@ class Problem:
         for rows, weight in ((gradient, weights * middle), (bend, weights * middle * strength)):
             block = np.matmul(rows.transpose(0, 2, 1) * weight[:, None, :], rows)
             matrix[np.ix_(np.arange(len(theta)), (1, 3, 5, 6), (1, 3, 5, 6))] += block
-        return matrix
+        free = np.flatnonzero(self.free)
+        return matrix[:, free[:, None], free]
 
     def logs(self, theta):
         """Return the parameters at `theta` (S, 8) with A, B, Q as logs: a dict of arrays (S,)."""
@@ -122,14 +133,21 @@ class Problem:
         return np.stack(np.broadcast_arrays(*columns, alpha, beta, kappa, eps / self.unit), axis=-1)
 
 
-def _starts(problem, kind):
-    """Return the published grid of starts (648, 8), or 96 of a thinner and wider one."""
+def _grid(kind):
+    """Return the published grid of starts (648), or 96 of a thinner and wider one."""
     grid = published.BOTTLENECK_STARTS
     if kind == "small":
         grid = grid | {"A": (1.0, 6.0), "B": (70.0, 7000.0, 700000.0), "E": (0.5,)}
         grid |= {"alpha": (0.1, 0.5), "beta": (0.1, 0.3)}
     chosen = np.array(list(itertools.product(*(grid[name] for name in NAMES)))).T
-    return problem.theta(_logs(dict(zip(NAMES, chosen, strict=True))))
+    return _logs(dict(zip(NAMES, chosen, strict=True)))
+
+
+def _printed_log_loss(point, log_params, log_images, fid):
+    """Return log L (n,) at the published coordinates, the parameters themselves (appendix F.3.1)."""
+    a, b, e, q, alpha, beta, kappa, eps = point
+    middle = (b * np.exp(-log_images) + (q * fid) ** (kappa / beta)) ** beta
+    return np.log(a * np.exp(-alpha * log_params) + middle + e + eps * np.log1p(fid))
 
 
 def _logs(parameters):
@@ -275,7 +293,12 @@ FORM = parametric.Form(
     of_quality=("Q", "kappa", "eps"),
     logged=("A", "B", "Q"),
     problem=Problem,
-    starts=_starts,
+    grid=_grid,
+    printed=recipes.Printed(
+        log_loss=_printed_log_loss,
+        points=lambda logs: np.column_stack([_named(logs)[name] for name in NAMES]),
+        logs=lambda points: _logs(dict(zip(NAMES, points.T, strict=True))),
+    ),
     named=_named,
     loss=_loss,
     optimum=_optimum,

@@ -1,7 +1,8 @@
 """Approach 1: power laws through the lower envelope of one dataset's training curves.
 
 L* = c F^g, N* ~ F^a, D* ~ F^b, each a straight line in log10 through the points of the envelope. It knows
-neither FID nor an asymptote, and predicts no single run.
+neither FID nor an asymptote, and predicts no single run. A study without learning curves has for each model the
+curve through the ends of its runs of growing D.
 """
 
 from dataclasses import dataclass
@@ -10,18 +11,26 @@ import numpy as np
 import pandas as pd
 
 from robustlaws import records, seeds
-from robustlaws.laws import law, parametric
+from robustlaws.joblog import Progress
+from robustlaws.laws import law
 from robustlaws.laws import refits as tabled
-from robustlaws.laws.observations import NO_CURVE, comparable
+from robustlaws.laws.observations import NO_CURVE, NO_LOSS, NOT_MEASURED, comparable
+from robustlaws.laws.rows import allocation, budgets
 
 QUERIES = 1000
+POINTS = ("curves", "runs")
+_TITLES = {
+    "curves": "Approach 1: envelope of training curves",
+    "runs": "Approach 1: envelope of runs of growing D",
+}
+_ENDS = ("flops", "images", "adv_loss")  # as `Curve` has them
 LINES = ("loss", "params", "images")
 TERMS = ("intercept", "slope")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One run's observations: `params` N; `flops` (k,) rising, `images` (k,), `loss` (k,) in nats."""
+    """Observations of a run, or of a model's runs: `params` N; `flops` (k,) rising, `images`, `loss` in nats (k,)."""
 
     params: float
     flops: np.ndarray
@@ -116,17 +125,76 @@ def _curves(runs, curves, min_train_fraction):
     kept = curves[late & (curves["adv_loss"] > 0) & curves["run"].isin(params)]
     kept = kept.sort_values("flops").drop_duplicates(["run", "flops"])
     return {
-        run: Curve(float(params[run]), *(rows[name].to_numpy(dtype=float) for name in ("flops", "images", "adv_loss")))
+        run: Curve(float(params[run]), *(rows[name].to_numpy(dtype=float) for name in _ENDS))
         for run, rows in kept.groupby("run", sort=True)
     }
 
 
+def _through_ends(runs, counts=None):
+    """Return {model: Curve} through the ends of the runs of one dataset, each drawn `counts` (n,) times, default once.
+
+    Runs of one model that end at the same FLOPs (seeds) make one point, with the mean of their losses.
+    """
+    counts = np.ones(len(runs)) if counts is None else counts
+    ends = [runs[name].to_numpy(dtype=float) for name in ("params", *_ENDS)]
+    models, place = np.unique(runs["model"].to_numpy(dtype=str), return_inverse=True)
+    made = {}
+    for index, model in enumerate(models):
+        mine = np.flatnonzero((place == index) & (counts > 0))
+        if not len(mine):
+            continue
+        params, flops, images, loss = (one[mine] for one in ends)
+        at, point = np.unique(flops, return_inverse=True)
+        total = np.bincount(point, counts[mine])
+        means = (np.bincount(point, counts[mine] * one) / total for one in (images, loss))
+        made[str(model)] = Curve(float(params[0]), at, *means)
+    return made
+
+
+def _check(points):
+    if points not in POINTS:
+        raise ValueError(f"laws points: unknown {points!r}; known: {', '.join(POINTS)}")
+
+
+def followed(runs, curves, points, min_train_fraction):
+    """Return what the envelope of one dataset follows.
+
+    Parameters
+    ----------
+    runs, curves : data frames
+        As `records.RUNS`, of one dataset, and `records.CURVES`.
+    points : str
+        "curves": each run while it trains; "runs": each model through the ends of its runs of growing D.
+    min_train_fraction : float
+        Rows of the curves from there on are used.
+
+    Returns
+    -------
+    dict of str to Curve
+        By run, or by model.
+
+    Raises
+    ------
+    ValueError
+        If `points` is neither.
+    """
+    _check(points)
+    if points == "curves":
+        return _curves(runs, curves, min_train_fraction)
+    return _through_ends(_ended(runs))
+
+
+def _ended(runs):
+    return runs[(runs["adv_loss"] > 0) & (runs["images"] > 0) & (runs["flops"] > 0)]
+
+
 @dataclass(frozen=True)
 class _Fitted:
-    """One dataset's envelope; `lines` (3, 2), `refits` (refits, 3, 2)."""
+    """One dataset's envelope; `lines` (3, 2), `refits` (refits, 3, 2); `points` as in `followed`."""
 
     dataset: str
     fid: float
+    points: str
     envelope: Envelope
     lines: np.ndarray
     refits: np.ndarray
@@ -136,20 +204,34 @@ class _Fitted:
         """Why N* and D* are not determined whatever their intervals, or ""."""
         sizes = law.levels(self.envelope.params)
         if not np.isfinite(self.lines).all():
-            return "the curves have no envelope: at no budget is the best run still training"
+            still = "run still training" if self.points == "curves" else "model still given more data"
+            return f"the curves have no envelope: at no budget is the best {still}"
         if sizes < law.FEWEST_LEVELS:
             return f"only {sizes} model size{'s' if sizes != 1 else ''} on the envelope"
         return ""
 
 
-def _fit_dataset(dataset, fid, curves, settings):
-    low = _contest_starts(np.array([one.params for one in curves]), np.array([one.flops[0] for one in curves]))
-    sampled = sample(curves, np.geomspace(low, max(one.flops[-1] for one in curves), QUERIES))
+def _fit_dataset(dataset, runs, curves, settings):
+    """Return the envelope of one dataset; `curves`: the {name: Curve} that is followed."""
+    every = list(curves.values())
+    low = _contest_starts(np.array([one.params for one in every]), np.array([one.flops[0] for one in every]))
+    flops = np.geomspace(low, max(one.flops[-1] for one in every), QUERIES)
+    sampled = sample(every, flops)
     rng = np.random.default_rng(seeds.derive(settings.seed, "bootstrap", "envelope", dataset))
-    picks = rng.integers(0, len(curves), size=(settings.refits, len(curves)))
-    refits = np.array([lines(follow(sampled, pick)) for pick in picks]).reshape(-1, 3, 2)
+    count = len(every) if settings.points == "curves" else len(runs)
+    picks = rng.integers(0, count, size=(settings.refits, count))
+    refits = np.full((settings.refits, 3, 2), np.nan)
+    progress = Progress(f"envelope of {dataset}", settings.refits, unit="refits", every=15.0)
+    for refit, pick in zip(refits, picks, strict=True):
+        if settings.points == "curves":
+            refit[:] = lines(follow(sampled, pick))
+        else:
+            drawn = _through_ends(runs, np.bincount(pick, minlength=count))
+            refit[:] = lines(follow(sample(list(drawn.values()), flops)))
+        progress.advance(1)
     envelope = follow(sampled)
-    return _Fitted(dataset, fid, envelope, lines(envelope), refits)
+    fid = float(runs["fid"].iloc[0])
+    return _Fitted(dataset, fid, settings.points, envelope, lines(envelope), refits)
 
 
 def _summary_of(fitted, level):
@@ -164,7 +246,8 @@ def _summary_of(fitted, level):
 
     reason = fitted.reason
     winners = len(set(fitted.envelope.winner))
-    few = f"only {winners} runs on the envelope" if winners < law.FEWEST_LEVELS else ""
+    followed_are = "runs" if fitted.points == "curves" else "models"
+    few = f"only {winners} {followed_are} on the envelope" if winners < law.FEWEST_LEVELS else ""
     # L* needs several runs, not several model sizes
     of_curve = reason if not np.isfinite(fitted.lines).all() else few
     return {
@@ -197,7 +280,7 @@ def _allocations(fitted, flops, measured, level):
             low, high = law.interval(10 ** (kept[:, index, :1] + kept[:, index, 1:] * x), level)
             columns[f"{name}_low"] = np.minimum(low, columns[name])
             columns[f"{name}_high"] = np.maximum(high, columns[name])
-    return parametric.rows_of("envelope", fitted.dataset, fitted.fid, columns)
+    return allocation("envelope", fitted.dataset, fitted.fid, columns)
 
 
 def _refits(fitted):
@@ -214,8 +297,10 @@ def _r_squared(fitted):
     return law.r_squared(measured, fitted.lines[0, 0] + fitted.lines[0, 1] * np.log10(fitted.envelope.flops))
 
 
-def _warnings(fits):
+def _warnings(fits, settings, curves):
     told = []
+    if settings.points == "curves" and not len(curves):
+        told.append("the study has no learning curves to follow; points: runs follows the ends of its runs instead")
     for one in fits:
         flops = one.envelope.flops
         if len(flops) and flops[-1] < 10 * flops[0]:
@@ -225,11 +310,26 @@ def _warnings(fits):
     return told
 
 
+def _usable(runs, curves, settings):
+    """Return the runs that have what is followed, and {reason: number} of the others."""
+    chosen, left_out = comparable(runs)
+    if settings.points == "curves":
+        traced = _curves(chosen, curves, settings.min_train_fraction)
+        used = chosen[chosen["run"].isin(traced)]
+        reasons = {NO_CURVE: len(chosen) - len(used)}
+    else:
+        used = _ended(chosen)
+        unknown = int(chosen["adv_loss"].isna().sum())
+        reasons = {NOT_MEASURED: unknown, NO_LOSS: len(chosen) - len(used) - unknown}
+    return used, left_out | {reason: count for reason, count in reasons.items() if count}
+
+
 def fit(runs, curves, settings):
     """Return approach 1 fitted to each dataset by itself, as a `Law`.
 
-    Rows of the curves from `min_train_fraction` of training on are used; `observations` and `small_on_large` are for
-    approaches 2 and 3. `parameters` of a dataset are c and g of L* = c F^g, F in FLOPs; its R2 is that line's, in logs.
+    With `points` "curves", rows of the curves from `min_train_fraction` of training on are used; with "runs", each
+    model's runs as they ended. `observations` and `small_on_large` are for approaches 2 and 3. `parameters` of a
+    dataset are c and g of L* = c F^g, F in FLOPs; its R2 is that line's, in logs.
 
     Parameters
     ----------
@@ -240,27 +340,25 @@ def fit(runs, curves, settings):
     Raises
     ------
     ValueError
-        If there are no runs at all.
+        If there are no runs at all, or `points` is unknown.
     """
-    chosen, left_out = comparable(runs)
-    traced = _curves(chosen, curves, settings.min_train_fraction)
-    used = chosen[chosen["run"].isin(traced)]
-    if len(used) < len(chosen):
-        left_out[NO_CURVE] = len(chosen) - len(used)
-    fids = {name: float(rows["fid"].iloc[0]) for name, rows in used.groupby("dataset")}
-    fits = []
-    for name, fid in sorted(fids.items(), key=lambda one: one[1]):
-        mine = used[used["dataset"] == name]["run"]
-        fits.append(_fit_dataset(name, fid, [traced[run] for run in mine], settings))
+    _check(settings.points)
+    used, left_out = _usable(runs, curves, settings)
+    fits, ends = [], []
+    for name, mine in sorted(used.groupby("dataset"), key=lambda one: (float(one[1]["fid"].iloc[0]), one[0])):
+        traced = followed(mine, curves, settings.points, settings.min_train_fraction)
+        fits.append(_fit_dataset(name, mine, traced, settings))
+        ends += [one.flops if settings.points == "runs" else one.flops[-1:] for one in traced.values()]
     rows = []
     if fits:
-        every = np.concatenate([traced[run].flops[-1:] for run in used["run"]])
-        flops, measured = parametric.budgets(every, settings)
+        flops, measured = budgets(np.concatenate(ends), settings)
         rows = [row for one in fits for row in _allocations(one, flops, measured, settings.level)]
     summary = {
         "law": "envelope",
-        "title": "Approach 1: envelope of training curves",
+        "title": _TITLES[settings.points],
         "form": "L* = c F^g, N* ~ F^a, D* ~ F^b",
+        "points": settings.points,
+        "min_train_fraction": settings.min_train_fraction,
         "n_runs": len(used),
         "n_runs_left_out": left_out,
         "parameters": {},
@@ -269,7 +367,7 @@ def fit(runs, curves, settings):
         "fit": {},
         "r2": None,
         "r2_by_dataset": {one.dataset: _r_squared(one) for one in fits},
-        "warnings": _warnings(fits),
+        "warnings": _warnings(fits, settings, curves),
     }
     refits = [_refits(one) for one in fits]
     return law.Law(

@@ -9,6 +9,7 @@ RECIPE = "trained by another recipe"
 NO_FID = "its dataset has no FID"
 SMALL = "small model on large data"
 NO_CURVE = "no curve row late enough in training"
+NOT_MEASURED = "no loss measured"
 NO_LOSS = "loss not above 0"
 
 
@@ -112,6 +113,7 @@ def observe(runs, curves, settings):
         chosen = keep(chosen[~(small & (chosen["fid"] < rule["fid_below"]))], SMALL)
     if settings.observations == "best":
         chosen = keep(_best_rows(chosen, curves, settings.min_train_fraction), NO_CURVE)
+    chosen = keep(chosen[chosen["adv_loss"].notna()], NOT_MEASURED)
     chosen = keep(chosen[(chosen["adv_loss"] > 0) & (chosen["images"] > 0) & (chosen["flops"] > 0)], NO_LOSS)
     names = (chosen[column].to_numpy(dtype=object) for column in ("run", "model", "dataset"))
     numbers = (chosen[column].to_numpy(dtype=float) for column in ("params", "images", "fid", "flops", "adv_loss"))

@@ -1,0 +1,196 @@
+"""Approach 2 as published: five parameters on one dataset, then eps and zeta on others with the rest held.
+
+The second stage is written so that the first dataset keeps its fitted losses: FIDs enter as (1+FID)/(1+FID of the
+base). Source: appendix F.2.1 of the paper. Parameters are handed on as `additive` has them, at FID 0.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from robustlaws import seeds
+from robustlaws.laws import additive, fitting, law, parametric, recipes, summaries
+from robustlaws.laws.fitted import Fitted
+from robustlaws.laws.observations import Observations, observe
+
+FORM = replace(additive.FORM, name="additive_two_stage", title="Approach 2 in two stages")
+NEITHER = "in neither stage: predicted, not fitted"
+_BASE = FORM.judges.keys() - set(FORM.of_quality)
+# What a dataset must hold to be the base where the study names none.
+_FEWEST_RUNS = len(_BASE) + 1
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """The observations of each stage, their FIDs f as (1+f) / (1+`base_fid`) - 1: 0 for the base."""
+
+    base: Observations
+    later: Observations
+    base_fid: float
+
+
+def fit(runs, curves, settings):
+    """Return approach 2 fitted in two stages, as a `Law`.
+
+    Parameters
+    ----------
+    runs, curves : data frames
+        As `records.RUNS` and `records.CURVES`.
+    settings : settings.LawFit
+        `two_stage`: {"base": dataset, "quality": [datasets]}. None: the base is the dataset of the lowest FID with 6 or
+        more runs and 3 levels of N and of D, the quality is told by all the others.
+
+    Raises
+    ------
+    ValueError
+        If there are no runs at all, or a setting is unknown or names a dataset without comparable runs.
+    """
+    return fit_observations(observe(runs, curves, settings), settings)
+
+
+def fit_observations(everyone, settings):
+    """Return approach 2 fitted in two stages to observations, as a `Law`; see `fit`."""
+    parametric.check(settings)
+    base, quality = _chosen(everyone, settings.two_stage)
+    levels = {"N": 0, "D": 0, "FID": law.levels(everyone.fid)}
+    if base is None:
+        why = f"no dataset has {_FEWEST_RUNS} runs with {law.FEWEST_LEVELS} distinct N and D, as the first stage needs"
+        return summaries.unfitted(FORM, everyone, settings, levels, why)
+    of_base, of_quality = everyone.dataset == base, np.isin(everyone.dataset, quality)
+    left_out = int((~(of_base | of_quality)).sum())
+    seen = replace(
+        everyone.of(of_base | of_quality), left_out=everyone.left_out | ({NEITHER: left_out} if left_out else {})
+    )
+    core = everyone.of(of_base)
+    levels = {"N": law.levels(core.params), "D": law.levels(core.images), "FID": law.levels(seen.fid)}
+    reason = parametric.too_little(len(core), len(_BASE), levels)
+    if reason:
+        return summaries.unfitted(FORM, everyone, settings, levels, f"{base}, the base: {reason}")
+    stages = _Stages(_relative(core, core.fid[0]), _relative(everyone.of(of_quality), core.fid[0]), float(core.fid[0]))
+    told = {"base": base, "quality": list(quality), "chosen": settings.two_stage is None}
+    return parametric.as_law(_fitted(seen, core, everyone, stages, levels, told, settings), settings)
+
+
+def _chosen(everyone, given):
+    """Return the base (None where no dataset can be it) and the quality datasets."""
+    known = [name for name, _ in everyone.datasets()]
+    if given is None:
+        able = [name for name in known if _can_be_base(everyone.of(everyone.dataset == name))]
+        return (able[0] if able else None), [name for name in known if name not in able[:1]]
+    for key, names in (("base", [given["base"]]), ("quality", given["quality"])):
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            usable = ", ".join(known) or "none"
+            raise ValueError(f"laws two_stage.{key}: unknown {unknown[0]!r}; known, with comparable runs: {usable}")
+    if given["base"] in given["quality"]:
+        raise ValueError(f"laws two_stage.quality: {given['base']!r} is the base; name other datasets")
+    return given["base"], list(given["quality"])
+
+
+def _can_be_base(seen):
+    few = min(law.levels(seen.params), law.levels(seen.images)) < law.FEWEST_LEVELS
+    return len(seen) >= _FEWEST_RUNS and not few
+
+
+def _relative(seen, base_fid):
+    return replace(seen, fid=(1 + seen.fid) / (1 + base_fid) - 1)
+
+
+def _problem(seen, first=None):
+    """Return the problem of a stage; the second has the coordinates of the `first`, those of its five held."""
+    columns = seen.params, seen.images, seen.fid, seen.loss
+    if first is None:
+        return additive.Problem(*columns, quality=False)
+    problem = additive.Problem(*columns, centre=first.centre, unit=first.unit)
+    problem.free = ~first.free
+    return problem
+
+
+def _at_zero(logs, base_fid):
+    """Return parameters whose B and E are those at the base's FID with B and E at FID 0."""
+    quality = np.log1p(base_fid)
+    return logs | {"B": logs["B"] - logs["zeta"] * quality, "E": logs["E"] - logs["eps"] * quality}
+
+
+def _second_starts(problem, theta):
+    """Return the 12 starts of the second stage as parameters, the first stage's held at `theta` (7,)."""
+    grid = additive.quality_starts()
+    return problem.logs(np.column_stack([np.tile(theta[:5], (len(grid), 1)), grid]))
+
+
+def _fitted(seen, core, everyone, stages, levels, told, settings):
+    """Fit both stages and return what came out, `told` with what the summary says of each."""
+    names, delta, recipe = list(FORM.judges), settings.huber_delta, settings.recipe
+    first = _problem(stages.base)
+    one = recipes.best(FORM, first, additive.grid(settings.starts), stages.base, settings, f"{FORM.name}, stage 1")
+    fits = [summaries.of_stage(first, one, names, recipe) | {"datasets": [told["base"]], "n_runs": len(core)}]
+    rng = np.random.default_rng(seeds.derive(settings.seed, "bootstrap", FORM.name))
+    refits = settings.refits if recipe == "converged" else 0
+    thetas, converged = fitting.bootstrap(first, one, refits, delta, rng)
+    ended = fitting.at_edge(first, thetas)
+    theta, without = one.theta, {}
+    if levels["FID"] > 1:
+        second = _problem(stages.later, first)
+        starts = _second_starts(second, one.theta)
+        two = recipes.best(FORM, second, starts, stages.later, settings, f"{FORM.name}, stage 2")
+        fits.append(
+            summaries.of_stage(second, two, names, recipe)
+            | {"datasets": told["quality"], "n_runs": len(stages.later)}
+        )  # fmt: skip
+        theta = two.theta
+        thetas, also = fitting.bootstrap(second, two, refits, delta, rng, held=thetas)
+        converged, ended = converged & also, ended | fitting.at_edge(second, thetas)
+        if recipe == "converged":
+            without = _without_each(second, two, stages.later, seen, delta)
+
+    def named(one_theta):
+        return _at_zero(parametric.floats(first.logs(one_theta[None])), stages.base_fid)
+
+    logs = named(theta)
+    neither = [name for name, _ in everyone.datasets() if name not in set(seen.dataset)]
+    return Fitted(
+        form=FORM,
+        seen=seen,
+        core=core,
+        everyone=everyone,
+        levels=levels,
+        logs=logs,
+        refits=_at_zero(first.logs(thetas), stages.base_fid),
+        without={name: named(left) for name, left in without.items()},
+        held_out=dict.fromkeys(neither, logs),
+        told=_told(told, fits, recipe),
+        unresolved=tuple(name for stage in fits for name in stage["unresolved"]),
+        at_bounds=tuple(name for stage in fits for name in stage["at_bounds"]),
+        ended=dict(zip(names, ended.T, strict=True)),
+        refits_converged=converged,
+        level=settings.level,
+        no_refits=recipes.NO_INTERVALS if recipe == "published" else "",
+    )
+
+
+def _without_each(problem, two, later, seen, delta):
+    """Return {dataset: theta (7,)} of second stages that leave one of several quality datasets out."""
+    names = sorted(set(later.dataset))
+    kept = {name: later.dataset != name for name in names}
+    enough = [
+        name
+        for name, mask in kept.items()
+        if mask.sum() > len(FORM.of_quality) and law.levels(seen.fid[seen.dataset != name]) > 1
+    ]
+    if not enough:
+        return {}
+    weights = np.array([kept[name] for name in enough], dtype=float)
+    return dict(zip(enough, fitting.lowest(problem, two.distinct, weights, delta).theta, strict=True))
+
+
+def _told(told, stages, recipe):
+    return {
+        "recipe": recipe,
+        "base": told["base"],
+        "quality": told["quality"],
+        "chosen": "as no two_stage is set: the best dataset that can hold five parameters, then all the others"
+        if told["chosen"]
+        else "by two_stage",
+        "converged": all(stage["converged"] for stage in stages),
+        "stages": stages,
+    }
