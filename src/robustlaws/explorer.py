@@ -252,7 +252,8 @@ def _laws(allocations, laws, accuracy, datasets):
                 fid = None if pd.isna(fid) else float(fid)
                 name = sources.labelled(dataset, fid) if dataset else style.dataset_label(None, fid)
                 lines.append({"name": name, "dataset": datasets.index(dataset) if dataset else None, **line})
-        remarks = [words.not_determined(symbol, whys, datasets) for symbol, whys in unknown.items()]
+        covered = [dataset for dataset in datasets if (mine["dataset"] == dataset).any()]
+        remarks = [words.not_determined(symbol, whys, covered) for symbol, whys in unknown.items()]
         found.append({"key": law["law"], "title": sources.title(law), "lines": lines, "remarks": remarks})
     return found
 

@@ -321,6 +321,7 @@ def caveats(found):
     told = [
         f"Outcomes are imagined under the refits, with the noise of the study's own runs ({_percent(found.noise)} of"
         " the loss); each refit is then weighed by how likely it makes the outcome. The mean over outcomes is shown.",
+        "A refit leaves out a third of the runs, the new one too: the interval of the next fit narrows somewhat less.",
         f"{found.considered:,} runs were looked at; a run is named only if it does better than chance"
         f" ({_percent(found.chance)}).",
     ]

@@ -117,8 +117,10 @@ def on_images(network, images, told):
     Candidate or None
         None where the schedule needs more images than these.
     """
+    held = False
     for _ in range(2):  # rounding may cross an end of the paper's table
-        batch, rate, images, held = _batch(images, told)
+        batch, rate, images, now_held = _batch(images, told)
+        held |= now_held
         unit = told.accounting_epoch or batch
         images = images // unit * unit
         if images < max(told.least_images, batch):

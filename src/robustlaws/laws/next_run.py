@@ -77,11 +77,10 @@ class NextRuns:
 def noise(predictions, unknowns):
     """Return the relative noise of one run: a robust standard deviation of the log residuals of `records.PREDICTIONS`.
 
-    `unknowns` parameters were fitted to the same runs, and made them look closer than they are.
+    The fit runs through about as many runs as it has parameters (`unknowns`); these say nothing of the noise.
     """
-    residuals = np.log(predictions["loss"].to_numpy() / predictions["predicted"].to_numpy())
-    spread = _NORMAL_MAD * float(np.median(np.abs(residuals)))
-    return spread * np.sqrt(len(residuals) / max(1, len(residuals) - unknowns))
+    residuals = np.sort(np.abs(np.log(predictions["loss"].to_numpy() / predictions["predicted"].to_numpy())))
+    return _NORMAL_MAD * float(np.median(residuals[min(unknowns, len(residuals) - 1) :]))
 
 
 def worth_doing(forecast, predictions, fid, flops, told):
@@ -185,8 +184,8 @@ def possible(forecast, flops, told):
     """
     datasets = [(name, fid) for name, fid in forecast.places if name is not None]
     done = {name.rsplit("/", 1)[0] for name in told.runs}
-    of_laws = [name.split("/") for name in done if name.split("/")[1] in dict(datasets)]
-    sizes = sorted({int(size) for _, _, size in of_laws})
+    by_part = [name.split("/") for name in done]
+    sizes = sorted({int(size) for model, dataset, size in by_part if "@" not in model and dataset in dict(datasets)})
     sizes += [sizes[-1] * times for times in _BEYOND] if sizes else []
     found = {}
     for network in candidates.around(told):
@@ -246,7 +245,7 @@ def expected_widths(values, outcomes, one_run, level, seed):
     for index in range(outcomes.shape[1]):
         scale = one_run
         while True:
-            weights = _weights(outcomes[:, index], picks, noise_of, scale) * others
+            weights = _weights(outcomes[:, index], picks, noise_of, scale, others > 0)
             total = weights.sum(axis=1)
             kept = total > 0
             left = float((total[kept] ** 2 / (weights[kept] ** 2).sum(axis=1)).sum() / len(picks))
@@ -263,14 +262,17 @@ def _quantiles_of_normal(count):
     return ndtri((np.arange(count) + 0.5) / count)
 
 
-def _weights(predicted, picks, noise_of, scale):
-    """Return the weights (outcomes, refits) of refits that predict `predicted` (refits,)."""
+def _weights(predicted, picks, noise_of, scale, allowed):
+    """Return the weights (outcomes, refits) of refits that predict `predicted` (refits,), the largest of each row 1.
+
+    A row without any, where its own refit predicts nothing, is 0.
+    """
     outcome = predicted[picks] + scale * noise_of
     away = (outcome[:, None] - predicted[None, :]) / scale
-    usable = np.isfinite(away)
+    usable = allowed & np.isfinite(away)
     logs = np.where(usable, -0.5 * np.where(usable, away, 0.0) ** 2, -np.inf)
-    # never above 0, so that nothing overflows; an outcome that no refit explains has weights of 0
-    return np.exp(logs)
+    best = logs.max(axis=1, keepdims=True)
+    return np.exp(logs - np.where(np.isfinite(best), best, 0.0))
 
 
 def _ends(values, weights, level):
