@@ -69,8 +69,8 @@ CAPTIONS = {
     ),
     "accuracy_from_loss": (
         "Adversarial accuracy against adversarial loss, one point per run, and the least-squares line that turns "
-        "one into the other, with its interval. Accuracies elsewhere that were not measured come from this line, "
-        "held between 0 and 1."
+        "one into the other, with its interval. Hollow: runs that mix real images in, which the line leaves out. "
+        "Accuracies elsewhere that were not measured come from this line, held between 0 and 1."
     ),
     "hyperparameters": (
         "Adversarial accuracy for several batch sizes and learning rates, on datasets of several sizes. Only runs "
