@@ -41,20 +41,13 @@ wildcard_constraints:
     law="|".join(LAWS),
 
 
-include: "workflow/rules/data.smk"
-include: "workflow/rules/generate.smk"
-include: "workflow/rules/guidance.smk"
-include: "workflow/rules/quality.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/interop.smk"
-include: "workflow/rules/attack.smk"
-include: "workflow/rules/collect.smk"
-include: "workflow/rules/laws.smk"
-include: "workflow/rules/figures.smk"
-include: "workflow/rules/report.smk"
+for stage in "data generate guidance quality train interop attack collect laws figures published plan report".split():
+
+    include: f"workflow/rules/{stage}.smk"
 
 
 rule all:
     default_target: True
     input:
         rules.write_report.output.page,
+        rules.plan.output.page,

@@ -9,6 +9,7 @@ from robustlaws import joblog, named
 # Name of a subcommand: what adds its arguments to a parser and returns the function that takes them and gives the
 # exit status, as "module:function"; and its line of help. Only the one that is asked for is imported.
 COMMANDS = {
+    "fit": ("robustlaws.finished.command:command", "fit laws to a table of finished runs"),
     "verify": ("robustlaws.data.verifying:command", "check shards: damaged, missing, repeated images"),
 }
 

@@ -174,7 +174,10 @@ APPROACHES = {
     "title": _string("what a reader calls the law"),
     "dataset": _string("dataset whose FID is meant; null for FID 0", optional=True),
     "fid": _number("1", "FID that the row holds for", optional=True),
-    "quantity": _string("N_star (a), D_star (b), loss (L* at the budget), asymptote, accuracy_limit, flops_to_human"),
+    "quantity": _string(
+        "N_star (a), D_star (b), params, images, loss and accuracy at the budget, asymptote, accuracy_limit, "
+        "flops_to_human; human_accuracy of law human"
+    ),
     "budget": _number("FLOPs", "budget that the quantity holds for; null where it holds for all", optional=True),
     "value": Column("float64", "", "value", optional=True),
     "low": Column("float64", "", "lower end of the interval", optional=True),

@@ -27,6 +27,10 @@ _LEDGER = _PACKAGE / "revisions.toml"
 # Modules that decide no byte of an output: what they say reaches a job through its params, or only its log.
 _ASIDE = {"robustlaws", "robustlaws.joblog", "robustlaws.named", "robustlaws.settings", "robustlaws.files"}
 
+# What a module loads by name, from a table that its imports do not show.
+_FORMS = ("robustlaws.laws.additive", "robustlaws.laws.two_stage", "robustlaws.laws.bottleneck")
+_LOADED = {"robustlaws.laws.forecasts": _FORMS, "robustlaws.figures.fits": _FORMS}
+
 ROOTS = {
     "data.digits": ("robustlaws.data.sources",),
     "data.hub_parquet": ("robustlaws.data.sources",),
@@ -56,16 +60,36 @@ ROOTS = {
     "collect.attacks": ("robustlaws.attacks.table",),
     "law.envelope": ("robustlaws.laws.envelope", "robustlaws.laws.tables"),
     "law.additive": ("robustlaws.laws.additive", "robustlaws.laws.tables"),
+    "law.additive_two_stage": ("robustlaws.laws.two_stage", "robustlaws.laws.tables"),
     "law.bottleneck": ("robustlaws.laws.bottleneck", "robustlaws.laws.tables"),
     "law.accuracy": ("robustlaws.laws.accuracy", "robustlaws.laws.tables"),
+    "limits": ("robustlaws.laws.limits", "robustlaws.laws.tables"),
+    "plan": ("robustlaws.plan_page", "robustlaws.report.page"),
+    "explorer": ("robustlaws.explorer",),
     "figure.samples": ("robustlaws.figures.samples",),
     "figure.learning_curves": ("robustlaws.figures.learning_curves",),
+    "figure.envelope": ("robustlaws.figures.envelope",),
     "figure.predictions": ("robustlaws.figures.predictions",),
+    "figure.residuals": ("robustlaws.figures.residuals",),
+    "figure.held_out": ("robustlaws.figures.held_out",),
+    "figure.additive_fit": ("robustlaws.figures.additive_fit",),
+    "figure.bottleneck_fit": ("robustlaws.figures.bottleneck_fit",),
     "figure.allocation": ("robustlaws.figures.allocation",),
+    "figure.efficient": ("robustlaws.figures.efficient",),
+    "figure.overhead": ("robustlaws.figures.overhead",),
     "figure.accuracy": ("robustlaws.figures.accuracy",),
+    "figure.accuracy_from_loss": ("robustlaws.figures.accuracy_from_loss",),
+    "figure.hyperparameters": ("robustlaws.figures.hyperparameters",),
+    "figure.replacement": ("robustlaws.figures.replacement",),
     "figure.adversarial": ("robustlaws.figures.adversarial",),
     "report": ("robustlaws.report",),
 }
+# everything that is made of a table of finished runs
+ROOTS["published"] = (
+    "robustlaws.finished.study",
+    *sorted({r for e, roots in ROOTS.items() if e.split(".")[0] in ("law", "limits", "figure", "explorer", "report")
+             for r in roots if not r.endswith(("figures.samples", "figures.adversarial"))}),
+)  # fmt: skip
 
 
 @lru_cache
@@ -93,8 +117,8 @@ def fingerprint(entry):
     for name in modules(entry):
         digest.update(name.encode())
         digest.update(_meaning(_source(name)).encode())
-        for template in sorted(_path(name).parent.glob(f"{_path(name).stem}.*.j2")):
-            digest.update(template.read_bytes())
+        for beside in _beside(_path(name)):
+            digest.update(beside.read_bytes())
     return digest.hexdigest()
 
 
@@ -131,6 +155,12 @@ def record(entries, bump):
     ledger.cache_clear()
 
 
+def _beside(path):
+    """Return templates, scripts and tables that stand beside a module under its name: page.macros.j2, page_x.csv."""
+    named = {*path.parent.glob(f"{path.stem}.*"), *path.parent.glob(f"{path.stem}_*.*")}
+    return sorted(found for found in named if found.suffix in (".j2", ".js", ".csv", ".md"))
+
+
 def _path(name):
     stem = _PACKAGE.parent.joinpath(*name.split("."))
     return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
@@ -142,6 +172,7 @@ def _source(name):
 
 
 def _imports(name):
+    yield from _LOADED.get(name, ())
     for node in ast.walk(ast.parse(_source(name))):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]

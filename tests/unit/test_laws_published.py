@@ -1,6 +1,6 @@
 """The laws against the publication: its printed numbers, and its runs as read off its figures."""
 
-from pathlib import Path
+from importlib.resources import files
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +11,7 @@ from robustlaws.laws import accuracy, additive, bottleneck, descent, fitting, la
 from robustlaws.laws.observations import Observations
 
 K = published.FLOPS_PER_PARAMETER_IMAGE
-TABLE = Path(__file__).parents[1] / "reference/data/published_runs.csv"
+TABLE = files("robustlaws.finished").joinpath("published_runs.csv")
 pytestmark = pytest.mark.filterwarnings("error")
 
 

@@ -1,15 +1,16 @@
 """The report: one page that says what the tables say, and nothing that the data do not determine."""
 
 import json
+import struct
+import zlib
 from html.parser import HTMLParser
 
 import pytest
 
-from robustlaws import report
-from robustlaws.figures import FIGURE_INPUTS, FIGURES
+from robustlaws import records, report
+from robustlaws.figures import FIGURES
 from robustlaws.figures.captions import CAPTIONS
 from robustlaws.figures.words import TIMES
-from robustlaws.named import load
 from tests.unit.test_figures import build, run_rows
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -45,49 +46,97 @@ class Page(HTMLParser):
             self.words.append(data)
 
 
-def write(folder, *, figures=(), settings=None, **options):
-    inputs = build(folder / "in", **options)
+def draw(path, width=3, height=2):
+    """Write a small PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0),
+        b"IDAT": zlib.compress(b"\0" * (width + 1) * height),
+        b"IEND": b"",
+    }
+    framed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks.items()
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(framed))
+    return path
+
+
+def benchmarks(folder):
+    """Write benchmark files of two stages below `folder`."""
     timings = []
     for stage, jobs in {"train": [("12.5", "800.5"), ("61.0", "1200.0")], "fit_law": [("3.25", "-")]}.items():
         for i, (seconds, memory) in enumerate(jobs):
-            timings.append(folder / "results" / "benchmarks" / stage / f"a/{i}.tsv")
+            timings.append(folder / "benchmarks" / stage / f"a/{i}.tsv")
             timings[-1].parent.mkdir(parents=True, exist_ok=True)
             timings[-1].write_text(f"s\th:m:s\tmax_rss\tcpu_time\n{seconds}\t0:00:12\t{memory}\t10.0\n")
-    drawn = []
-    for name in figures:
-        drawn.append(folder / f"{name}.png")
-        given = {noun: inputs[noun] for noun in FIGURE_INPUTS[name]}
-        load(name, FIGURES)(png_path=drawn[-1], svg_path=folder / f"{name}.svg", **given)
-    path = folder / "report.html"
-    report.write(
-        path,
-        study="digits",
-        description="A study of <digits> & their laws.",
-        figures=drawn,
-        timings=timings,
-        settings=settings or {"threat": {"norm": "linf", "epsilon": 0.15}},
-        versions={"robustlaws": "0.1.0", "numpy": "2.4.6"},
-        **{name: inputs[name] for name in ("runs", "curves", "attacks", "laws", "accuracy", "quality")},
-    )
+    return timings
+
+
+def check(path):
+    """Return the text of a page, and what the tests ask of it."""
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert page.problems == []
     return text, page
 
 
+def write(folder, *, figures=(), settings=None, **options):
+    """Write the report of a synthetic study (options as `build`); return its text and page."""
+    inputs = build(folder / "in", **options)
+    path = folder / "report.html"
+    report.write(
+        path,
+        study="digits",
+        description="A study of <digits> & their laws.",
+        figures=[draw(folder / "figures" / f"{name}.png") for name in figures],
+        timings=benchmarks(folder / "results"),
+        settings=settings or {"threat": {"norm": "linf", "epsilon": 0.15}},
+        versions={"robustlaws": "0.1.0", "numpy": "2.4.6"},
+        **{name: inputs[name] for name in ("runs", "curves", "attacks", "laws", "accuracy", "quality")},
+    )
+    return check(path)
+
+
 def test_a_page_stands_alone(tmp_path):
-    _, page = write(tmp_path, figures=("samples", "accuracy"))
-    assert len(page.images) == 2
+    text, page = write(tmp_path, figures=("samples", "accuracy"))
+    assert "<script" not in text
+    assert [(image["width"], image["height"]) for image in page.images] == [("3", "2")] * 2
     for image in page.images:
         assert image["src"].startswith("data:image/png;base64,")
         assert image["alt"]
     assert [address for address in page.addresses if not address.startswith(("data:", "#"))] == []
-    assert all(header.get("scope") in ("row", "col") for header in page.headers)
+    assert all(header.get("scope") in ("row", "col", "rowgroup") for header in page.headers)
     assert "A study of <digits> & their laws." in page.text
 
 
 def test_every_figure_has_a_caption():
     assert set(CAPTIONS) == set(FIGURES)
+
+
+def test_a_figure_without_a_caption_has_its_name(tmp_path):
+    _, page = write(tmp_path, figures=("never_heard_of",))
+    assert page.images[0]["alt"] == "never heard of."
+    assert "Figure 1. never heard of." in page.text
+
+
+def test_files_beside_a_figure_are_linked(tmp_path):
+    draw(tmp_path / "figures" / "samples.png").with_suffix(".svg").write_text("<svg/>")
+    (tmp_path / "figures" / "samples.parquet").write_text("")
+    _, page = write(tmp_path, figures=("samples", "accuracy"))
+    links = [address for address in page.addresses if not address.startswith(("data:", "#"))]
+    assert links == ["figures/samples.svg", "figures/samples.parquet"]
+
+
+def test_many_figures_stand_under_headings_and_are_numbered_through(tmp_path):
+    names = ("adversarial", "accuracy", "never_heard_of", "samples", "predictions", "allocation", "learning_curves")
+    _, page = write(tmp_path, figures=names)
+    order = [page.text.index(f"Figure {number}.") for number in range(1, 8)]
+    assert order == sorted(order)
+    assert "Figure 7. never heard of" in page.text
+    for heading, lead in (("Data and training", "Images of each dataset"), ("Attacks", "Adversarial images")):
+        assert f"{heading} Figure" in page.text
+        assert lead in page.text.split(f" {heading} Figure")[-1]
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path):
@@ -96,7 +145,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path):
 
 def test_the_summary_counts_and_names_the_best_run(tmp_path):
     _, page = write(tmp_path)
-    grid = f"3 models {TIMES} 4 dataset sizes {TIMES} 3 datasets, and 1 run that mixes"
+    grid = f"3 models {TIMES} 4 dataset sizes {TIMES} 3 datasets; 1 run that mixes"
     assert f"36 runs on purely synthetic data: {grid}" in page.text
     assert "The most robust run is wrn-16-2 on edm-18 with 60k images: accuracy" in page.text
     assert "under AutoAttack (300 images; 95% interval" in page.text
@@ -153,6 +202,8 @@ def test_a_missing_run_of_the_grid_is_told(tmp_path):
 def test_what_is_not_determined_is_told_without_its_number(tmp_path):
     text, page = write(tmp_path, determined=False)
     assert page.text.count("not determined: the interval spans zero") >= 3
+    assert "not determined 1" in page.text
+    assert "1 the interval spans zero" in page.text
     for number in ("0.488", "0.4876", "0.512", "3.14", "0.234", "12.3", "-0.0512", "0.542"):
         assert number not in text, number
     known, _ = write(tmp_path / "known")
@@ -198,17 +249,38 @@ def test_a_broken_file_is_named(tmp_path):
     assert not (tmp_path / "r.html").exists()
 
 
-def test_the_workflow_gives_its_config_and_a_folder_of_benchmarks(tmp_path):
+def test_the_workflow_gives_its_config_and_folders(tmp_path):
     inputs = build(tmp_path / "in")
-    (tmp_path / "benchmarks" / "collect").mkdir(parents=True)
-    (tmp_path / "benchmarks" / "collect" / "runs.tsv").write_text("s\tmax_rss\n2.0\t100.0\n")
+    benchmarks(tmp_path)
     given = {name: inputs[name] for name in ("runs", "curves", "attacks", "laws", "accuracy", "quality")}
+    limits, folder = tmp_path / "limits.parquet", tmp_path / "published"
+    records.write(limits, [], records.APPROACHES)
+    records.write(folder / "comparison.parquet", [compared()], records.COMPARISON)
+    (folder / "report.html").write_text("")
     config = {"study": "mine", "description": "All mine.", "seed": 17}
-    path, benchmarks = tmp_path / "report.html", tmp_path / "benchmarks"
-    report.write_files(path, config=config, figures=[], benchmarks=benchmarks, **given)
-    page = Page(path.read_text(encoding="utf-8"))
-    for words in ("mine: scaling laws", "All mine.", "collect 1 2.0 s 2.0 s 100 MB", "matplotlib", '"seed": 17'):
+    given |= {"explorer": tmp_path / "explorer.html", "plan": tmp_path / "plan.html", "published_folders": [folder]}
+    path = tmp_path / "report.html"
+    report.write_files(
+        path, config=config, figures=[], limits=limits, benchmarks=tmp_path / "benchmarks", origin="From afar.", **given
+    )
+    _, page = check(path)
+    told = ("mine: scaling laws", "All mine.", "train 2 1 min 14 s 1 min 01 s 1.2 GB", "matplotlib", '"seed": 17')
+    for words in (*told, "From afar.", "how it bends"):
         assert words in page.text
+    links = [address for address in page.addresses if not address.startswith("#")]
+    assert links == ["explorer.html", "plan.html", "published/report.html"]
+    report.write_files(
+        path, config=config, figures=[], limits=limits, benchmarks=tmp_path, **given | {"published_folders": []}
+    )
+    assert "published" not in check(path)[0]
+
+
+def compared():
+    """Return a row of records.COMPARISON."""
+    return {
+        "law": "additive", "title": "Approach 2", "quantity": "how it bends", "dataset": None, "fid": None,
+        "value": 0.5, "low": 0.4, "high": 0.6, "determined": True, "why": "", "recipe": 0.7, "printed": 0.9,
+    }  # fmt: skip
 
 
 def test_what_was_spent_stands_beside_what_is_charged(tmp_path):

@@ -9,7 +9,8 @@ import pytest
 
 from tests.workflow.conftest import Checkout
 
-ONWARDS = {"collect_runs", "collect_attacks", "fit_law", "fit_accuracy", "draw_figure", "write_report"}
+CONCLUSIONS = {"measure_limits", "draw_figure", "draw_explorer", "plan", "write_report"}
+ONWARDS = {"collect_runs", "collect_attacks", "fit_law", "fit_accuracy"} | CONCLUSIONS
 AUTOATTACK = {"attack_chunk", "gather_chunks"}
 ATTACKED = "runs/wrn-10-1/edm-4/256/1"
 RUNS = {
@@ -208,6 +209,26 @@ def test_a_level_of_the_intervals_makes_their_table_only(checkout):
 def test_a_law_setting_touches_no_run(checkout):
     checkout.configure(lambda config: config["laws"].update(level=0.8))
     assert set(checkout.planned()) == ONWARDS - {"collect_runs", "collect_attacks"}
+
+
+@pytest.mark.parametrize(
+    ("block", "change", "expected"),
+    [
+        ("laws", {"human_accuracy": 0.9}, CONCLUSIONS - {"draw_explorer", "plan"}),
+        ("laws", {"at_flops": [1e12]}, CONCLUSIONS - {"draw_explorer", "plan"}),
+        ("laws", {"points": "runs"}, {"fit_law"} | CONCLUSIONS),
+        ("laws", {"two_stage": {"base": "edm-2", "quality": ["edm-4"]}}, {"fit_law"} | CONCLUSIONS),
+        ("plan", {"flops": 1e12}, {"plan", "write_report"}),
+        ("plan", {"quantity": "asymptote"}, {"plan", "write_report"}),
+    ],
+    ids=["human level", "budgets", "envelope", "two stages", "budget of the plan", "quantity of the plan"],
+)
+def test_a_conclusion_of_another_kind_fits_only_what_it_changes(checkout, block, change, expected):
+    checkout.configure(lambda config: config.setdefault(block, {}).update(change))
+    jobs = checkout.planned()
+    assert set(jobs) == expected
+    refitted = {"points": "envelope", "two_stage": "additive_two_stage"}.get(next(iter(change)))
+    assert jobs.get("fit_law", set()) == ({f"laws/{refitted}.json"} if refitted else set())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ def checked_study():
     """Return the Study of the config; end with its one-line error before any job."""
     origin = workflow.configfiles[-1] if workflow.configfiles else "config"
     try:
-        return Study(config, workflow.source_path("../schemas/config.yaml"), origin)
+        return Study(config, Path(workflow.basedir, "workflow/schemas/config.yaml"), origin)
     except ValueError as error:
         raise WorkflowError(error) from None
 

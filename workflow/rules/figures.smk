@@ -17,6 +17,8 @@ FIGURE_FILES = {
     "held_out": expand(rules.fit_law.output.held_out, law=study.config["laws"]["fit"]),
     "refits": expand(rules.fit_law.output.refits, law=study.config["laws"]["fit"]),
     "accuracy": rules.fit_accuracy.output.accuracy,
+    "accuracy_refits": rules.fit_accuracy.output.refits,
+    "limits": rules.measure_limits.output.limits,
 }
 
 
@@ -42,3 +44,29 @@ rule draw_figure:
         revision=lambda wildcards: revision(f"figure.{wildcards.figure}"),
     script:
         "../scripts/draw_figure.py"
+
+
+rule draw_explorer:
+    input:
+        runs=rules.collect_runs.output.runs,
+        predictions=expand(rules.fit_law.output.predictions, law=study.config["laws"]["fit"]),
+        allocations=expand(rules.fit_law.output.allocations, law=study.config["laws"]["fit"]),
+        laws=expand(rules.fit_law.output.law, law=study.config["laws"]["fit"]),
+        accuracy=rules.fit_accuracy.output.accuracy,
+    output:
+        page=report("<results>/explorer.html", category="Figures"),
+    log:
+        "<results>/logs/figures/explorer.log",
+    benchmark:
+        "<results>/benchmarks/figures/explorer.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        about=study.about,
+        revision=revision("explorer"),
+    script:
+        "../scripts/draw_explorer.py"

@@ -49,3 +49,29 @@ rule fit_accuracy:
         revision=revision("law.accuracy"),
     script:
         "../scripts/fit_accuracy.py"
+
+
+rule measure_limits:
+    input:
+        runs=rules.collect_runs.output.runs,
+        laws=expand(rules.fit_law.output.law, law=study.config["laws"]["fit"]),
+        refits=expand(rules.fit_law.output.refits, law=study.config["laws"]["fit"]),
+        accuracy=rules.fit_accuracy.output.accuracy,
+        accuracy_refits=rules.fit_accuracy.output.refits,
+    output:
+        limits="<results>/laws/limits.parquet",
+    log:
+        "<results>/logs/laws/limits.log",
+    benchmark:
+        "<results>/benchmarks/laws/limits.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=as_params(study.limits()),
+        revision=revision("limits"),
+    script:
+        "../scripts/measure_limits.py"

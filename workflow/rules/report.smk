@@ -1,4 +1,4 @@
-# Reads: tables, laws, figures and the time each job took. Writes: one self-contained page.
+# Reads: tables, laws, figures, the published study and the time each job took. Writes: one self-contained page.
 
 
 rule write_report:
@@ -8,8 +8,14 @@ rule write_report:
         attacks=rules.collect_attacks.output.attacks,
         laws=expand(rules.fit_law.output.law, law=study.config["laws"]["fit"]),
         accuracy=rules.fit_accuracy.output.accuracy,
+        limits=rules.measure_limits.output.limits,
         quality=expand(rules.measure_quality.output.quality, dataset=study.datasets),
         figures=expand(rules.draw_figure.output.png, figure=study.config["figures"]),
+        # the page links these
+        drawn=expand([rules.draw_figure.output.svg, rules.draw_figure.output.parquet], figure=study.config["figures"]),
+        explorer=rules.draw_explorer.output.page,
+        plan=rules.plan.output.page,
+        published=[rules.published.output.folder] if study.beside_published else [],
     output:
         page=report("<results>/report.html", category="Report"),
     log:

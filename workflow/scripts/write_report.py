@@ -4,6 +4,7 @@ from robustlaws import joblog
 
 with joblog.to(snakemake.log[0]):
     from robustlaws import report
+    from robustlaws.finished import published
 
     report.write_files(
         snakemake.output.page,
@@ -13,7 +14,12 @@ with joblog.to(snakemake.log[0]):
         attacks=snakemake.input.attacks,
         laws=snakemake.input.laws,
         accuracy=snakemake.input.accuracy,
+        limits=snakemake.input.limits,
         quality=snakemake.input.quality,
         figures=snakemake.input.figures,
         benchmarks=snakemake.params.benchmarks,
+        explorer=snakemake.input.explorer,
+        plan=snakemake.input.plan,
+        published_folders=snakemake.input.published,
+        origin=published.ORIGIN,
     )

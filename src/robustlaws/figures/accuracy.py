@@ -1,30 +1,36 @@
 """Figure: adversarial accuracy against training FLOPs, and the best that the law expects of a budget."""
 
-from matplotlib.lines import Line2D
+import pandas as pd
+from matplotlib.patches import Patch
 
 from robustlaws import records
-from robustlaws.figures import sources, style, words
+from robustlaws.figures import drawn, sources, style, words
 from robustlaws.laws.accuracy import of_loss
 
-_LAW = "additive"
-_FID_ONLY = style.Look(style.INK, "")
+_LAWS = ("additive", "additive_two_stage", "bottleneck")  # the first of them whose N* the data determine
+_FID_0 = style.Look(style.INK, "")
+_BEST = "FIDs between the best dataset's and 0"
+_HOLLOW = {"markerfacecolor": "none", "markeredgewidth": 1, "markersize": 4.5}  # a number that was not measured
+_ROOM = 0.1  # of the width, in which the limits are drawn
 
 
-def draw(*, paths, runs, allocations, laws, accuracy):
-    """Draw the runs' adversarial accuracies and the best-at-budget curve per FID.
+def draw(*, paths, runs, allocations, laws, accuracy, limits):
+    """Draw the runs' adversarial accuracies, the best-at-budget curve per FID, its limit, and the human level.
 
-    Runs of another recipe are left out, as in the laws.
+    Runs of another recipe are left out, as in the laws. The accuracy of a run that has none is computed from its loss.
 
     Parameters
     ----------
     runs : path
         Table `records.RUNS`.
     allocations : list of paths
-        Tables `records.ALLOCATIONS`; the additive law's L* is drawn.
+        Tables `records.ALLOCATIONS`; L* of an approach that models FID is drawn.
     laws : list of paths
-        Law files; the additive one gives the limits ("asymptote", nats).
+        Law files: which N* are determined.
     accuracy : path
-        JSON of the line: accuracy = intercept + slope x loss.
+        JSON of the line: accuracy = intercept + slope x loss; "source" (optional) says where a line of others is from.
+    limits : path
+        Table `records.APPROACHES`: accuracy at infinite compute, human accuracy, FLOPs to reach it.
 
     Raises
     ------
@@ -32,55 +38,102 @@ def draw(*, paths, runs, allocations, laws, accuracy):
         If a file cannot be read.
     """
     runs = sources.of_the_study(records.read(runs, records.RUNS))
-    law = sources.law_named(sources.read_laws(laws), _LAW)
-    line = sources.read_json(accuracy)
+    laws = sources.read_laws(laws)
     table = sources.read_tables(allocations, records.ALLOCATIONS)
-    table = table[(table["law"] == _LAW) & table["loss"].notna()]
+    table = table[table["loss"].notna()]
+    line = sources.read_json(accuracy)
+    limits = records.read(limits, records.APPROACHES)
+    known = words.is_determined(line.get("intercept")) and words.is_determined(line.get("slope"))
+    measured, computed = _accuracies(runs, line if known else None)
     order = sources.fid_order(zip(runs["dataset"], runs["fid"], strict=True))
     looks = style.dataset_looks(order)
 
-    with style.drawing(paths, 4.5) as figure:
+    with style.drawing(paths, 4.6) as figure:
         figure.suptitle("Adversarial accuracy against training compute")
         axes = figure.subplots()
-        if runs.empty:
-            style.nothing(axes, "no runs of the study's own recipe")
+        if measured.empty and computed.empty:
+            _nothing(axes, runs)
             return
-        _runs(axes, runs, looks)
-        remarks, alone, limits, flops = [], [], 0, list(runs["flops"])
-        if not (words.is_determined(line.get("intercept")) and words.is_determined(line.get("slope"))):
-            reason = next((c["why"] for c in (line.get("slope"), line.get("intercept")) if c and c.get("why")), "")
-            remarks.append(
-                f"No curves: the line from loss to accuracy is {words.NOT_DETERMINED}{reason and ': '}{reason}."
-            )
-        elif table.empty:
-            remarks.append(f"No curves: the {_LAW} law gives no loss for any budget.")
-        else:
-            table, unplaced = _placed(table, law, order)
-            remarks += unplaced
-            alone = _curves(axes, table, line, order, looks)
-            flops += list(table["flops"])
-            limits, unknown = _limits(axes, law, line, order, looks)
-            remarks += unknown
-        _scales(axes, flops)
-        style.below(figure, _handles(runs, order, looks, alone, limits), remarks)
+        _runs(axes, measured, computed, looks)
+        law, curves, remarks = _one_law(laws, table, order)
+        if not known:
+            curves, remarks = table.iloc[:0], [_no_line(line)]
+        _curves(axes, curves, line, order, looks)
+        ends, unknown = _ends(limits, law, order) if known else ({}, {})
+        human = _human_level(limits)
+        flops = [*measured["flops"], *computed["flops"], *curves["flops"]]
+        shares = [*measured["adv_acc"], *measured["autoattack_acc"].dropna(), *computed["adv_acc"]]
+        shares += [*(of_loss(line, curves["loss"]) if len(curves) else []), *(row["value"] for row in ends.values())]
+        _scales(axes, flops, shares if human is None else [*shares, human], _ROOM if ends else 0)
+        _limits(axes, ends, looks)
+        if unknown:
+            remarks.append(words.not_determined("Limit at infinite compute", unknown))
+        if human is not None:
+            _human(axes, human)
+            remarks += _to_human(limits, law)
+        if line.get("source"):
+            remarks.append(f"Line from loss to accuracy: {line['source']}.")
+        handles = _handles(measured, computed, order, looks, curves, law)
+        if ends:
+            handles.append(style.handle("limit at infinite compute", style.FAINT, linestyle=style.DASHES[2]))
+        style.below(figure, handles, remarks)
 
 
-def _runs(axes, runs, looks):
+def _accuracies(runs, line):
+    """Return the runs with an accuracy, and those whose accuracy `line` (None: no line) gives from their loss."""
+    measured = runs[runs["adv_acc"].notna()]
+    computed = runs[runs["adv_acc"].isna() & runs["adv_loss"].notna()].iloc[: None if line else 0]
+    if len(computed):
+        computed = computed.assign(adv_acc=of_loss(line, computed["adv_loss"].to_numpy()))
+    return measured, computed
+
+
+def _nothing(axes, runs):
+    if runs.empty:
+        style.nothing(axes, "no runs of the study's own recipe")
+    else:
+        style.nothing(axes, "no run has an adversarial accuracy, and no line from loss to accuracy is determined")
+
+
+def _no_line(line):
+    why = next((c["why"] for c in (line.get("slope"), line.get("intercept")) if c and c.get("why")), "")
+    return f"No curves: the line from loss to accuracy is {words.NOT_DETERMINED}{why and ': '}{why}."
+
+
+def _runs(axes, measured, computed, looks):
     for dataset, look in looks.items():
-        mine = runs[runs["dataset"] == dataset]
-        axes.plot(
-            mine["flops"], mine["adv_acc"], look.marker, color=look.colour, linestyle="", markeredgewidth=0, alpha=0.85
-        )
-        attacked = mine[mine["autoattack_acc"].notna()]
-        axes.plot(attacked["flops"], attacked["autoattack_acc"], "*", markerfacecolor=look.colour,
-                  markeredgecolor="black", markeredgewidth=0.8, markersize=11, linestyle="")  # fmt: skip
+        for table, filled in ((measured, True), (computed, False)):
+            mine = table[table["dataset"] == dataset]
+            face = {} if filled else _HOLLOW
+            series = dataset if filled else f"{dataset}, from loss"
+            drawn.points(axes, mine["flops"], mine["adv_acc"], series=series, label=mine["run"], marker=look.marker,
+                         color=look.colour, **{"alpha": 0.8} | face)  # fmt: skip
+        attacked = measured[(measured["dataset"] == dataset) & measured["autoattack_acc"].notna()]
+        drawn.points(axes, attacked["flops"], attacked["autoattack_acc"], series=f"{dataset}, under AutoAttack",
+                     label=attacked["run"], marker="*", markerfacecolor=look.colour, markeredgecolor="black",
+                     markeredgewidth=0.8, markersize=11)  # fmt: skip
+
+
+def _one_law(laws, table, order):
+    """Return the law that is drawn (None: there is none), the rows of its curves, and remarks on what is missing."""
+    found = [law for law in (sources.law_named(laws, name) for name in _LAWS) if law]
+    each = [(law, *_placed(table[table["law"] == law["law"]], law, order)) for law in found]
+    if not each:
+        return None, table.iloc[:0], ["No curves: no law was fitted that gives a loss for a budget."]
+    number = next((i for i, (_, rows, _) in enumerate(each) if len(rows)), 0)
+    law, rows, remarks = each[number]
+    # a reader looks for the first of them
+    before = [f"{_called(other)}: {remark}" for other, _, told in each[:number] for remark in told]
+    return law, rows, before + remarks
 
 
 def _placed(table, law, order):
-    """Return the rows of datasets whose N* the data determine, and a remark on the others.
+    """Return the rows of datasets whose N* the data determine, and remarks on the others.
 
     A curve at an optimum that is not known would hang somewhere above the runs and look like a finding.
     """
+    if table.empty:
+        return table, [f"No curves: {sources.title(law)} gives no loss for any budget."]
     unknown = {}
     for dataset in order:
         entry = sources.dataset_entry(law, dataset)
@@ -93,55 +146,126 @@ def _placed(table, law, order):
 
 
 def _curves(axes, table, line, order, looks):
-    """Draw one curve per FID; return the FIDs that belong to no dataset."""
-    alone = []
-    for (fid, dataset), rows in table.groupby(["fid", "dataset"], dropna=False):
-        look = looks.get(dataset, _FID_ONLY)
-        if dataset not in order:
-            alone.append(fid)
-        rows = rows.sort_values("flops")
+    """Draw one curve per FID with its interval, and fill from the best dataset's to that of FID 0."""
+    best = next((name for name in order if (table["dataset"] == name).any()), None)
+    top, lower = (table[which].sort_values("flops") for which in (table["dataset"].isna(), table["dataset"] == best))
+    if len(top) and len(top) == len(lower):
+        drawn.band(axes, top["flops"], of_loss(line, lower["loss"]), of_loss(line, top["loss"]), series=_BEST,
+                   kind="region", color=looks[best].colour, alpha=0.16)  # fmt: skip
+    for dataset in [*order, None]:
+        rows = table[table["dataset"].isna() if dataset is None else table["dataset"] == dataset].sort_values("flops")
+        if rows.empty:
+            continue
+        look, series = (_FID_0, "FID 0") if dataset is None else (looks[dataset], dataset)
         band = rows.dropna(subset=["loss_low", "loss_high"])
-        axes.fill_between(band["flops"], of_loss(line, band["loss_high"]), of_loss(line, band["loss_low"]),
-                          color=look.colour, alpha=0.1, linewidth=0)  # fmt: skip
-        style.known_and_beyond(axes, rows["flops"], of_loss(line, rows["loss"]), rows["measured"],
-                               series=str(dataset), color=look.colour)  # fmt: skip
-    return alone
+        drawn.band(axes, band["flops"], of_loss(line, band["loss_high"]), of_loss(line, band["loss_low"]),
+                   series=series, color=look.colour, alpha=0.1)  # fmt: skip
+        style.known_and_beyond(axes, rows["flops"], of_loss(line, rows["loss"]), rows["measured"], series=series,
+                               color=look.colour)  # fmt: skip
 
 
-def _limits(axes, law, line, order, looks):
-    """Draw the accuracies at infinite compute that are determined; return how many, and remarks on the rest."""
-    unknown, drawn = {}, 0
-    for dataset in order:
-        cell = sources.dataset_entry(law, dataset).get("asymptote")
-        if words.is_determined(cell):
-            axes.axhline(of_loss(line, cell["value"]), color=looks[dataset].colour, linestyle=style.DASHES[2])
-            drawn += 1
-        elif cell is not None:
-            unknown[dataset] = cell.get("why") or "no reason given"
-    return drawn, [words.not_determined("Limit at infinite compute", unknown)] if unknown else []
+def _ends(limits, law, order):
+    """Return the limits at infinite compute, {dataset or None: row}, and why others are not determined."""
+    mine = limits[(limits["law"] == (law or {}).get("law")) & (limits["quantity"] == "accuracy_limit")]
+    rows = {None if pd.isna(row["dataset"]) else row["dataset"]: row for row in mine.to_dict("records")}
+    known, unknown = {}, {}
+    for dataset in [*order, None]:
+        row = rows.get(dataset)
+        if row is None:
+            continue
+        determined = words.is_determined(row) and pd.notna(row["value"])
+        if determined and 0 <= row["value"] <= 1:
+            known[dataset] = row
+        else:
+            why = "the line from loss to accuracy ends before it" if determined else row["why"]
+            unknown[dataset or "FID 0"] = why or "no reason given"
+    return known, unknown
 
 
-def _scales(axes, flops):
-    style.log_axis(axes, "x", style.padded(flops, 0.03, least=1.5), words.scientific, most=7)
+def _limits(axes, ends, looks):
+    """Draw the accuracies at infinite compute at the right edge."""
+    told = []
+    for dataset, row in ends.items():
+        colour = looks[dataset].colour if dataset else _FID_0.colour
+        drawn.keep(axes, "level", f"{dataset or 'FID 0'}, limit", y=row["value"], low=row["low"], high=row["high"])
+        axes.plot([1 - _ROOM, 1], [row["value"]] * 2, color=colour, linestyle=style.DASHES[2], linewidth=1.8,
+                  transform=axes.get_yaxis_transform())  # fmt: skip
+        told.append((row["value"], colour))
+    _beside(axes, told)
+
+
+def _beside(axes, told):
+    """Write percentages right of the panel, moved apart where they would lie on each other."""
     low, high = axes.get_ylim()
+    told = sorted(told)
+    for place, (value, colour) in zip(style.apart([v for v, _ in told], 0.042 * (high - low)), told, strict=True):
+        axes.annotate(words.percent(value), (1.0, place), (4, 0), xycoords=axes.get_yaxis_transform(),
+                      textcoords="offset points", va="center", color=colour, fontsize=8.5,
+                      annotation_clip=False)  # fmt: skip
+
+
+def _human_level(limits):
+    """Return the accuracy that counts as human level, or None."""
+    value = limits[limits["quantity"] == "human_accuracy"]["value"].dropna()
+    return float(value.iloc[0]) if len(value) else None
+
+
+def _human(axes, level):
+    drawn.level(axes, level, series="human level", color=style.RED, linewidth=1.6, zorder=1.5)
+    axes.annotate(f"human level {words.percent(level)}", (0.01, level), (0, 3), color=style.RED, fontsize=8.5,
+                  xycoords=axes.get_yaxis_transform(), textcoords="offset points")  # fmt: skip
+
+
+def _to_human(limits, law):
+    """Return what it takes to reach the human level, one sentence for FID 0 and one for the best dataset."""
+    mine = limits[(limits["law"] == (law or {}).get("law")) & (limits["quantity"] == "flops_to_human")]
+    told = []
+    for row in mine.sort_values("fid", kind="stable").head(2).to_dict("records"):
+        where = "at FID 0" if pd.isna(row["dataset"]) else f"on {row['dataset']}"
+        cell = row | {name: None for name in ("value", "low", "high") if pd.isna(row[name])}
+        if words.is_determined(cell):
+            told.append(f"Human level {where}: {words.interval(cell)} FLOPs.")
+        elif row["why"].startswith("never"):
+            told.append(f"Human level {where}: {row['why']}.")
+        else:
+            told.append(f"FLOPs to human level {where} {words.NOT_DETERMINED}: {row['why'] or 'no reason given'}.")
+    return told
+
+
+def _scales(axes, flops, shares, room):
+    """Scale the axes to budgets and accuracies, with the share `room` of the width left free on the right."""
+    low, high = style.padded(flops, 0.03, least=1.5)
+    style.log_axis(axes, "x", (low, high * (high / low) ** room), words.scientific, most=7)
+    low, high = min(shares), max(shares)
+    room = 0.05 * (high - low)
     # ten points at least, so that two equal runs do not look far apart
-    axes.set_ylim(max(min(low, high - 0.1), -0.02), min(max(high, low + 0.1), 1.02))
+    low, high = min(low - room, high - 0.1), max(high + room, low + 0.1)
+    axes.set_ylim(max(low, -0.02), min(high, 1.02))
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
     axes.set_xlabel("training FLOPs")
     axes.set_ylabel("adversarial accuracy")
 
 
-def _handles(runs, order, looks, alone, limits):
-    handles = [
-        Line2D(
-            [], [], color=look.colour, marker=look.marker, linestyle="-", label=style.dataset_label(name, order[name])
-        )
-        for name, look in looks.items()
-    ]
-    handles += [Line2D([], [], color=_FID_ONLY.colour, label=style.dataset_label(None, fid)) for fid in alone]
-    if runs["autoattack_acc"].notna().any():
-        handles.append(Line2D([], [], color="black", marker="*", markerfacecolor="white", markersize=10, linestyle="",
-                              label="under AutoAttack"))  # fmt: skip
-    if limits:
-        handles.append(Line2D([], [], color=style.INK, linestyle=style.DASHES[2], label="limit at infinite compute"))
+def _handles(measured, computed, order, looks, curves, law):
+    handles = style.dataset_handles(looks, order, **({} if len(measured) else _HOLLOW))
+    if len(measured) and len(computed):
+        handles.append(style.handle("measured", style.FAINT, marker="o"))
+    if len(computed):
+        handles.append(style.handle("accuracy from loss", style.FAINT, marker="o", **_HOLLOW))
+    if measured["autoattack_acc"].notna().any():
+        handles.append(style.handle("under AutoAttack", "black", marker="*", markerfacecolor="white", markersize=10,
+                                    markeredgewidth=1))  # fmt: skip
+    if len(curves):
+        handles.append(style.handle(f"best for the budget ({_called(law)})", style.FAINT, linestyle="-"))
+        if not curves["measured"].all():
+            handles.append(style.handle(style.BEYOND, style.FAINT, linestyle=style.DASHES[1]))
+        if curves["dataset"].isna().any():
+            handles.append(style.handle("FID 0 (no dataset)", _FID_0.colour, linestyle="-"))
+            handles.append(Patch(color=style.COLOURS[0], alpha=0.25, label=_BEST))
+        if curves["loss_low"].notna().any():
+            handles.append(Patch(color=style.FAINT, alpha=0.2, label="interval"))
     return handles
+
+
+def _called(law):
+    return style.short(sources.title(law).partition(":")[0], 30)

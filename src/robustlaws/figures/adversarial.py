@@ -4,7 +4,7 @@ import numpy as np
 
 from robustlaws.attacks import record
 from robustlaws.data import shards as shard_files
-from robustlaws.figures import mosaics, style, words
+from robustlaws.figures import drawn, mosaics, style, words
 
 _COLUMNS = ("index", "label", "clean_prediction", "adversarial_prediction", "robust", "broken_by")
 _EXAMPLES = 6
@@ -48,12 +48,13 @@ def _chosen(attack):
 
 
 def _heading(attack, position, names):
-    def name(label):
-        return style.short(names[label] if names is not None and label < len(names) else label, 16)
-
+    """Return the true class, the class given to the attacked image, and the attack that broke it."""
+    classes = [
+        str(names[label] if names is not None and label < len(names) else label)
+        for label in (attack[column][position] for column in ("label", "adversarial_prediction"))
+    ]
     by = int(attack["broken_by"][position])
-    attacker = f" ({attack['attacks'][by]})" if 0 <= by < len(attack["attacks"]) else ""
-    return f"{name(attack['label'][position])} → {name(attack['adversarial_prediction'][position])}{attacker}"
+    return *classes, f" ({attack['attacks'][by]})" if 0 <= by < len(attack["attacks"]) else ""
 
 
 def draw(*, paths, test_images, autoattack):
@@ -100,5 +101,9 @@ def _examples(figure, attack, shown, test_images):
     names = shard_files.attributes(test_images).get("class_names")
     for i, axes in enumerate(style.panels(figure, len(shown), 2)):
         labels = ["clean", "attacked", f"difference {words.TIMES}{gain:.3g}"]
-        heading = _heading(attack, shown[i], names)
-        mosaics.show(axes, [[images[i] for images in triples]], labels, heading, gap=6, below=True)
+        true, given, attacker = _heading(attack, shown[i], names)
+        drawn.name(axes, f"test image {index[i]}")
+        meant = [(index[i], f"clean: {true}"), (index[i], f"attacked: {given}{attacker}"), (index[i], labels[2])]
+        heading = f"{style.short(true, 16)} → {style.short(given, 16)}{attacker}"
+        tiles = [[images[i] for images in triples]]
+        mosaics.show(axes, tiles, labels, heading, [meant], series=attack["run"], gap=6, below=True)

@@ -1,30 +1,31 @@
-"""Figure: compute-optimal model size and number of images against the budget, law beside law."""
+"""Figure: compute-optimal model size and number of images against the budget, law beside law, per FID."""
 
-import numpy as np
-from matplotlib.lines import Line2D
+import pandas as pd
 from matplotlib.patches import Patch
 
 from robustlaws import records
-from robustlaws.figures import sources, style, words
+from robustlaws.figures import drawn, sources, style, words
 
-_MOST_DATASETS = 4
 _QUANTITIES = (
     ("params", "N_star", "N* (parameters)"),
     ("images", "D_star", "D* (images)"),
 )
+_NO_DATASET = "FID 0"
 
 
-def draw(*, paths, runs, allocations, laws):
-    """Draw N* (top) and D* (bottom) against FLOPs, one column per dataset.
+def draw(*, paths, runs, allocations, laws, limits):
+    """Draw N* (top) and D* (bottom) against FLOPs: one column per dataset from the worst FID to the best, then FID 0.
 
     Parameters
     ----------
     runs : path
         Table `records.RUNS`.
     allocations : list of paths
-        Tables `records.ALLOCATIONS`, one per law.
+        Tables `records.ALLOCATIONS`, one per law; rows without a dataset are those of FID 0.
     laws : list of paths
-        Law files: titles, and which exponents are determined.
+        Law files: titles, and which exponents of the datasets are determined.
+    limits : path
+        Table `records.APPROACHES`: which exponents at FID 0 are determined.
 
     Raises
     ------
@@ -32,84 +33,114 @@ def draw(*, paths, runs, allocations, laws):
         If a file cannot be read.
     """
     runs = records.read(runs, records.RUNS)
-    runs = runs[runs["fid"].notna()]
+    runs = sources.of_the_study(runs[runs["fid"].notna()])
     laws = sources.read_laws(laws)
     table = sources.read_tables(allocations, records.ALLOCATIONS)
-    table = table[table["dataset"].notna()]
-    pairs = [*zip(runs["dataset"], runs["fid"], strict=True), *zip(table["dataset"], table["fid"], strict=True)]
+    limits = records.read(limits, records.APPROACHES)
+    named = table[table["dataset"].notna()]
+    pairs = [*zip(runs["dataset"], runs["fid"], strict=True), *zip(named["dataset"], named["fid"], strict=True)]
     order = sources.fid_order(pairs)
-    shown = _spread(list(order))
+    shown = sources.spread(list(order))[::-1]
+    at_0 = [_known(table, limits, law, None, *which[:2])[0] for law in laws for which in _QUANTITIES]
+    columns = shown + ([None] if any(len(rows) for rows in at_0) else [])
     with style.drawing(paths, 5.4) as figure:
         figure.suptitle("Compute-optimal model size and training images")
-        if not shown:
+        if not columns:
             style.nothing(figure.subplots(), "there are no runs on a dataset with a FID, and no law")
             return
-        grid = figure.subplots(2, len(shown), sharex=True, sharey="row", squeeze=False)
+        grid = figure.subplots(2, len(columns), sharex=True, sharey="row", squeeze=False)
         looks = style.law_looks(laws)
-        remarks, drawn = {}, []
+        remarks, lines = {}, []
         for row, (quantity, exponent, label) in zip(grid, _QUANTITIES, strict=True):
-            lines = []
-            for axes, dataset in zip(row, shown, strict=True):
-                mine = runs[runs["dataset"] == dataset]
-                axes.plot(mine["flops"], mine[quantity], "o", color=style.FAINT, markersize=4, markerfacecolor="none")
+            mine = []
+            for axes, dataset in zip(row, columns, strict=True):
+                drawn.name(axes, f"{label.split()[0]}, {_NO_DATASET if dataset is None else dataset}")
+                _runs(axes, runs[runs["dataset"] == dataset], quantity)
                 for law in laws:
-                    rows, why = _known(table, law, dataset, quantity, exponent)
+                    rows, why = _known(table, limits, law, dataset, quantity, exponent)
                     if rows.empty:
                         remarks.setdefault(law["law"], []).append((label.split()[0], dataset, why))
                         continue
-                    _line(axes, rows, quantity, looks[law["law"]].colour)
-                    lines.append(rows)
+                    _line(axes, rows, quantity, looks[law["law"]])
+                    mine.append(rows)
             # intervals may span many decades: the runs and the lines decide what is seen
-            limits = style.padded([*runs[quantity], *(v for rows in lines for v in rows[quantity])], 0.12, least=2)
-            style.log_axis(row[0], "y", limits, words.count, most=6)
+            seen = style.padded([*runs[quantity], *(v for rows in mine for v in rows[quantity])], 0.12, least=2)
+            style.log_axis(row[0], "y", seen or (1, 10), words.count, most=6)
             row[0].set_ylabel(label)
-            drawn += lines
-        flops = style.padded([*runs["flops"], *(v for rows in drawn for v in rows["flops"])], 0.03, least=2)
-        for column, dataset in zip(grid.T, shown, strict=True):
-            style.log_axis(column[0], "x", flops, words.scientific, most=5 if len(shown) < 3 else 3)
-            column[0].set_title(style.dataset_label(dataset, order[dataset], 34 // len(shown) + 6), fontsize=9.5)
-            column[1].set_xlabel("training FLOPs")
-        style.below(figure, _handles(laws, looks, drawn), _remarks(remarks, laws, order, shown))
+            lines += mine
+        flops = style.padded([*runs["flops"], *(v for rows in lines for v in rows["flops"])], 0.03, least=2)
+        for column, dataset in zip(grid.T, columns, strict=True):
+            style.log_axis(column[0], "x", flops or (1, 10), words.scientific, most=5 if len(columns) < 3 else 3)
+            column[0].set_title(_title(dataset, order, 60 // len(columns)), fontsize=9.5)
+        grid[1][(len(columns) - 1) // 2].set_xlabel("training FLOPs")
+        told = _remarks(remarks, laws, order, shown)
+        if None not in columns and laws:
+            told.append("FID 0 is not shown: no law tells N* or D* there.")
+        style.below(figure, _handles(laws, looks, lines), told)
 
 
-def _spread(names):
-    """Return at most four of the names, the first and the last among them."""
-    if len(names) <= _MOST_DATASETS:
-        return names
-    return [names[i] for i in np.linspace(0, len(names) - 1, _MOST_DATASETS).round().astype(int)]
+def _title(dataset, order, room):
+    if dataset is None:
+        return f"{_NO_DATASET}\n(no dataset)"
+    return f"{style.short(dataset, room)}\nFID {words.fid(order[dataset])}"
 
 
-def _known(table, law, dataset, quantity, exponent):
-    """Return one law's rows of a dataset, none if they are not to be shown, and why."""
-    rows = table[(table["law"] == law["law"]) & (table["dataset"] == dataset)]
+def _runs(axes, runs, quantity):
+    drawn.points(axes, runs["flops"], runs[quantity], series="runs of the study", label=runs["run"], markersize=4,
+                 color=style.FAINT, markerfacecolor="none", markeredgewidth=1)  # fmt: skip
+
+
+def _verdict(limits, law, dataset, exponent):
+    """Return why one law's exponent is not determined; "" if it is."""
+    if dataset is not None:
+        cell = (sources.dataset_entry(law, dataset).get("exponents") or {}).get(exponent)
+        return "" if cell is None or words.is_determined(cell) else cell.get("why") or "no reason given"
+    found = limits[(limits["law"] == law["law"]) & limits["dataset"].isna() & (limits["quantity"] == exponent)]
+    if len(found) and not found["determined"].iloc[0]:
+        return found["why"].iloc[0] or "no reason given"
+    # a law that cannot say it for the datasets themselves cannot for one that nobody has
+    unknown = (_verdict(limits, law, entry["dataset"], exponent) for entry in law.get("datasets") or [])
+    return next(filter(None, unknown), "")
+
+
+def _known(table, limits, law, dataset, quantity, exponent):
+    """Return one law's rows of a dataset or of FID 0 (None), none if they are not to be shown, and why."""
+    here = table["dataset"].isna() & (table["fid"] == 0) if dataset is None else table["dataset"] == dataset
+    rows = table[(table["law"] == law["law"]) & here]
+    if dataset is None and rows.empty:
+        # not a failure: it knows no FID, or the study has too few
+        return rows, None
     rows = rows.dropna(subset=["flops", quantity]).sort_values("flops")
-    cell = (sources.dataset_entry(law, dataset).get("exponents") or {}).get(exponent)
-    if cell is not None and not words.is_determined(cell):
-        return rows.iloc[:0], cell.get("why") or "no reason given"
-    return rows, "the law gives no allocation"
+    why = _verdict(limits, law, dataset, exponent)
+    return (rows.iloc[:0], why) if why else (rows, "the law gives no allocation")
 
 
-def _line(axes, rows, quantity, colour):
+def _line(axes, rows, quantity, look):
     low, high = f"{quantity}_low", f"{quantity}_high"
+    name = rows["law"].iloc[0]
     band = rows.dropna(subset=[low, high])
-    axes.fill_between(band["flops"], band[low], band[high], color=colour, alpha=0.16, linewidth=0)
-    style.known_and_beyond(axes, rows["flops"], rows[quantity], rows["measured"],
-                           series=rows["law"].iloc[0], color=colour, linewidth=1.9)  # fmt: skip
+    drawn.band(axes, band["flops"], band[low], band[high], series=name, color=look.colour, alpha=0.16)
+    style.known_and_beyond(axes, rows["flops"], rows[quantity], rows["measured"], series=name, color=look.colour,
+                           linewidth=1.9)  # fmt: skip
+    # a second cue beside the colour; where two laws agree the markers do not lie on each other
+    some = rows.iloc[1 + style.MARKERS.index(look.marker) :: max(1, len(rows) // 4)]
+    axes.plot(some["flops"], some[quantity], look.marker, color=look.colour, markersize=4.5, markeredgewidth=0)
 
 
-def _handles(laws, looks, drawn):
-    names = {rows["law"].iloc[0] for rows in drawn}
+def _handles(laws, looks, lines):
+    names = {rows["law"].iloc[0] for rows in lines}
     handles = [
-        Line2D([], [], color=looks[law["law"]].colour, label=style.short(sources.title(law), 44))
+        style.handle(style.short(sources.title(law), 44), looks[law["law"]].colour, linestyle="-",
+                     marker=looks[law["law"]].marker)
         for law in laws
         if law["law"] in names
-    ]
+    ]  # fmt: skip
     handles.append(
-        Line2D([], [], color=style.FAINT, marker="o", markerfacecolor="none", linestyle="", label="runs of the study")
+        style.handle("runs of the study", style.FAINT, marker="o", markerfacecolor="none", markeredgewidth=1)
     )
-    if any(not rows["measured"].all() for rows in drawn):
-        handles.append(Line2D([], [], color=style.INK, linestyle=style.DASHES[1], label="beyond the study's budgets"))
-    if any(rows.filter(like="_low").notna().any(axis=None) for rows in drawn):
+    if any(not rows["measured"].all() for rows in lines):
+        handles.append(style.handle(style.BEYOND, linestyle=style.DASHES[1]))
+    if any(rows.filter(like="_low").notna().any(axis=None) for rows in lines):
         handles.append(Patch(color=style.INK, alpha=0.16, label="interval"))
     return handles
 
@@ -118,13 +149,19 @@ def _remarks(remarks, laws, order, shown):
     titles = {law["law"]: sources.title(law) for law in laws}
     lines = [] if laws else ["No law was fitted."]
     for law, missing in sorted(remarks.items(), key=lambda item: list(titles).index(item[0])):
-        symbols = dict.fromkeys(symbol for symbol, _, _ in missing)
+        missing = [one for one in missing if one[2] is not None]
         reasons = {}
         for dataset in dict.fromkeys(dataset for _, dataset, _ in missing):
             whys = {symbol: why for symbol, where, why in missing if where == dataset}
-            alike = len(set(whys.values())) == 1
-            reasons[dataset] = "; ".join(set(whys.values()) if alike else [f"{s}: {w}" for s, w in whys.items()])
-        lines.append(words.not_determined(f"{titles[law]}: {words.listed(symbols)}", reasons, shown))
+            told = whys.values() if len(set(whys.values())) == 1 else (f"{s}: {w}" for s, w in whys.items())
+            reasons[_NO_DATASET if pd.isna(dataset) else dataset] = "; ".join(dict.fromkeys(told))
+        if reasons:
+            symbols = dict.fromkeys(symbol for symbol, _, _ in missing)
+            everything = [*shown, _NO_DATASET] if _NO_DATASET in reasons else shown
+            lines.append(words.not_determined(f"{titles[law]}: {words.listed(symbols)}", reasons, everything))
+    unable = [titles[law] for law, missing in remarks.items() if any(why is None for _, _, why in missing)]
+    if unable:
+        lines.append(f"Without a line at FID 0: {'; '.join(unable)}.")
     if len(shown) < len(order):
-        lines.append(f"{len(shown)} of {len(order)} datasets are shown, from the best FID to the worst.")
+        lines.append(f"{len(shown)} of {len(order)} datasets are shown, from the worst FID to the best.")
     return lines

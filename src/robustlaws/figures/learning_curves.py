@@ -3,12 +3,11 @@
 import math
 
 import numpy as np
-from matplotlib.lines import Line2D
 
 from robustlaws import records
-from robustlaws.figures import sources, style, words
+from robustlaws.figures import drawn, sources, style, words
 
-_LAW_COLOUR = "#C1121F"
+_LAW = "law of the envelope"
 
 
 def draw(*, paths, curves, laws, allocations):
@@ -30,7 +29,8 @@ def draw(*, paths, curves, laws, allocations):
     ValueError
         If a file cannot be read.
     """
-    table = sources.of_the_study(records.read(curves, records.CURVES))
+    every = records.read(curves, records.CURVES)
+    table = sources.of_the_study(every)
     laws = sources.read_laws(laws)
     envelope = sources.law_named(laws, "envelope")
     budgets = sources.read_tables(allocations, records.ALLOCATIONS)
@@ -46,14 +46,18 @@ def draw(*, paths, curves, laws, allocations):
     with style.drawing(paths, (2.6 if rows > 1 else 3.4) * rows + 0.5) as figure:
         figure.suptitle("Learning curves and their lower envelope")
         if table.empty:
-            style.nothing(figure.subplots(), "no curves of the study's own recipe")
+            why = "no curves of the study's own recipe" if len(every) else "the study's runs have no learning curves"
+            style.nothing(figure.subplots(), why)
             return
         grid = style.panels(figure, len(order), sharex=True, sharey=True)
         unknown, fitted = {}, False
         for axes, (dataset, fid) in zip(grid, order.items(), strict=True):
             mine = table[table["dataset"] == dataset]
             _curves(axes, mine, looks)
-            axes.set_title(style.dataset_label(dataset, fid, 18), fontsize=9.5)
+            # only the laws tell FIDs here
+            title = style.dataset_label(dataset, fid, 18) if known else style.short(dataset, 28)
+            axes.set_title(title, fontsize=9.5)
+            drawn.name(axes, dataset)
             entry = sources.dataset_entry(envelope, dataset)
             formula, why = _formula(entry)
             if formula:
@@ -63,21 +67,25 @@ def draw(*, paths, curves, laws, allocations):
                 unknown[dataset] = why
             text = formula or (f"law {words.NOT_DETERMINED}" if entry else "no law fitted")
             axes.text(0.03, 0.04, text, transform=axes.transAxes, fontsize=8.5,
-                      color=_LAW_COLOUR if formula else style.INK,
+                      color=style.RED if formula else style.INK,
                       bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5})  # fmt: skip
         _scales(grid, table, len(order))
         style.outer_labels(grid, "training FLOPs", "adversarial loss (nats)")
         remarks = [words.not_determined("Law of the envelope", unknown)] if unknown else []
-        style.below(figure, _handles(looks, fitted), remarks, columns=4)
+        several = (table.groupby("dataset")["run"].nunique() > 1).any()
+        style.below(figure, _handles(looks, several, fitted), remarks, columns=4)
 
 
 def _curves(axes, table, looks):
-    for _, curve in table.sort_values("images", kind="stable").groupby("run"):
-        look = looks[curve["model"].iloc[0]]
-        axes.plot(curve["flops"], curve["adv_loss"], color=look.colour, linestyle=look.dash, linewidth=1.1, alpha=0.85)
-        axes.plot(curve["flops"].iloc[-1:], curve["adv_loss"].iloc[-1:], "o", color=look.colour, markersize=3)
+    for run, curve in table.sort_values("images", kind="stable").groupby("run"):
+        model = curve["model"].iloc[0]
+        look = looks[model]
+        drawn.line(axes, curve["flops"], curve["adv_loss"], series=model, label=run,
+                   color=look.colour, linestyle=look.dash, linewidth=1.1, alpha=0.85)  # fmt: skip
+        drawn.points(axes, curve["flops"].iloc[-1:], curve["adv_loss"].iloc[-1:], series=model, label=run,
+                     color=look.colour, markersize=3)  # fmt: skip
     if table["run"].nunique() > 1:
-        axes.plot(*_lower_envelope(table), color="black", linewidth=1.3)
+        drawn.line(axes, *_lower_envelope(table), series="lower envelope", color="black", linewidth=1.3)
 
 
 def _lower_envelope(table):
@@ -104,8 +112,8 @@ def _formula(entry):
 def _law(axes, budgets):
     budgets = budgets.sort_values("flops")
     band = budgets.dropna(subset=["loss_low", "loss_high"])
-    axes.fill_between(band["flops"], band["loss_low"], band["loss_high"], color=_LAW_COLOUR, alpha=0.15, linewidth=0)
-    axes.plot(budgets["flops"], budgets["loss"], color=_LAW_COLOUR, linewidth=1.8)
+    drawn.band(axes, band["flops"], band["loss_low"], band["loss_high"], series=_LAW, color=style.RED, alpha=0.15)
+    drawn.line(axes, budgets["flops"], budgets["loss"], series=_LAW, color=style.RED, linewidth=1.8)
 
 
 def _scales(grid, table, count):
@@ -118,12 +126,8 @@ def _scales(grid, table, count):
         style.log_axis(axes, "y", losses, lambda value: f"{value:.3g}", most=6)
 
 
-def _handles(looks, fitted):
-    handles = [
-        Line2D([], [], color=look.colour, linestyle=look.dash, label=style.short(name, 22))
-        for name, look in looks.items()
-    ]
-    handles.append(Line2D([], [], color="black", linewidth=1.6, label="lower envelope"))
-    if fitted:
-        handles.append(Line2D([], [], color=_LAW_COLOUR, linewidth=1.8, label="law of the envelope"))
-    return handles
+def _handles(looks, several, fitted):
+    handles = style.model_handles(looks)
+    if several:
+        handles.append(style.handle("lower envelope", "black", linestyle="-"))
+    return [*handles, style.handle(_LAW, style.RED, linestyle="-", linewidth=1.8)] if fitted else handles

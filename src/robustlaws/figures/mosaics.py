@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from robustlaws.figures import style
+from robustlaws.figures import drawn, style
 
 TILE = 72  # pixels of an enlarged image, at least
 
@@ -53,14 +53,30 @@ def mosaic(tiles, gap=3):
     return picture, [c * (wide + gap) + (wide - 1) / 2 for c in range(columns)]
 
 
-def show(axes, tiles, labels, title, gap=3, below=False):
+def show(axes, tiles, labels, title, meant, *, series, gap=3, below=False):
     """Draw a grid of images with a title, and a label over (or below) each column.
 
     Labels that are too long to stand side by side take turns on two levels.
+
+    Parameters
+    ----------
+    axes : matplotlib axes
+    tiles : list of rows, as for :func:`mosaic`
+    labels : list of str, one a column
+    title : str
+    meant : list of rows of (int, str)
+        What each tile is for the table: index of the image in its file, class or the like.
+    series : str
+        Whose images they are.
+    gap : int
+    below : bool
+        Whether the labels stand below.
     """
     picture, centres = mosaic(tiles, gap)
+    there = [(c, r, *meant[r][c]) for r, row in enumerate(tiles) for c, tile in enumerate(row) if tile is not None]
+    x, y, z, what = zip(*there, strict=True)
     # "none": no smoothing, and the SVG holds the picture itself instead of a redrawn one
-    axes.imshow(picture, interpolation="none")
+    drawn.image(axes, picture, series=series, x=x, y=y, z=z, label=what, interpolation="none")
     axes.set_axis_off()
     room = max(4, 56 // len(labels))  # letters over one column, where two blocks stand side by side
     levels = 2 if len(labels) > 1 and max(map(len, labels)) > room else 1
@@ -68,6 +84,6 @@ def show(axes, tiles, labels, title, gap=3, below=False):
         lift = -10 if below else 3.5 + 10 * (i % levels)
         axes.annotate(
             style.short(label, levels * room), (centre, len(picture) - 0.5 if below else -0.5), (0, lift),
-            textcoords="offset points", ha="center", va="baseline", fontsize=7.5,
+            textcoords="offset points", ha="center", va="baseline", fontsize=style.SMALLEST,
         )  # fmt: skip
     axes.set_title(title, fontsize=9, pad=5 if below else 5 + 10.5 * levels)

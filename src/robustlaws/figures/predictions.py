@@ -3,10 +3,9 @@
 import math
 
 import numpy as np
-from matplotlib.lines import Line2D
 
 from robustlaws import records
-from robustlaws.figures import sources, style, words
+from robustlaws.figures import drawn, sources, style, words
 
 
 def draw(*, paths, predictions, laws):
@@ -41,26 +40,17 @@ def draw(*, paths, predictions, laws):
         for axes, law in zip(grid, shown, strict=True):
             _panel(axes, table[table["law"] == law["law"]], law, looks, limits, 27 if len(shown) > 2 else 44)
         style.outer_labels(grid, "measured loss (nats)", "predicted loss (nats)")
-        handles = [
-            Line2D(
-                [],
-                [],
-                color=look.colour,
-                marker=look.marker,
-                linestyle="",
-                label=style.dataset_label(name, order[name]),
-            )
-            for name, look in looks.items()
-        ]
+        handles = style.dataset_handles(looks, order)
         style.below(figure, handles, [f"Without predictions for single runs: {'; '.join(silent)}."] if silent else [])
 
 
 def _panel(axes, table, law, looks, limits, columns):
-    axes.plot(limits, limits, color=style.FAINT, linewidth=1.2, zorder=1)
+    drawn.name(axes, sources.title(law))
+    drawn.line(axes, limits, limits, series="exact", color=style.FAINT, linewidth=1.2, zorder=1)
     for dataset, look in looks.items():
         mine = table[table["dataset"] == dataset]
-        axes.plot(mine["loss"], mine["predicted"], look.marker, color=look.colour, alpha=0.8, markeredgewidth=0,
-                  linestyle="")  # fmt: skip
+        drawn.points(axes, mine["loss"], mine["predicted"], series=dataset, label=mine["run"],
+                     marker=look.marker, color=look.colour, alpha=0.8)  # fmt: skip
     for which in "xy":
         style.log_axis(axes, which, limits, lambda value: f"{value:.3g}", most=5)
     axes.set_aspect("equal")

@@ -3,16 +3,17 @@
 import numpy as np
 
 from robustlaws.data import shards as shard_files
-from robustlaws.figures import mosaics, sources, style, words
+from robustlaws.figures import drawn, mosaics, sources, style, words
 
 _MOST_CLASSES = 10
 
 
 def _first_of_each_class(images, labels, classes, rows):
+    """Return `rows` rows with one of `images` a class; None where a class has too few."""
     tiles = [[None] * len(classes) for _ in range(rows)]
     for column, label in enumerate(classes):
-        for row, image in enumerate(images[labels == label][:rows]):
-            tiles[row][column] = image
+        for row, position in enumerate(np.flatnonzero(labels == label)[:rows]):
+            tiles[row][column] = images[position]
     return tiles
 
 
@@ -25,11 +26,14 @@ def _labels(path):
 
 
 def _block(path, classes, rows):
-    """Return the tiles of a shard, reading its labels and the chosen images only: a shard may have a million."""
+    """Return the tiles of a shard and their indices, reading its labels and the chosen images only.
+
+    A shard may hold a million images.
+    """
     labels = _labels(path)
     chosen = np.sort(np.concatenate([np.flatnonzero(labels == label)[:rows] for label in classes]))
     if not len(chosen):
-        return [[None] * len(classes) for _ in range(rows)]
+        return (_first_of_each_class(chosen, chosen, classes, rows),) * 2
     with shard_files.opened(path) as file:
         try:
             images, digests = file["image"][chosen], file["digest"][chosen]
@@ -38,7 +42,7 @@ def _block(path, classes, rows):
     wrong = chosen[shard_files.digests(images, labels[chosen]) != digests]
     if len(wrong):
         raise ValueError(f"{path}: damaged, image {wrong[0]} does not match its digest; delete it and run again")
-    return _first_of_each_class(mosaics.as_rgb(images), labels[chosen], classes, rows)
+    return tuple(_first_of_each_class(each, labels[chosen], classes, rows) for each in (mosaics.as_rgb(images), chosen))
 
 
 def _dataset_title(attributes, fid):
@@ -84,18 +88,21 @@ def draw(*, paths, train_images, shards, quality):
     picks = np.linspace(0, len(present) - 1, min(len(present), _MOST_CLASSES)).round().astype(int)
     classes = present[picks]
     rows = 3 if len(order) < 6 else 2
-    blocks = [(train_images, "real training images")]
-    blocks += [(by_name[name], _dataset_title(described[by_name[name]], fid)) for name, fid in order.items()]
+    blocks = [("real training images", train_images, "real training images")]
+    blocks += [(name, by_name[name], _dataset_title(described[by_name[name]], fid)) for name, fid in order.items()]
 
     columns = 2 if len(blocks) > 1 else 1
     block_width = style.WIDTH / columns
     height = rows * block_width / max(len(classes), 4) + 0.42
     with style.drawing(paths, height * -(-len(blocks) // columns) + 0.3) as figure:
         figure.suptitle("Images of each dataset")
-        for axes, (path, heading) in zip(style.panels(figure, len(blocks), columns), blocks, strict=True):
-            tiles = _block(path, classes, rows)
+        labels = [names[int(c)] for c in classes]
+        for axes, (name, path, heading) in zip(style.panels(figure, len(blocks), columns), blocks, strict=True):
+            drawn.name(axes, name)
+            tiles, indices = _block(path, classes, rows)
             if any(tile is not None for row in tiles for tile in row):
-                mosaics.show(axes, tiles, [names[int(c)] for c in classes], heading)
+                meant = [list(zip(row, labels, strict=True)) for row in indices]
+                mosaics.show(axes, tiles, labels, heading, meant, series=name)
             else:
                 style.nothing(axes, f"{heading}: the first shard holds none of these classes")
         if len(classes) < len(present):

@@ -76,6 +76,13 @@ def fid_order(pairs):
     return dict(sorted(fids.items(), key=lambda item: (item[1] is None, item[1] or 0.0, item[0])))
 
 
+def spread(names, most=4):
+    """Return at most `most` of the names, the first and the last among them, the rest evenly in between."""
+    if len(names) <= most:
+        return list(names)
+    return [names[round(i * (len(names) - 1) / (most - 1))] for i in range(most)]
+
+
 def fids_of_laws(laws):
     """Return the (dataset, FID) pairs that the law files name."""
     return [(entry["dataset"], entry.get("fid")) for law in laws for entry in law.get("datasets") or []]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from robustlaws import records
@@ -18,13 +19,17 @@ WIDTH = 8.0  # inches: a page; at half of it the smallest text is still 4 points
 DPI = 160
 
 # Okabe and Ito's colours for all kinds of colour vision; their yellow, invisible on white, is left
-# out, and a wine red and a grey of Tol's sets follow.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#6B6B6B")
+# out, and a wine red and an olive follow that are no nearer to the others than these are among themselves.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#5A6B2A")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (2.5, 1)), (0, (8, 1.5)))
 # Laws must not be taken for datasets, so they have colours of their own.
-LAW_COLOURS = ("#332288", "#AA4499", "#7A7A14", "#117733")
+LAW_COLOURS = ("#332288", "#AA4499", "#A69A14", "#117733")
+_LAWS = ("envelope", "additive", "bottleneck", "additive_two_stage")
 INK, FAINT = "#1A1A1A", "#8A8A8A"
+BEYOND = "beyond the study's budgets"
+RED = "#C1121F"  # what is fitted to one panel's own points, and the human level
+SMALLEST = 8.0  # points, of any text: 4 at half the width
 
 _RC = {
     "figure.facecolor": "white",
@@ -82,10 +87,32 @@ def model_looks(models):
 
 
 def law_looks(laws):
-    """Return name -> Look for law files in their order."""
+    """Return name -> Look for law files in their order; a law looks the same beside whichever others."""
+    names = [law["law"] for law in laws]
+    numbers = {name: i for i, name in enumerate((*_LAWS, *(name for name in names if name not in _LAWS)))}
     return {
-        law["law"]: Look(LAW_COLOURS[i % len(LAW_COLOURS)], MARKERS[i % len(MARKERS)]) for i, law in enumerate(laws)
+        name: Look(LAW_COLOURS[i % len(LAW_COLOURS)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
+        for name in names
+        for i in [numbers[name]]
     }
+
+
+def handle(label, colour=INK, **options):
+    """Return a legend's entry; `options` as of `Line2D`: marker, linestyle, ..."""
+    return Line2D([], [], color=colour, label=label, **{"linestyle": "", "markeredgewidth": 0} | options)
+
+
+def dataset_handles(looks, fids, **options):
+    """Return one legend's entry a dataset, with its FID (dataset -> FID or None); `options` as of `Line2D`."""
+    return [
+        handle(dataset_label(name, fids[name]), look.colour, marker=look.marker, **options)
+        for name, look in looks.items()
+    ]
+
+
+def model_handles(looks, **options):
+    """Return one legend's entry a model; `options` as of `Line2D`."""
+    return [handle(short(name, 22), look.colour, **{"linestyle": look.dash} | options) for name, look in looks.items()]
 
 
 def short(text, length=30):
@@ -109,6 +136,23 @@ def dataset_label(dataset, fid, length=30):
     return sources.labelled(short(dataset, length), fid)
 
 
+def _lay_out(figure):
+    """Place all axes for good, at places that do not depend on where objects lie in memory.
+
+    The solver behind the layout adds in the order of addresses, so its last bits change from call to call, and with
+    them the files.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    parts = list(figure.subfigs)
+    for part in parts:
+        part.bbox_relative.set_points(np.round(part.bbox_relative.get_points(), 6))
+        parts += part.subfigs
+    for axes in figure.axes:
+        place = axes.get_position(original=True).bounds
+        axes.set_position([round(number, 6) for number in place], which="original")
+
+
 @contextmanager
 def drawing(paths, height):
     """Yield an empty figure of `height` inches; when the block ends well, write it to all paths.
@@ -128,9 +172,9 @@ def drawing(paths, height):
         drawn.start(figure)
         figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.04)
         yield figure
+        _lay_out(figure)
         with replacing(paths["png"]) as png, replacing(paths["svg"]) as svg:
             figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-            figure.set_layout_engine("none")  # laid out already; the same for both
             figure.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
             records.write(paths["parquet"], drawn.rows(figure), records.DRAWN)
 
@@ -149,17 +193,33 @@ def panels(figure, count, columns=3, **options):
 
 
 def nothing(axes, why):
-    """Say in `axes` that there is nothing to show, and why."""
+    """Say in `axes` that there is nothing to show, and why; a figure of nothing else becomes low."""
     axes.set_axis_off()
+    figure = axes.get_figure(root=True)
+    if figure.axes == [axes]:
+        figure.set_figheight(min(figure.get_figheight(), 2.0))
     axes.text(0.5, 0.5, wrapped(f"nothing to show: {why}", 60), ha="center", va="center", transform=axes.transAxes)
+
+
+def _legend_columns(labels, most):
+    """Return into how many columns, at most `most`, the labels of a legend go side by side on a page."""
+    for columns in range(min(most, len(labels)), 1, -1):
+        rows = math.ceil(len(labels) / columns)
+        # inches: a letter, and the sample and the gaps beside each column
+        widths = [0.066 * max(map(len, labels[i : i + rows])) + 0.6 for i in range(0, len(labels), rows)]
+        if sum(widths) <= WIDTH:
+            return columns
+    return 1
 
 
 def below(figure, handles=(), lines=(), columns=3):
     """Put one legend for all panels under them, and under it remarks, one paragraph each.
 
     The figure grows by what both need; its panels keep their size. (matplotlib would place the legend
-    itself, but on top of the remarks.)
+    itself, but on top of the remarks.) Where the labels are long, the legend has fewer columns than `columns`.
     """
+    handles = list(handles)
+    columns = _legend_columns([handle.get_label() for handle in handles], columns)
     text = "\n".join(wrapped(line, 132) for line in lines if line)
     remarks = 0.155 * (text.count("\n") + 1) + 0.1 if text else 0.0  # inches
     legend = 0.185 * math.ceil(len(handles) / columns) + 0.12 if handles else 0.0
@@ -168,7 +228,7 @@ def below(figure, handles=(), lines=(), columns=3):
     taken = (remarks + legend) / height
     figure.get_layout_engine().set(rect=(0, taken, 1, 1 - taken))
     if text:
-        figure.text(0.012, remarks / height, text, ha="left", va="top", fontsize=8, linespacing=1.3)
+        figure.text(0.012, remarks / height, text, ha="left", va="top", fontsize=SMALLEST, linespacing=1.3)
     if handles:
         place = {"loc": "lower center", "bbox_to_anchor": (0.5, remarks / height), "borderaxespad": 0.3}
         figure.legend(handles=handles, ncols=min(columns, len(handles)), **place)
@@ -187,13 +247,26 @@ def outer_labels(grid, across, up):
 
 def known_and_beyond(axes, x, y, measured, *, series, **options):
     """Draw a line solid where `measured` and dashed elsewhere, without a gap between the two."""
-    drawn.keep(axes, "line", series, x=x, y=y)
     measured = np.asarray(measured, dtype=bool)
+    drawn.keep(axes, "line", series, x=x, y=y, label=[None if here else BEYOND for here in measured])
     beyond = ~measured
     beyond[:-1] |= ~measured[1:]
     beyond[1:] |= ~measured[:-1]
     for part, dash in ((measured, "-"), (beyond, DASHES[1])):
         axes.plot(np.where(part, x, np.nan), np.where(part, y, np.nan), linestyle=dash, **options)
+
+
+def apart(values, least):
+    """Return places for labels of `values` (rising): as near to them as can be, `least` from each other."""
+    blocks = []  # [mean, members]; neighbours that would lie on each other become one block (pool adjacent violators)
+    for value in (value - i * least for i, value in enumerate(values)):
+        blocks.append([value, 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            mean, members = blocks.pop()
+            whole = blocks[-1][1] + members
+            blocks[-1] = [(blocks[-1][0] * blocks[-1][1] + mean * members) / whole, whole]
+    places = [mean for mean, members in blocks for _ in range(members)]
+    return [place + i * least for i, place in enumerate(places)]
 
 
 def padded(values, share=0.06, least=1.1):
@@ -212,7 +285,7 @@ def padded(values, share=0.06, least=1.1):
 
 def _log_ticks(low, high, most):
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ladders = [[f * 10.0**d for d in decades for f in factors] for factors in ((1, 2, 5), (1, 3))]
+    ladders = [[f * 10.0**d for d in decades for f in factors] for factors in ((1, 2, 5), (1, 3), (1, 1.5, 2, 3, 5, 7))]
     ladders += [[10.0**d for d in decades if d % step == 0] for step in range(1, len(decades) + 1)]
     fewest = 3 if high < 10 * low else 2
     for ladder in ladders:
@@ -222,9 +295,9 @@ def _log_ticks(low, high, most):
     for bins in (most, 2 * most):
         steps = MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
         ticks = [float(tick) for tick in steps if low <= tick <= high]
-        if len(ticks) >= 3:
+        if len(ticks) >= min(3, most):
             break
-    return ticks
+    return ticks if len(ticks) <= most else ticks[::2]
 
 
 def log_axis(axes, which, limits, text, most=5):

@@ -80,12 +80,16 @@ def is_determined(cell):
 
 
 def interval(cell):
-    """Return a determined cell as `0.483 [0.451, 0.520]`, or only its value if it has no interval."""
+    """Return a determined cell as `0.483 [0.451, 0.520]`, or only its value if it has no interval.
+
+    An interval without an upper end is one whose refits go on to infinity.
+    """
     if not is_determined(cell):
         return NOT_DETERMINED
-    if cell.get("low") is None or cell.get("high") is None:
+    if cell.get("low") is None:
         return number(cell["value"])
-    return f"{number(cell['value'])} [{number(cell['low'])}, {number(cell['high'])}]"
+    high = "no end" if cell.get("high") is None else number(cell["high"])
+    return f"{number(cell['value'])} [{number(cell['low'])}, {high}]"
 
 
 def cell(entry):

@@ -77,6 +77,25 @@ def of_loss(line, loss):
     return np.clip(intercept + slope * np.asarray(loss, dtype=float), 0.0, 1.0)[()]
 
 
+def loss_for(line, accuracy):
+    """Return the loss in nats at which `line` reaches `accuracy`: inverse of :func:`of_loss` between 0 and 1.
+
+    Parameters
+    ----------
+    line : dict
+        Intercept and slope as numbers or arrays.
+    accuracy : float or array
+
+    Returns
+    -------
+    float or array
+        nan where the accuracy does not fall with the loss.
+    """
+    slope = np.asarray(line["slope"], dtype=float)
+    falling = slope < 0
+    return np.where(falling, (accuracy - line["intercept"]) / np.where(falling, slope, -1.0), np.nan)[()]
+
+
 def fit(runs, settings):
     """Return the line through the study's runs, with intervals from a bootstrap over runs.
 

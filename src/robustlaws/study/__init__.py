@@ -12,6 +12,7 @@ from robustlaws import settings as told
 from robustlaws.attacks import ATTACKS, CHUNKED
 from robustlaws.networks import cost
 from robustlaws.seeds import derive
+from robustlaws.study.analysing import Analysing
 from robustlaws.study.generating import Generating
 from robustlaws.study.validation import check_runs, checked
 from robustlaws.training import recipe
@@ -38,7 +39,7 @@ class Run:
         return f"{self.label}/{self.dataset}/{self.size}/{self.seed}"
 
 
-class Study(Generating):
+class Study(Analysing, Generating):
     """The tables behind one config.
 
     Parameters
@@ -149,6 +150,11 @@ class Study(Generating):
     def science(self):
         """The config without what only concerns the machine: what a report shows."""
         return {name: value for name, value in self.config.items() if name != "compute"}
+
+    @property
+    def about(self):
+        """Title and description of the study, for the head of a page."""
+        return {"title": self.name, "description": self.config.get("description", "")}
 
     # what each job is told
 
@@ -286,9 +292,3 @@ class Study(Generating):
                 }
             )
         return told.Collect(tuple(rows))
-
-    def law(self, law):
-        """Return the settings of the fit of a law."""
-        own = {name: value for name, value in self.config["laws"].items() if name != "fit"}
-        own.setdefault("small_on_large", None)
-        return told.LawFit(law=law, seed=self._seed("law", law), **own)

@@ -40,7 +40,7 @@ def checked(config, schema_path, origin):
     config : dict
         As read from YAML.
     schema_path : path
-        JSON schema in YAML.
+        JSON schema in YAML; the `$defs` of the files beside it count as its own.
     origin : str
         Name of the file the config comes from, for the error.
 
@@ -49,7 +49,7 @@ def checked(config, schema_path, origin):
     ValueError
         One line if `config` is not a study: file, key, what was given, what would do.
     """
-    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
+    schema = _schema(Path(schema_path))
     Draft202012Validator.check_schema(schema)
     errors = sorted(
         Draft202012Validator(schema).iter_errors(config), key=lambda error: (len(error.path), str(error.path))
@@ -129,6 +129,13 @@ def _parent_description(error, schema, config):
     return best
 
 
+def _schema(path):
+    schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for beside in sorted(path.parent.glob("*.yaml")):
+        schema["$defs"] |= yaml.safe_load(beside.read_text(encoding="utf-8"))["$defs"]
+    return schema
+
+
 def _chosen(value, node, schema):
     """Return the part of the schema that holds for `value` where its kind decides."""
     for choice in node.get("allOf", []):
@@ -149,6 +156,10 @@ def _check_names(config, origin):
             named.check(name, table, f"{origin} {key}")
 
     each("laws.fit", config["laws"]["fit"], LAWS)
+    two_stage = config["laws"].get("two_stage", {"base": None, "quality": []})
+    each("laws.two_stage.base", [two_stage["base"]] if two_stage["base"] else [], config["datasets"])
+    each("laws.two_stage.quality", two_stage["quality"], config["datasets"])
+    _check_plan(config, origin, each)
     each("figures", config["figures"], FIGURES)
     each("attacks", [name for name in config["attacks"] if name != "level"], ATTACKS)
     mixtures, recipes = config.get("mixtures", {}), config.get("recipes", {})
@@ -174,6 +185,16 @@ def _check_names(config, origin):
             raise ValueError(
                 f"{origin} figures[{index}]: {figure!r} shows AutoAttack; name a run in attacks.autoattack.runs"
             )
+
+
+def _check_plan(config, origin, each):
+    own = config.get("plan", {})
+    for kind in (("flops", "gpu_hours", "accuracy"), ("dataset", "fid")):
+        given = [name for name in kind if name in own]
+        if len(given) > 1:
+            raise ValueError(f"{origin} plan: {' and '.join(given)} are both given; choose one")
+    each("plan.dataset", [own["dataset"]] if "dataset" in own else [], config["datasets"])
+    each("plan.law", [own["law"]] if "law" in own else [], config["laws"]["fit"])
 
 
 def _check_sizes(config, origin):

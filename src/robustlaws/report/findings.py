@@ -6,13 +6,52 @@ from itertools import pairwise
 import pandas as pd
 
 from robustlaws.figures import sources, words
+from robustlaws.report import approaches, tables
+
+
+def summary(runs, attacks, laws, limits):
+    """Return what stands at the head of the page.
+
+    Parameters
+    ----------
+    runs, attacks : data frames as `records.RUNS` and `records.ATTACKS`
+        `attacks` may be None.
+    laws : list of dict
+        Law files.
+    limits : list of dict
+        Rows of `records.APPROACHES`; may be empty.
+
+    Returns
+    -------
+    dict
+        {"sentences", "laws", "exceptions", "fids"}: lists of sentences.
+    """
+    images_sentence, exceptions = more_images(runs)
+    fid_sentence, fids = better_fid(runs)
+    sentences = [what_was_run(runs), best_in_words(runs, attacks), images_sentence, fid_sentence]
+    sentences.append(approaches.human_sentence(limits))
+    return {
+        "sentences": [sentence for sentence in sentences if sentence],
+        "laws": [
+            f"{told} {approaches.to_human_level(limits, law['law'])}".rstrip()
+            for law, told in zip(laws, exponents(laws), strict=True)
+        ],
+        "exceptions": exceptions,
+        "fids": fids,
+    }
 
 
 def best_run(runs):
-    """Return the run with the highest adversarial accuracy (PGD); among equals the lowest loss. None without runs."""
-    if runs.empty:
-        return None
-    return runs.sort_values(["adv_acc", "adv_loss", "run"], ascending=[False, True, True], kind="stable").iloc[0]
+    """Return the run with the highest adversarial accuracy (PGD); among equals, or where no accuracy is known, the
+    lowest loss. None where neither is known.
+    """
+    known = runs[runs["adv_acc"].notna() | runs["adv_loss"].notna()]
+    return None if known.empty else tables.runs_by_robustness(known).iloc[0]
+
+
+def comparable(runs):
+    """Return the runs that differ in model, data and seed alone: trained by the study's recipe, their loss known."""
+    return runs[runs["recipe"].isna() & runs["adv_loss"].notna()]
 
 
 def what_was_run(runs):
@@ -24,26 +63,29 @@ def what_was_run(runs):
     """
     if runs.empty:
         return "No run has finished."
-    synthetic = runs[runs["real_fraction"] == 0]
-    mixed = len(runs) - len(synthetic)
+    own = runs[runs["recipe"].isna()]
+    synthetic = own[own["real_fraction"] == 0]
+    mixed, other = len(own) - len(synthetic), len(runs) - len(own)
     parts = []
     if len(synthetic):
         nouns = {"model": "model", "size": "dataset size", "dataset": "dataset", "seed": "seed"}
         counts = {name: synthetic[name].nunique() for name in nouns}
         shown = [words.plural(n, nouns[name]) for name, n in counts.items() if name != "seed" or n > 1]
-        grid, cells = math.prod(counts.values()), len(synthetic.drop_duplicates(list(nouns)))
-        filled = "" if cells == grid else f" ({cells} of the grid's {grid} combinations)"
+        grid, filled_cells = math.prod(counts.values()), len(synthetic.drop_duplicates(list(nouns)))
+        filled = "" if filled_cells == grid else f" ({filled_cells} of the grid's {grid} combinations)"
         parts.append(
             f"{words.plural(len(synthetic), 'run')} on purely synthetic data: {f' {words.TIMES} '.join(shown)}{filled}"
         )
     if mixed:
         verb = "mixes" if mixed == 1 else "mix"
         parts.append(f"{words.plural(mixed, 'run')} that {verb} real images in")
+    if other:
+        parts.append(f"{words.plural(other, 'run')} trained by another recipe")
     spans = (
         f"N from {_span(runs['params'], words.count)} parameters, D from {_span(runs['images'], words.count)} images, "
         f"{_span(runs['flops'], lambda value: words.scientific(value, 2))} training FLOPs"
     )
-    return f"{', and '.join(parts)}; {spans}."
+    return f"{'; '.join([*parts, spans])}."
 
 
 def _span(values, text):
@@ -52,30 +94,46 @@ def _span(values, text):
 
 
 def best_in_words(runs, attacks):
-    """Return one sentence on the best run and its accuracies.
+    """Return one sentence on the best run, with what is known of its accuracies.
 
     Parameters
     ----------
     runs, attacks : data frames as `records.RUNS` and `records.ATTACKS`
+        `attacks` may be None.
     """
     best = best_run(runs)
     if best is None:
         return ""
+    recipe = f", recipe {best['recipe']}," if pd.notna(best["recipe"]) else ""
+    accuracies = []
+    if pd.notna(best["clean_acc"]):
+        accuracies.append(f"{words.percent(best['clean_acc'])} clean")
+    if pd.notna(best["adv_acc"]):
+        images = ""
+        if pd.notna(best["test_images"]):
+            images = f" ({words.plural(int(best['test_images']), 'test image')})"
+        accuracies.append(f"{words.percent(best['adv_acc'])} under PGD on the CW loss{images}")
     if pd.notna(best["autoattack_acc"]):
-        images = words.plural(int(best["autoattack_images"]), "image")
-        row = attacks[(attacks["victim"] == best["run"]) & (attacks["attack"] == "autoattack")].iloc[0]
-        attack = (
-            f"{words.percent(best['autoattack_acc'])} under AutoAttack ({images}; {100 * row['level']:.3g}% interval "
-            f"{words.percent(row['low'])} to {words.percent(row['high'])})"
-        )
-    else:
-        attack = "AutoAttack was not run on it"
-    return (
-        f"The most robust run is {best['model']} on {best['dataset']} with {words.count(best['images'])} images: "
-        f"accuracy {words.percent(best['clean_acc'])} clean, {words.percent(best['adv_acc'])} under PGD on the CW loss "
-        f"({words.plural(int(best['test_images']), 'test image')}), {attack}; adversarial loss "
-        f"{best['adv_loss']:.4f} nats."
-    )
+        accuracies.append(_autoattack(best, attacks))
+    elif attacks is not None:
+        accuracies.append("AutoAttack was not run on it")
+    told = [f"accuracy {', '.join(accuracies)}"] if accuracies else []
+    told += [f"adversarial loss {best['adv_loss']:.4f} nats"] if pd.notna(best["adv_loss"]) else []
+    verdict = "The most robust run is" if pd.notna(best["adv_acc"]) else "The run with the lowest adversarial loss is"
+    where = f"{best['model']}{recipe} on {best['dataset']} with {words.count(best['images'])} images"
+    return f"{verdict} {where}: {'; '.join(told)}."
+
+
+def _autoattack(best, attacks):
+    notes = []
+    if pd.notna(best["autoattack_images"]):
+        notes.append(words.plural(int(best["autoattack_images"]), "image"))
+    if attacks is not None:
+        for row in attacks[(attacks["victim"] == best["run"]) & (attacks["attack"] == "autoattack")].to_dict("records"):
+            span = f"{words.percent(row['low'])} to {words.percent(row['high'])}"
+            notes.append(f"{100 * row['level']:.3g}% interval {span}")
+    known = f" ({'; '.join(notes)})" if notes else ""
+    return f"{words.percent(best['autoattack_acc'])} under AutoAttack{known}"
 
 
 def more_images(runs):
@@ -90,6 +148,7 @@ def more_images(runs):
     exceptions : list of str
         One a step that did not lower the loss, the largest rise first.
     """
+    runs = comparable(runs)
     groups, exceptions, steps, failing = 0, [], 0, set()
     several = runs["seed"].nunique() > 1
     for key, group in runs.groupby(["model", "dataset", "seed"]):
@@ -134,6 +193,7 @@ def better_fid(runs):
     details : list of str
         One for each two datasets next to each other in FID.
     """
+    runs = comparable(runs)
     runs = runs[runs["fid"].notna() & (runs["real_fraction"] == 0)]
     order = list(sources.fid_order(zip(runs["dataset"], runs["fid"], strict=True)).items())
     losses = runs.pivot_table(index=["model", "size", "seed"], columns="dataset", values="adv_loss")

@@ -1,0 +1,102 @@
+"""Figure: adversarial accuracy against adversarial loss, and the line that turns one into the other."""
+
+import numpy as np
+from matplotlib.patches import Patch
+
+from robustlaws import records
+from robustlaws.figures import drawn, sources, style, words
+from robustlaws.laws import law, refits
+from robustlaws.laws.accuracy import of_loss
+
+_LINE = "line"
+
+
+def draw(*, paths, runs, accuracy, accuracy_refits):
+    """Draw the runs, the line and its interval.
+
+    Runs that the line leaves out (another recipe, real images mixed in) are not drawn.
+
+    Parameters
+    ----------
+    runs : path
+        Table `records.RUNS`.
+    accuracy : path
+        JSON of the line: accuracy = intercept + slope x loss, with "r2" and "interval".
+    accuracy_refits : path
+        Table `records.REFITS` of the line.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read.
+    """
+    runs = sources.of_the_study(records.read(runs, records.RUNS))
+    runs = runs[(runs["real_fraction"] == 0) & runs["adv_loss"].notna()]
+    shown = runs[runs["adv_acc"].notna()]
+    line = sources.read_json(accuracy)
+    samples = refits.samples(records.read(accuracy_refits, records.REFITS), "accuracy")
+    known = words.is_determined(line.get("intercept")) and words.is_determined(line.get("slope"))
+    order = sources.fid_order(zip(shown["dataset"], shown["fid"], strict=True))
+    looks = style.dataset_looks(order)
+    with style.drawing(paths, 4.6) as figure:
+        figure.suptitle("Adversarial accuracy from adversarial loss")
+        axes = figure.subplots()
+        if shown.empty and (runs.empty or not known):
+            style.nothing(axes, "no run has both a loss and an accuracy")
+            return
+        for dataset, look in looks.items():
+            mine = shown[shown["dataset"] == dataset]
+            drawn.points(axes, mine["adv_loss"], mine["adv_acc"], series=dataset, label=mine["run"],
+                         marker=look.marker, color=look.colour, alpha=0.85)  # fmt: skip
+        handles, remarks = style.dataset_handles(looks, order), []
+        if known:
+            losses = shown["adv_loss"] if len(shown) else runs["adv_loss"]
+            handles += _line(axes, losses, line, samples)
+            remarks += [] if len(shown) else ["No run of the study has an accuracy; the losses are those of its runs."]
+        else:
+            why = next((c["why"] for c in (line.get("slope"), line.get("intercept")) if c and c.get("why")), "")
+            remarks.append(f"Line {words.NOT_DETERMINED}: {why or 'no reason given'}.")
+        if line.get("source"):
+            remarks.append(f"Line: {line['source']}.")
+        _told(axes, line, len(shown), known)
+        _scales(axes, shown["adv_loss"], shown["adv_acc"])
+        style.below(figure, handles, remarks)
+
+
+def _line(axes, losses, line, samples):
+    """Draw the line over the losses and a little beyond, with the interval of its refits; return legend entries."""
+    room = 0.05 * (losses.max() - losses.min())
+    x = np.linspace(losses.min() - room, losses.max() + room, 100)
+    handles = [style.handle(_LINE, style.INK, linestyle="-")]
+    if len(samples.get("slope", ())) > 1:
+        level = (line.get("interval") or {}).get("level", 0.9)
+        every = samples["intercept"][1:, None] + samples["slope"][1:, None] * x
+        low, high = law.interval(every[np.isfinite(every).all(axis=1)], level)
+        drawn.band(axes, x, np.clip(low, 0, 1), np.clip(high, 0, 1), series=_LINE, color=style.INK, alpha=0.16)
+        handles.append(Patch(color=style.INK, alpha=0.16, label=f"{100 * level:.3g}% interval of the line"))
+    drawn.line(axes, x, of_loss(line, x), series=_LINE, color=style.INK)
+    return handles
+
+
+def _told(axes, line, count, known):
+    """Write what the line is in the corner that a falling line leaves free."""
+    told = [words.plural(count, "run")] if count else []
+    if known:
+        if line.get("r2") is not None:
+            told.insert(0, f"R² = {line['r2']:.3f}")
+        intercept, slope = line["intercept"]["value"], line["slope"]["value"]
+        sign = "-" if slope < 0 else "+"
+        told.insert(0, f"accuracy = {words.number(intercept, 4)} {sign} {words.number(abs(slope), 4)} L")
+    axes.text(0.98, 0.97, "\n".join(told), transform=axes.transAxes, ha="right", va="top", fontsize=9)
+
+
+def _scales(axes, losses, accuracies):
+    if len(losses):
+        # at least this much, so that two equal runs do not look far apart
+        for values, least, move in ((losses, 0.02, axes.set_xlim), (accuracies, 0.02, axes.set_ylim)):
+            low, high = min(values), max(values)
+            room = max(0.06 * (high - low), least)
+            move(low - room, high + room)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
+    axes.set_xlabel("adversarial loss L (nats)")
+    axes.set_ylabel("adversarial accuracy")

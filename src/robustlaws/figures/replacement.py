@@ -1,0 +1,147 @@
+"""Figure: learning curves of the study's own recipe beside those of other recipes, such as drawing with replacement."""
+
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from robustlaws import records
+from robustlaws.figures import drawn, recipes, style, words
+
+WITH_REPLACEMENT = "with-replacement"  # the recipe that is shown alone where there are too many
+_MOST = 6  # panels
+_MOST_RECIPES = 3  # beside the study's own
+
+
+def draw(*, paths, runs, curves):
+    """Draw one panel per model, dataset and size that the study's own recipe and another one trained.
+
+    Parameters
+    ----------
+    runs : path
+        Table `records.RUNS`; its column "recipe" names what is not the study's own training.
+    curves : path
+        Table `records.CURVES`.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read.
+    """
+    runs = recipes.named(records.read(runs, records.RUNS))
+    table = records.read(curves, records.CURVES)
+    table = table[(table["images"] > 0) & (table["adv_loss"] > 0)]
+    ends = runs[runs["run"].isin(table["run"])]
+    chosen, left_out = _chosen(sorted(set(ends["recipe"]) - {recipes.OWN}))
+    groups = _groups(ends[ends["recipe"].isin([recipes.OWN, *chosen])])
+    # the most expensive ones, where a difference would cost most
+    dearest = sorted(range(len(groups)), key=lambda i: -groups[i]["flops"].max())[:_MOST]
+    shown = [groups[i] for i in sorted(dearest)]
+    columns = 2 if len(shown) == 4 else min(3, max(len(shown), 1))
+    rows = -(-len(shown) // columns)
+    with style.drawing(paths, {1: 3.8, 2: 3.2}.get(len(shown), 2.6) * max(rows, 1) + 0.5) as figure:
+        figure.suptitle("Learning curves by recipe")
+        if not shown:
+            style.nothing(figure.subplots(), _why_nothing(runs, ends))
+            return
+        grid = style.panels(figure, len(shown))
+        looks = recipes.looks([recipes.OWN, *chosen])
+        for axes, group in zip(grid, shown, strict=True):
+            _panel(axes, group, table, looks, columns)
+        style.outer_labels(grid, "training images", "adversarial loss (nats)")
+        met = {recipe for group in shown for recipe in group["recipe"]}
+        handles = [
+            style.handle(recipes.label(recipe, 34), look.colour, linestyle=look.dash)
+            for recipe, look in looks.items()
+            if recipe in met
+        ]
+        style.below(figure, handles, _remarks(shown, len(groups), left_out))
+
+
+def _chosen(others):
+    """Return the recipes to show beside the study's own, and how many are left out."""
+    if len(others) <= _MOST_RECIPES:
+        return others, 0
+    shown = [WITH_REPLACEMENT] if WITH_REPLACEMENT in others else others[:_MOST_RECIPES]
+    return shown, len(others) - len(shown)
+
+
+def _groups(ends):
+    """Return the runs of each (model, dataset, size) that the study's own recipe and another trained with one seed."""
+    params = ends.groupby("model")["params"].median()
+    found = []
+    for _, rows in ends.groupby(["model", "dataset", "size"]):
+        own = set(rows["seed"][rows["recipe"] == recipes.OWN])
+        rows = rows[rows["seed"].isin(own)]
+        if (rows["recipe"] != recipes.OWN).any():
+            found.append(rows.sort_values(["recipe", "seed"], kind="stable"))
+    place = ["model", "dataset", "size"]
+    return sorted(found, key=lambda rows: (params[rows["model"].iloc[0]], *rows[place].iloc[0]))
+
+
+def _why_nothing(runs, ends):
+    if (runs["recipe"] == recipes.OWN).all():
+        return "all runs were trained by the study's own recipe"
+    if (ends["recipe"] == recipes.OWN).all():
+        return "no run of another recipe has a learning curve"
+    return "no other recipe trained the same model on the same dataset, size and seed as the study's own"
+
+
+def _panel(axes, group, table, looks, columns):
+    model, dataset, size = group[["model", "dataset", "size"]].iloc[0]
+    drawn.name(axes, f"{model} on {dataset}, D = {size}")
+    axes.set_title(recipes.place(model, dataset, size, 22 if columns > 2 else 40), fontsize=9 if columns > 2 else 9.5)
+    seen = []
+    for run in group.itertuples():
+        curve = table[table["run"] == run.run].sort_values("images", kind="stable")
+        look = looks[run.recipe]
+        own = run.recipe == recipes.OWN
+        drawn.line(axes, curve["images"], curve["adv_loss"], series=recipes.label(run.recipe), label=run.run,
+                   color=look.colour, linestyle=look.dash, linewidth=2.2 if own else 1.6, alpha=0.55 if own else 1,
+                   zorder=2 if own else 3)  # fmt: skip
+        seen.append(curve)
+    _scales(axes, pd.concat(seen), columns)
+    for line, recipe in enumerate(recipe for recipe in dict.fromkeys(group["recipe"]) if recipe != recipes.OWN):
+        text = _difference(group, recipe, alone=group["recipe"].nunique() == 2)
+        axes.annotate(text, (0.97, 0.97), xycoords="axes fraction", xytext=(0, -12 * line), textcoords="offset points",
+                      ha="right", va="top", fontsize=style.SMALLEST, color=looks[recipe].colour, linespacing=1.3,
+                      bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8})  # fmt: skip
+
+
+def _difference(group, recipe, alone):
+    """Return what is said of a recipe at the end of training, against the study's own on the same seeds."""
+    other = group[group["recipe"] == recipe]
+    own = group[(group["recipe"] == recipes.OWN) & group["seed"].isin(other["seed"])]
+    loss = other["adv_loss"].mean() - own["adv_loss"].mean()
+    text = "loss not measured at the end" if pd.isna(loss) else f"{recipes.signed(loss, 3)} nats"
+    if not alone:
+        return f"{recipes.label(recipe, 18)}: {text}"
+    if other["adv_acc"].isna().any() or own["adv_acc"].isna().any():
+        return text
+    images = [0 if rows["test_images"].isna().any() else int(rows["test_images"].min()) for rows in (other, own)]
+    points, _ = recipes.points(other["adv_acc"].mean(), images[0], own["adv_acc"].mean(), images[1])
+    return f"{text}\n{points} points"
+
+
+def _scales(axes, curves, columns):
+    # the first losses of a run are far above the rest and would press everything else together
+    top = max(curves["adv_loss"].quantile(0.9), curves.groupby("run")["adv_loss"].last().max())
+    style.log_axis(axes, "y", style.padded([curves["adv_loss"].min(), top]), lambda value: f"{value:.3g}", most=5)
+    axes.set_xlim(0, curves["images"].max() * 1.03)
+    axes.xaxis.set_major_locator(MaxNLocator(4 if columns > 2 else 6, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(lambda value, _: words.count(value))
+
+
+def _remarks(shown, many, left_out):
+    lines = ["In each panel: at the end of training, the other recipe's adversarial loss less that of the study's own "
+             "on the same seeds."]  # fmt: skip
+    if all(rows["recipe"].nunique() == 2 for rows in shown):
+        lines[0] = (
+            f"{lines[0][:-1]}, and its accuracy under attack in percentage points, with the "
+            f"{100 * recipes.LEVEL:.0f}% interval that the luck of the test images leaves."
+        )
+    if any(rows["seed"].nunique() > 1 for rows in shown):
+        lines.append("One line for each seed.")
+    if left_out:
+        lines.append(f"{words.plural(left_out, 'further recipe')} of the study not shown.")
+    if many > len(shown):
+        lines.append(f"{len(shown)} of {many} combinations of model, dataset and size are shown, the most expensive.")
+    return [" ".join(lines)]

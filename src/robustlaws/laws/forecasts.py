@@ -1,0 +1,385 @@
+"""What a fitted law says of any budget or run, with its interval, and whether the study determines it.
+
+A forecast travels as samples (1 + refits, m): the fit itself first, then its refits, each beside one refit of the line
+from loss to accuracy, taken in turn. A number that rests on one that the study does not determine is not determined.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from robustlaws import named
+from robustlaws.laws import FORMS, accuracy, law, parametric
+from robustlaws.laws import refits as tabled
+
+WIDEST_ACCURACY = 0.2  # an interval of more says nothing that the measured accuracies did not
+WIDEST_BUDGET = 1e6  # factor; FLOPs rise so fast with accuracy that WIDEST_FACTOR is a small step
+ALWAYS = ("N_star", "D_star", "asymptote", "accuracy_limit")
+AT_BUDGET = ("params", "images", "loss", "accuracy")
+_STARS = (("params", "N_star", "N*"), ("images", "D_star", "D*"))
+_LARGEST_LOG = 690.0  # 1e300: what double precision still holds
+_HALVINGS = 64  # of that range: to the last bit
+
+
+@dataclass(frozen=True)
+class Line:
+    """The line from loss to accuracy: `samples`, {"intercept", "slope"} (1 + refits,) each; `why` it is not known."""
+
+    samples: dict
+    why: str = ""
+
+    @classmethod
+    def of(cls, line, refits=None):
+        """Return the line of a summary, or of two exact numbers, with its refits (`records.REFITS`)."""
+        entries = {name: line[name] for name in ("intercept", "slope")}
+        values = {name: one["value"] if isinstance(one, dict) else one for name, one in entries.items()}
+        why = next((one["why"] for one in entries.values() if isinstance(one, dict) and not one["determined"]), "")
+        found = {} if refits is None else tabled.samples(refits, "accuracy")
+        samples = {
+            name: found.get(name, np.array([np.nan if value is None else float(value)]))
+            for name, value in values.items()
+        }
+        return cls(samples, f"the line from loss to accuracy is not determined: {why}" if why else "")
+
+    def beside(self, count):
+        """Return the line for `count` samples of a law: {"intercept", "slope"} (count, 1), the refits in turn."""
+        refits = len(self.samples["slope"]) - 1
+        turn = np.concatenate([[0], 1 + np.arange(count - 1) % refits]) if refits > 0 else np.zeros(count, dtype=int)
+        return {name: values[turn, None] for name, values in self.samples.items()}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the runs themselves show: `lowest` loss in nats, and FLOPs of the `dearest` run."""
+
+    lowest: float
+    dearest: float
+
+    @classmethod
+    def of(cls, runs):
+        """Return it for the comparable runs of `records.RUNS`; without any, a lowest loss of inf and 0 FLOPs."""
+        runs = runs[(runs["real_fraction"] == 0) & runs["recipe"].isna() & runs["adv_loss"].notna()]
+        if not len(runs):
+            return cls(np.inf, 0.0)
+        return cls(float(runs["adv_loss"].min()), float(runs["flops"].max()))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What all laws share: `summary`, the line, what was measured, and how wide intervals are."""
+
+    summary: dict
+    line: Line
+    measured: Measured
+    level: float
+
+    @property
+    def name(self):
+        """Name of the law."""
+        return self.summary["law"]
+
+    @property
+    def title(self):
+        """What a reader calls the law."""
+        return self.summary.get("title") or self.name
+
+    @property
+    def places(self):
+        """[(dataset, FID)] of the law, best FID first, and (None, 0.0) where it says what FID does."""
+        found = [(one["dataset"], float(one["fid"])) for one in self.summary["datasets"]]
+        enough = law.levels([fid for _, fid in found]) >= law.FEWEST_LEVELS
+        return [*found, (None, 0.0)] if enough and self.knows_fid else found
+
+    knows_fid = False  # whether it says anything of a FID of no dataset
+
+    def silent(self, dataset, fid):
+        """Return why it says nothing at all of a place, or ""."""
+        if fid is None:
+            return "no law was fitted to any run"
+        if dataset is None and not self.knows_fid:
+            return "it says nothing of a FID of no dataset"
+        if dataset is not None and self.of_dataset(dataset) is None:
+            return f"it was fitted to no run on {dataset}"
+        return ""
+
+    def entry(self, samples, judge, why=""):
+        """Return samples (1 + refits,) as the entry of a law's summary."""
+        return law.entry(samples[0], samples[1:], self.level, judge, why)
+
+    def accuracy(self, loss):
+        """Return the accuracy samples of loss samples (1 + refits, m)."""
+        return accuracy.of_loss(self.line.beside(len(loss)), loss)
+
+    def accuracy_entry(self, loss, why):
+        """Return the entry of the accuracy at loss samples (1 + refits,); `why` the loss is not determined."""
+        found = self.accuracy(np.asarray(loss)[:, None])[:, 0]
+        why = why or self.line.why
+        if not why and found[0] in (0.0, 1.0):
+            why = f"the line from loss to accuracy ends at {100 * found[0]:g}%"
+        return self.entry(found, _share, why)
+
+    def outcome(self, loss, why):
+        """Return the entries of a loss, with samples (1 + refits,), and its accuracy; `why` they are not determined."""
+        entry = self.entry(loss, law.loss_above_zero(self.measured.lowest), why)
+        return {"loss": entry, "accuracy": self.accuracy_entry(loss, why or _of("the loss", entry))}
+
+    def of_dataset(self, dataset):
+        """Return what the summary says of one dataset, or None."""
+        return next((one for one in self.summary["datasets"] if one["dataset"] == dataset), None)
+
+
+@dataclass(frozen=True)
+class FormForecast(Forecast):
+    """That of a law with a loss L(N, D, FID); `logs`: its parameters, (1 + refits, 1) each, as `parametric.Form` says.
+
+    Arguments are numbers or arrays (m,); so is `fid`, or one number.
+    """
+
+    form: parametric.Form
+    logs: dict
+    knows_fid = True
+
+    @property
+    def flops_per_parameter_image(self):
+        """k in FLOPs = k N D."""
+        return self.summary["flops_per_parameter_image"]
+
+    def _log_budget(self, flops):
+        return np.log(np.atleast_1d(np.asarray(flops, dtype=float)) / self.flops_per_parameter_image)
+
+    def optimum(self, flops, fid):
+        """Return samples of N* and D* (1 + refits, m) at budgets in FLOPs."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return tuple(np.exp(one) for one in self.form.optimum(self.logs, self._log_budget(flops), fid))
+
+    def loss(self, params, images, fid):
+        """Return samples of the loss (1 + refits, m) in nats; `images` may be inf."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return self.form.loss(self.logs, *(np.log(np.asarray(one, dtype=float)) for one in (params, images)), fid)
+
+    def best_loss(self, flops, fid):
+        """Return samples of L* (1 + refits, m) at budgets in FLOPs."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return self.form.loss(self.logs, *self.form.optimum(self.logs, self._log_budget(flops), fid), fid)
+
+    def share(self, flops, fid):
+        """Return samples of a = d log N* / d log FLOPs (1 + refits, m)."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            found = self.form.share(self.logs, self._log_budget(flops), fid)
+        return np.broadcast_to(found, (len(found), np.size(flops)))
+
+    def best_params(self, dataset, fid, flops):
+        """Return samples of N* (1 + refits, m) at budgets in FLOPs."""
+        return self.optimum(flops, fid)[0]
+
+    def asymptote(self, fid):
+        """Return samples of the loss (1 + refits,) with N and D unlimited."""
+        return np.broadcast_to(self.form.asymptote(self.logs, fid)[:, 0], (self.count,))
+
+    def parameter(self, name):
+        """Return samples (1 + refits,) of a parameter by its public name; ValueError for one that the law has not."""
+        with np.errstate(over="ignore", under="ignore"):
+            known = self.form.named(self.logs)
+        return known[named.check(name, known, f"parameter of {self.name}")][:, 0]
+
+    @property
+    def count(self):
+        """1 + refits."""
+        return len(next(iter(self.logs.values())))
+
+    def flops_for_loss(self, loss, fid):
+        """Return the budgets (1 + refits,) whose L* is `loss` (1 + refits,); inf where none is.
+
+        L* falls with the budget: bisection in log FLOPs.
+        """
+        k = self.flops_per_parameter_image
+        goal = np.asarray(loss, dtype=float)[:, None]
+        return k * _falling(lambda log: self.best_loss(k * np.exp(log), fid), goal)[:, 0]
+
+    def images_for_loss(self, params, loss, fid):
+        """Return the images (1 + refits, m) with which models of `params` reach `loss` (1 + refits, m); or inf.
+
+        The loss falls with the images: bisection in log D.
+        """
+        return _falling(lambda log: self.loss(params, np.exp(log), fid), np.asarray(loss, dtype=float))
+
+    # what the study determines
+
+    def reasons(self, dataset, fid):
+        """Return why the exponents and the asymptote are not determined at a FID, "" where they are."""
+        own = self.of_dataset(dataset) if dataset is not None else None
+        if own is not None:
+            return _exponents(own), _of("the asymptote", own["asymptote"])
+        fids = [one["fid"] for one in self.summary["datasets"]]
+        if law.levels(fids) < law.FEWEST_LEVELS:
+            few = f"only {law.levels(fids)} distinct FIDs: nothing holds for another FID"
+            return few, few
+        nearest = min(self.summary["datasets"], key=lambda one: abs(math.log1p(one["fid"]) - math.log1p(fid)))
+        return _exponents(nearest), _of("E", self.summary["parameters"]["E"])
+
+    def loss_why(self, dataset, fid, flops):
+        """Return why a loss at some budget is not determined whatever its interval, or ""."""
+        exponents, asymptote = self.reasons(dataset, fid)
+        # within the study's own budgets a loss needs no asymptote
+        beyond = flops > self.measured.dearest * (1 + 1e-9) or dataset is None
+        return exponents or (asymptote if beyond else "")
+
+    def always(self, dataset, fid):
+        """Return the entries that hold for all budgets: N_star, D_star (exponents), asymptote, accuracy_limit."""
+        exponents, asymptote = self.reasons(dataset, fid)
+        samples, own = self.asymptote(fid), self.of_dataset(dataset) if dataset is not None else None
+        if own is None:
+            share = self.share(self.measured.dearest, fid)[:, 0]
+            found = {
+                "N_star": self.entry(share, law.allocation, exponents),
+                "D_star": self.entry(1 - share, law.allocation, exponents),
+                "asymptote": self.entry(samples, law.loss_above_zero(self.measured.lowest), asymptote),
+            }
+        else:
+            found = own["exponents"] | {"asymptote": own["asymptote"]}
+        return found | {
+            "accuracy_limit": self.accuracy_entry(samples, asymptote or _of("the asymptote", found["asymptote"]))
+        }
+
+    def at(self, dataset, fid, flops):
+        """Return the entries of :data:`AT_BUDGET` at one budget."""
+        exponents, _ = self.reasons(dataset, fid)
+        params, images = (one[:, 0] for one in self.optimum(flops, fid))
+        loss = self.best_loss(flops, fid)[:, 0]
+        entries = {
+            "params": self.entry(params, law.positive, exponents),
+            "images": self.entry(images, law.positive, exponents),
+        }
+        return entries | self.outcome(loss, self.loss_why(dataset, fid, flops))
+
+    def flops_to(self, target, dataset, fid):
+        """Return the entry of the FLOPs to an accuracy along the optimum; `high` is None where a tail never is there.
+
+        Where the limit lies below there is no value, and `why` says so.
+        """
+        limit = self.always(dataset, fid)["accuracy_limit"]
+        exponents, _ = self.reasons(dataset, fid)
+        needed = accuracy.loss_for(self.line.beside(self.count), target)[:, 0]
+        flops = np.where(np.isnan(needed), np.nan, self.flops_for_loss(needed, fid))
+        why = exponents or _of("the limit", limit)
+        if not why and np.isinf(flops[0]):
+            return law.unknown(f"never: the limit is {100 * limit['value']:.1f}%")
+        return self.entry(flops, _budget, why)
+
+
+@dataclass(frozen=True)
+class EnvelopeForecast(Forecast):
+    """That of approach 1: straight lines in log10 for each dataset; it knows neither FID nor a limit."""
+
+    refits: object  # data frame of records.REFITS
+
+    def _samples(self, dataset, quantity, flops):
+        found = tabled.samples(self.refits, self.name, dataset)
+        if not found:
+            return np.full((1, np.size(flops)), np.nan)
+        intercept, slope = (found[f"{quantity} {what}"][:, None] for what in ("intercept", "slope"))
+        with np.errstate(over="ignore", under="ignore"):
+            return 10 ** (intercept + slope * np.log10(np.atleast_1d(flops)))
+
+    def best_params(self, dataset, fid, flops):
+        """Return samples of N* (1 + refits, m) at budgets in FLOPs."""
+        return self._samples(dataset, "params", flops)
+
+    def always(self, dataset, fid):
+        """Return the exponents as the summary has them; an envelope has no asymptote."""
+        none = "an envelope is a power of FLOPs: it knows no limit"
+        return self.of_dataset(dataset)["exponents"] | {
+            "asymptote": law.unknown(none),
+            "accuracy_limit": law.unknown(none),
+        }
+
+    def at(self, dataset, fid, flops):
+        """Return the entries of :data:`AT_BUDGET` at one budget."""
+        own = self.of_dataset(dataset)
+        whys = {name: _of(f"exponent of {star}", own["exponents"][key]) for name, key, star in _STARS}
+        entries = {
+            name: self.entry(self._samples(dataset, name, flops)[:, 0], law.positive, why) for name, why in whys.items()
+        }
+        loss = self._samples(dataset, "loss", flops)[:, 0]
+        return entries | self.outcome(loss, _of("exponent of L*", own["parameters"]["exponent"]))
+
+    def flops_to(self, target, dataset, fid):
+        """Return the entry of the FLOPs to an accuracy: none, as nothing says where a power law ends."""
+        return law.unknown("an envelope is a power of FLOPs: it says nothing so far from the runs")
+
+
+@dataclass(frozen=True)
+class NoForecast(Forecast):
+    """That of a law that could not be fitted."""
+
+    def _unknown(self):
+        datasets = self.summary["datasets"]
+        return law.unknown((datasets[0]["exponents"]["N_star"]["why"] if datasets else "") or "nothing was fitted")
+
+    def always(self, dataset, fid):
+        """Return entries that say why there is nothing."""
+        return dict.fromkeys(ALWAYS, self._unknown())
+
+    def at(self, dataset, fid, flops):
+        """Return entries that say why there is nothing."""
+        return dict.fromkeys(AT_BUDGET, self._unknown())
+
+    def flops_to(self, target, dataset, fid):
+        """Return an entry that says why there is nothing."""
+        return self._unknown()
+
+
+def read(summary, refits, line, measured, level):
+    """Return what a law forecasts.
+
+    Parameters
+    ----------
+    summary : dict
+        Of the law.
+    refits : data frame
+        As `records.REFITS`, of this law at least.
+    line : Line
+    measured : Measured
+    level : float
+        Share of the refits within an interval.
+    """
+    common = (summary, line, measured, level)
+    if summary["law"] not in FORMS:
+        return EnvelopeForecast(*common, refits)
+    form = named.load(summary["law"], FORMS)
+    logs = parametric.samples(form, refits)
+    if not logs:
+        return NoForecast(*common)
+    return FormForecast(*common, form, {name: values[:, None] for name, values in logs.items()})
+
+
+def _falling(function, goal):
+    """Return exp(x) where `function(x)` (1 + refits, m), falling in x, meets `goal`; inf where it stays above."""
+    low = np.zeros(np.broadcast_shapes(goal.shape, function(np.zeros((1, 1))).shape))
+    high = np.full_like(low, _LARGEST_LOG)
+    never = ~(function(high) <= goal)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        above = function(middle) > goal
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.where(never, np.inf, np.exp(high))
+
+
+def _of(what, entry):
+    """Return why an entry, `what` a reader calls it, is not determined; "" where it is."""
+    return "" if entry["determined"] else f"{what}: {entry['why'] or 'not determined'}"
+
+
+def _exponents(dataset):
+    """Return why the exponents of N* and D* of a summary's dataset are not determined, or ""."""
+    return next((why for _, key, star in _STARS if (why := _of(f"exponent of {star}", dataset["exponents"][key]))), "")
+
+
+def _share(low, high):
+    return f"{100 * (high - low):.2g} points wide" if high - low > WIDEST_ACCURACY else ""
+
+
+def _budget(low, high):
+    # an end at infinity is an answer: a tail of the refits never gets there
+    return f"spans a factor {high / low:.1e}" if math.isfinite(high) and high / low > WIDEST_BUDGET else ""

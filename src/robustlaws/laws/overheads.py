@@ -1,0 +1,49 @@
+"""What a model of another size than N* costs, at the loss of the optimum: overhead, its inverse, and images needed.
+
+For approach 2 there are closed forms (`additive.overhead`); here all is solved on the loss itself, for any form.
+"""
+
+import numpy as np
+
+_SMALLEST_LOG_RATIO = -25.0  # of N / N*, 1e-11
+_HALVINGS = 60
+
+
+def at_equal_loss(forecast, flops, fid, params):
+    """Return what models need to reach L* of a budget.
+
+    Parameters
+    ----------
+    forecast : forecasts.FormForecast
+    flops : float
+        The budget.
+    fid : float
+    params : float array (m,) or (1 + refits, m)
+        N of the models.
+
+    Returns
+    -------
+    images, overhead : float arrays (1 + refits, m)
+        D with which each reaches L*, and FLOPs beyond the budget as a share of it; both inf where no number of images
+        makes up for the size.
+    """
+    images = forecast.images_for_loss(params, forecast.best_loss(flops, fid), fid)
+    return images, forecast.flops_per_parameter_image * params * images / flops - 1
+
+
+def smallest(forecast, flops, fid, overhead):
+    """Return the smallest models that reach L* of a budget for `overhead` (a share) more FLOPs.
+
+    Returns
+    -------
+    params, images : float arrays (1 + refits,)
+        Found by bisection in log N below N*, where the overhead falls with N.
+    """
+    best = np.log(forecast.optimum(flops, fid)[0])
+    low, high = np.full_like(best, _SMALLEST_LOG_RATIO), np.zeros_like(best)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        dearer = ~(at_equal_loss(forecast, flops, fid, np.exp(best + middle))[1] <= overhead)
+        low, high = np.where(dearer, middle, low), np.where(dearer, high, middle)
+    params = np.exp(best + high)
+    return params[:, 0], at_equal_loss(forecast, flops, fid, params)[0][:, 0]

@@ -1,0 +1,69 @@
+"""What the planner advises as a block of YAML that goes into a study's config."""
+
+import yaml
+
+
+def block(proposal, next_runs, told):
+    """Return the block as text: models, images of datasets, blocks of the grid; only a comment where there is nothing.
+
+    Parameters
+    ----------
+    proposal : planning.Proposal
+    next_runs : next_run.NextRuns
+    told : settings.Plan
+    """
+    wanted = _wanted(proposal, next_runs, told)
+    models = {run.network.name: run.network for run, _, _ in wanted if not _known(run.network.name, told.models)}
+    lines = ["# Into the config of the study: add these models, raise these numbers of images, add these to the grid."]
+    if not wanted:
+        return "# The planner names no run for this study; its page says why.\n"
+    if models:
+        lines.append("models:")
+        lines += [f"  {_name(name)}: {{depth: {n.depth}, width: {n.width}}}" for name, n in models.items()]
+    images = _images(wanted, told)
+    if images:
+        lines.append("datasets:")
+        lines += [f"  {_name(name)}: {{images: {_number(count)}}}" for name, count in images.items()]
+    lines.append("grid:")
+    for run, dataset, why in wanted:
+        where = f"models: [{_name(run.network.name)}], datasets: [{_name(dataset)}], sizes: [{_number(run.images)}]"
+        lines.append(f"  - {{{where}}} # {why}")
+    return "\n".join(lines) + "\n"
+
+
+def _wanted(proposal, next_runs, told):
+    """Return [(candidate, dataset, why)]: the best network for the budget and the next run, where not done already."""
+    found = []
+    if proposal.networks and proposal.dataset is not None:
+        found.append((proposal.networks[0].run, proposal.dataset, "the best network for the budget"))
+    if next_runs.runs:
+        best = next_runs.runs[0]
+        found.append((best.run, best.dataset, f"the next run worth doing: {next_runs.words}"))
+    done, kept = {name.rsplit("/", 1)[0] for name in told.runs}, {}
+    for run, dataset, why in found:
+        name = f"{run.network.name}/{dataset}/{run.images}"
+        if name not in done:
+            kept.setdefault(name, (run, dataset, why))
+    return list(kept.values())
+
+
+def _known(name, models):
+    return any(one["name"] == name for one in models)
+
+
+def _images(wanted, told):
+    """Return {dataset: images} of the datasets that must grow for the runs wanted."""
+    there = {one["name"]: one["images"] for one in told.datasets}
+    needed = {}
+    for run, dataset, _ in wanted:
+        needed[dataset] = max(needed.get(dataset, 0), run.synthetic_images)
+    return {dataset: count for dataset, count in needed.items() if count > there.get(dataset, 0)}
+
+
+def _number(count):
+    return f"{count:_}" if count >= 100_000 else str(count)
+
+
+def _name(name):
+    """Return a name as YAML, quoted where it would be read as something else."""
+    return name if yaml.safe_load(name) == name else f'"{name}"'

@@ -1,0 +1,158 @@
+"""One study, or one table of finished runs, as one HTML page that needs nothing beside itself.
+
+No script, no network, no clock. What a study does not have is left out of the page and of its contents.
+"""
+
+import json
+import platform
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import quote
+
+from robustlaws import records
+from robustlaws.figures import sources
+from robustlaws.files import write_text
+from robustlaws.report import approaches, findings, page, pictures, published, stages, tables
+from robustlaws.report import laws as law_sections
+
+_PACKAGES = ("robustlaws", "snakemake", "torch", "numpy", "scipy", "pandas", "pyarrow", "h5py", "matplotlib")
+
+
+def write(
+    path, *, study, description, runs, curves, laws, accuracy, limits=None, attacks=None, quality=(), figures=(),
+    timings=(), settings=None, versions=None, comparison=None, origin="", explorer=None, plan=None, links=None,
+):  # fmt: skip
+    """Write the report of a study.
+
+    Parameters
+    ----------
+    path : path
+        The HTML page to write, whole or not at all.
+    study, description : str
+        Name of the study, and what it is for.
+    runs, curves : paths
+        Tables `records.RUNS` and `records.CURVES`; the curves may have no rows.
+    laws : list of paths
+        Law files.
+    accuracy : path or None
+        JSON of the line from adversarial loss to adversarial accuracy.
+    limits, attacks, comparison : paths, optional
+        Tables `records.APPROACHES`, `records.ATTACKS` and `records.COMPARISON`.
+    quality : list of paths
+        FID files of the datasets.
+    figures : list of paths
+        PNG files in the order of the page; captions go by their names. SVG and Parquet files of the same name beside
+        them are linked.
+    timings : list of paths
+        Snakemake benchmark files, each below a folder `benchmarks/<stage>`.
+    settings : dict, optional
+        The checked config.
+    versions : dict of str to str, optional
+        Software -> version.
+    origin : str
+        Where the runs come from, in one sentence: the published ones if there is a comparison, else the study's.
+    explorer, plan : path or str, optional
+        Pages in the same folder, which are linked.
+    links : dict of str to str, optional
+        Further links: text -> address relative to the page.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read.
+    """
+    laws, limits = sources.read_laws(laws), approaches.read(limits)
+    text = page.render(
+        study=study,
+        description=description,
+        origin=origin,
+        links=_links(explorer, plan) | (links or {}),
+        **_of_runs(runs, curves, attacks, quality, laws, limits),
+        **_of_laws(laws, limits, accuracy, comparison),
+        figures=pictures.read(figures, path),
+        stages=stages.table(timings),
+        versions=versions or {},
+        settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str) if settings else "",
+    )
+    write_text(path, text)
+
+
+def _of_runs(runs, curves, attacks, quality, laws, limits):
+    """Return what the page shows of the tables, and the findings."""
+    runs, curves = records.read(runs, records.RUNS), records.read(curves, records.CURVES)
+    attacks = None if attacks is None else records.read(attacks, records.ATTACKS)
+    return {
+        "summary": findings.summary(runs, attacks, laws, limits),
+        "datasets": tables.datasets(runs, [sources.read_json(file) for file in quality]),
+        "models": tables.models(runs),
+        "runs": tables.runs_tables(runs),
+        "measured": bool(runs["adv_acc"].notna().any()),
+        "observations": len(curves),
+        "spent": tables.spent(runs),
+        "attacks": None if attacks is None else tables.attacks(attacks),
+        "seeds": sorted(int(seed) for seed in runs["seed"].unique()),
+    }
+
+
+def _of_laws(laws, limits, accuracy, comparison):
+    """Return what the page shows of the fits."""
+    return {
+        "approaches": approaches.table(limits, law_sections.unconverged(laws)),
+        "laws": [law_sections.section(law) for law in laws],
+        "overview": law_sections.overview(laws),
+        "line": law_sections.line(None if accuracy is None else sources.read_json(accuracy)),
+        "published": published.table(published.read(comparison), laws, limits),
+    }
+
+
+def _links(explorer, plan):
+    beside = {"Explore the runs and laws": explorer, "What to train next": plan}
+    return {text: quote(Path(file).name) for text, file in beside.items() if file is not None}
+
+
+def write_files(
+    path, *, config, runs, curves, laws, accuracy, limits, attacks, quality, figures, benchmarks, explorer=None,
+    plan=None, published_folders=(), origin="",
+):  # fmt: skip
+    """Write the report of a study from its checked config and the folder of its Snakemake benchmarks.
+
+    The other parameters are those of :func:`write`; versions are those of the running Python's packages.
+
+    Parameters
+    ----------
+    benchmarks : path
+        Folder of Snakemake's benchmark files.
+    published_folders : list of paths
+        None, or the folder of the published runs' fits: `comparison.parquet`, and `report.html` if it has one.
+    """
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    comparison, links = None, {}
+    for folder in map(Path, published_folders):
+        comparison = folder / "comparison.parquet"
+        if (folder / "report.html").is_file():
+            links["The published study"] = pictures.link(folder / "report.html", path)
+    write(
+        path,
+        study=config["study"],
+        description=config.get("description", ""),
+        runs=runs,
+        curves=curves,
+        laws=laws,
+        accuracy=accuracy,
+        limits=limits,
+        attacks=attacks,
+        quality=quality,
+        figures=figures,
+        timings=sorted(Path(benchmarks).rglob("*.tsv")),
+        settings=config,
+        versions=versions,
+        comparison=comparison,
+        origin=origin,
+        explorer=explorer,
+        plan=plan,
+        links=links,
+    )

@@ -1,0 +1,141 @@
+"""The laws side by side (table 3 of the paper), and what they say of human level."""
+
+from robustlaws import records
+from robustlaws.figures import sources, words
+from robustlaws.report import cells
+
+HUMAN = "human"
+UNCONVERGED = "not converged"
+AT_ZERO = "At FID 0"
+# In the order of the columns; those at a budget are said with the first one.
+EXPONENTS = {"N_star": "a (exponent of\N{NO-BREAK SPACE}N*)", "D_star": "b (exponent of\N{NO-BREAK SPACE}D*)"}
+_AT_BUDGET = {
+    "params": ("N*", words.count),
+    "images": ("D*", words.count),
+    "loss": ("L* (nats)", words.number),
+    "accuracy": ("accuracy", words.percent),
+}
+
+
+def read(path):
+    """Return the rows of a table `records.APPROACHES` as dicts; none where there is no table."""
+    if path is None:
+        return []
+    return [cells.plain(row) for row in records.read(path, records.APPROACHES).to_dict("records")]
+
+
+def human_level(limits):
+    """Return the accuracy under attack that counts as human level, or None where the study names none."""
+    rows = [row for row in limits if row["law"] == HUMAN and row["quantity"] == "human_accuracy"]
+    return rows[0]["value"] if rows else None
+
+
+def places(limits):
+    """Return dataset (None: FID 0) -> FID of the laws' rows: the best FID first, FID 0 second, then the others."""
+    pairs = [(row["dataset"], row["fid"]) for row in limits if row["law"] != HUMAN]
+    named = list(sources.fid_order(pair for pair in pairs if pair[0] is not None).items())
+    zero = [(None, 0.0)] if any(dataset is None for dataset, _ in pairs) else []
+    return dict(named[:1] + zero + named[1:])
+
+
+def at(limits, law, dataset, quantity, budget=None):
+    """Return the row of one number, or None."""
+    wanted = (law, dataset, quantity, budget)
+    keys = ("law", "dataset", "quantity", "budget")
+    return next((row for row in limits if tuple(row[key] for key in keys) == wanted), None)
+
+
+def budgets(limits):
+    """Return the budgets that the table holds, in its order."""
+    return list(dict.fromkeys(row["budget"] for row in limits if row["budget"] is not None))
+
+
+def table(limits, unconverged=()):
+    """Return table 3 of the paper.
+
+    Parameters
+    ----------
+    limits : list of dict
+        Rows of `records.APPROACHES`.
+    unconverged : collection of str
+        Laws whose fit has not converged.
+
+    Returns
+    -------
+    dict or None
+        {"main": table at the best FID and at FID 0, "others": table at the other FIDs or None, "budgets": table over
+        all budgets, at the first two, or None}; None without rows.
+    """
+    where = places(limits)
+    if not where:
+        return None
+    titles = {row["law"]: row["title"] for row in limits if row["law"] != HUMAN}
+    names = {law: cells.Cell(title, badge=UNCONVERGED * (law in unconverged)) for law, title in titles.items()}
+    first, every = {}, {}
+    for index, (dataset, fid) in enumerate(where.items()):
+        best = ", the best FID" if index == 0 and len(where) > 1 else ""
+        heading = AT_ZERO if dataset is None else f"On {sources.labelled(dataset, fid)}{best}"
+        laws = [law for law in titles if any(row["law"] == law and row["dataset"] == dataset for row in limits)]
+        rows = [{"approach": names[law]} | _row(limits, law, dataset) for law in laws]
+        (first if dataset is None or index == 0 else every)[heading] = rows
+    return {
+        "main": cells.table("Approaches", first, texts=("approach",), notes=True),
+        "others": cells.table("Approaches at other FIDs", every, texts=("approach",), notes=True),
+        "budgets": _over_budgets(limits, where, titles),
+    }
+
+
+def _row(limits, law, dataset):
+    cases = {label: at(limits, law, dataset, name) for name, label in EXPONENTS.items()}
+    row = {label: _cell(case) for label, case in cases.items()}
+    for budget in budgets(limits)[:1]:
+        row[f"L* at {words.scientific(budget)} FLOPs"] = _cell(at(limits, law, dataset, "loss", budget))
+    row["limit of L (nats)"] = _cell(at(limits, law, dataset, "asymptote"))
+    row["limit of accuracy"] = _cell(at(limits, law, dataset, "accuracy_limit"), words.percent)
+    if any(one["quantity"] == "flops_to_human" for one in limits):
+        row["FLOPs to human level"] = _cell(at(limits, law, dataset, "flops_to_human"), words.scientific, "never")
+    return row
+
+
+def _cell(case, *how):
+    return cells.Cell("not modelled", known=False) if case is None else cells.value(case, *how)
+
+
+def _over_budgets(limits, where, titles):
+    groups = {}
+    for dataset, fid in list(where.items())[:2]:
+        heading = AT_ZERO if dataset is None else f"On {sources.labelled(dataset, fid)}"
+        groups[heading] = []
+        for law, title in titles.items():
+            for budget in budgets(limits):
+                found = {name: at(limits, law, dataset, name, budget) for name in _AT_BUDGET}
+                if any(found.values()):
+                    row = {"approach": title, "FLOPs": words.scientific(budget)}
+                    row |= {label: _cell(found[name], text) for name, (label, text) in _AT_BUDGET.items()}
+                    groups[heading].append(row)
+    return cells.table("N*, D*, L* and accuracy at a budget", groups, texts=("approach",), notes=True)
+
+
+def human_sentence(limits):
+    """Return what counts as human level; empty where the study names none."""
+    human = human_level(limits)
+    if human is None:
+        return ""
+    known = any(cells.value(row).known for row in limits if row["quantity"] == "flops_to_human")
+    rest = "" if known else f" What it takes to reach it is {words.NOT_DETERMINED} by any law."
+    return f"Human level here is {words.percent(human)} accuracy under attack.{rest}"
+
+
+def to_human_level(limits, law):
+    """Return what a law says of reaching human level, at the best FID and at FID 0; empty where it says nothing."""
+    never, told = [], []
+    for dataset, fid in list(places(limits).items())[:2]:
+        row = at(limits, law, dataset, "flops_to_human")
+        where = "at FID 0" if dataset is None else f"on {sources.labelled(dataset, fid)}"
+        cell = cells.value(row or {}, words.scientific, "never")
+        if words.is_determined(row):
+            told.append(f"takes {cell.line} FLOPs {where}")
+        elif cell.known:
+            never.append(where)
+    told += [f"is never reached {' or '.join(never)}"] if never else []
+    return f"Human level {words.listed(told)}." if told else ""

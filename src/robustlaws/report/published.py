@@ -1,0 +1,142 @@
+"""The study's laws beside those of the published study: its runs refitted, its own recipe, its printed constants."""
+
+import math
+import re
+
+from robustlaws import records
+from robustlaws.figures import sources, words
+from robustlaws.report import approaches, cells
+
+CONVERGED, RECIPE, PRINTED, OWN = "its runs, converged", "its runs, its recipe", "as printed", "this study"
+# What a comparison calls what the law files and `records.APPROACHES` have by another name. These make the short table.
+_NAMED = {
+    "a (exponent of N*)": "N_star",
+    "b (exponent of D*)": "D_star",
+    "limit of the loss": "asymptote",
+    "limit of accuracy": "accuracy_limit",
+    "FLOPs to human level": "flops_to_human",
+    "R²": "r2",
+}
+_AT_BUDGET = {"N*": "params", "D*": "images", "L*": "loss", "accuracy": "accuracy"}
+
+
+def read(path):
+    """Return the rows of a table `records.COMPARISON` as dicts; none where there is no table."""
+    if path is None:
+        return []
+    return [cells.plain(row) for row in records.read(path, records.COMPARISON).to_dict("records")]
+
+
+def form(quantity):
+    """Return how numbers of a quantity are written, and what stands for an endless one."""
+    if quantity.startswith(("N* at", "D* at")):
+        return words.count, "\N{INFINITY}"
+    if quantity.startswith("accuracy at") or quantity == "limit of accuracy":
+        return words.percent, "\N{INFINITY}"
+    if quantity in ("FLOPs to human level", "mean Huber loss"):
+        return words.scientific, "never"
+    return words.number, "\N{INFINITY}"
+
+
+def table(comparison, laws, limits):
+    """Return the comparison, the rows of each law under its title.
+
+    Parameters
+    ----------
+    comparison : list of dict
+        Rows of `records.COMPARISON`.
+    laws : list of dict
+        Law files of this study.
+    limits : list of dict
+        Rows of `records.APPROACHES` of this study.
+
+    Returns
+    -------
+    dict or None
+        {"main": a table of what the laws conclude, "all": one of everything that was compared, or None if that is no
+        more, "many": rows of that, "beside": whether this study is another than the published one, "own": whether it
+        has a column}; None without rows.
+    """
+    if not comparison:
+        return None
+    found = [_own(row, sources.law_named(laws, row["law"]), limits, _best(row, comparison)) for row in comparison]
+    known = [_is_same(own, row) for own, row in zip(found, comparison, strict=True) if own is not None]
+    # a fit of the published runs would stand beside itself
+    beside = not (known and all(known))
+    pairs = [(row, own if beside else None) for row, own in zip(comparison, found, strict=True)]
+    concluded = [(row, own) for row, own in pairs if row["quantity"] in _NAMED and _is_told(row, comparison)] or pairs
+    main, every = _table("Beside the published study", concluded), _table("Everything compared", pairs)
+    return {
+        "main": main,
+        "all": every if len(pairs) > len(concluded) else None,
+        "many": len(pairs),
+        "beside": beside,
+        "own": OWN in every.head,
+    }
+
+
+def _is_told(row, comparison):
+    """Return whether the paper prints a number, or none of that law."""
+    same = [other for other in comparison if (other["law"], other["quantity"]) == (row["law"], row["quantity"])]
+    return row["printed"] is not None or all(other["printed"] is None for other in same)
+
+
+def _table(label, pairs):
+    groups = {}
+    for row, own in pairs:
+        how = form(row["quantity"])
+        at = "" if row["fid"] is None else f"FID {words.fid(row['fid'])}"
+        groups.setdefault(row["title"], []).append({
+            "quantity": row["quantity"],
+            "at": f"{row['dataset']} ({at})" if row["dataset"] and at else row["dataset"] or at,
+            CONVERGED: cells.value(row, *how),
+            RECIPE: "" if row["recipe"] is None else how[0](row["recipe"]),
+            PRINTED: "" if row["printed"] is None else how[0](row["printed"]),
+            OWN: "" if own is None else cells.value(own, *how),
+        })  # fmt: skip
+    return cells.table(label, groups, texts=("quantity", "at"), notes=True)
+
+
+def _is_same(own, row):
+    if own.get("value") is None or row["value"] is None:
+        return own.get("value") is None and row["value"] is None
+    return math.isclose(own["value"], row["value"], rel_tol=1e-6)
+
+
+def _best(row, comparison):
+    """Return the best FID's dataset among the rows of a quantity: that which the paper prints a number of, if any."""
+    rows = [one for one in comparison if (one["law"], one["quantity"]) == (row["law"], row["quantity"])]
+    told = [one for one in rows if one["printed"] is not None and one["dataset"] is not None] or rows
+    return next(iter(sources.fid_order((one["dataset"], one["fid"]) for one in told if one["dataset"] is not None)), "")
+
+
+def _own(row, law, limits, best):
+    """Return this study's entry of the quantity that a row compares, or None if it has none.
+
+    What the paper gives at its best FID (the dataset `best`) stands beside this study's best, FID 0 beside FID 0, and a
+    dataset that both have beside itself.
+    """
+    if law is None:
+        return None
+    itself = row["dataset"] is not None and sources.dataset_entry(law, row["dataset"]).get("fid") == row["fid"]
+    if row["dataset"] not in (None, best) and not itself:
+        return None
+    name, budget = _NAMED.get(row["quantity"], row["quantity"]), None
+    if name == "r2":
+        return {"value": law["r2"], "determined": True} if law.get("r2") is not None else None
+    if name in (law.get("parameters") or {}):
+        return law["parameters"][name]
+    of_budget = re.fullmatch(r"(N\*|D\*|L\*|accuracy) at (\S+) FLOPs", name)
+    if of_budget:
+        name = _AT_BUDGET[of_budget[1]]
+        budget = next((one for one in approaches.budgets(limits) if words.scientific(one) == of_budget[2]), 0.0)
+    dataset = None
+    if row["dataset"] is not None or row["fid"] != 0:
+        order = sources.fid_order(sources.fids_of_laws([law]))
+        dataset = row["dataset"] if itself else next(iter(order), None)
+    found = approaches.at(limits, law["law"], dataset, name, budget)
+    if found is None and dataset is not None and not of_budget:
+        entry = sources.dataset_entry(law, dataset)
+        numbers = (entry.get("parameters") or {}) | (entry.get("exponents") or {})
+        found = (numbers | {"asymptote": entry.get("asymptote")}).get(name)
+    return found

@@ -1,0 +1,71 @@
+"""What a study tells the jobs that fit laws, draw conclusions and plan. Imports no torch."""
+
+from robustlaws import settings as told
+from robustlaws.networks import cost
+
+# Which laws know a setting; the others must not become stale by it.
+_ONLY = {
+    "recipe": ("additive", "additive_two_stage", "bottleneck"),
+    "two_stage": ("additive_two_stage",),
+    "points": ("envelope",),
+}
+_ELSEWHERE = ("fit", "human_accuracy", "at_flops", "beside_published")  # no law is told these
+_AS_A_RULE = 10.0  # times the dearest run: the budget that is planned where none is given
+_PLANNERS = ("additive", "additive_two_stage", "bottleneck", "envelope")  # the first of these that is fitted
+
+
+class Analysing:
+    """The part of :class:`robustlaws.study.Study` that concerns laws and plans."""
+
+    def law(self, law):
+        """Return the settings of the fit of a law, or of the line from loss to accuracy ("accuracy")."""
+        own = {
+            name: value
+            for name, value in self.config["laws"].items()
+            if name not in _ELSEWHERE and law in _ONLY.get(name, (law,))
+        }
+        own.setdefault("small_on_large", None)
+        return told.LawFit(law=law, seed=self._seed("law", law), **own)
+
+    @property
+    def beside_published(self):
+        """Whether the paper's own runs are fitted too."""
+        return self.config["laws"].get("beside_published", True)
+
+    def limits(self):
+        """Return the settings of the numbers that are drawn out of the laws."""
+        own = self.config["laws"]
+        return told.Limits(tuple(own.get("at_flops", ())), own.get("human_accuracy"), own["level"])
+
+    def plan(self):
+        """Return the settings of the planner."""
+        config, own = self.config, dict(self.config.get("plan", {}))
+        if not any(name in own for name in ("flops", "gpu_hours", "accuracy")):
+            dearest = max(cost.training_flops(t, t.draws)["flops"] for t in map(self.training, self.runs.values()))
+            own["flops"] = _AS_A_RULE * dearest
+        training = config["training"]
+        by_size = "paper"
+        shape = next(iter(config["models"].values()))
+        return told.Plan(
+            law=own.pop("law", next(law for law in _PLANNERS if law in config["laws"]["fit"])),
+            overhead=own.pop("overhead", 0.1),
+            quantity=own.pop("quantity", "N_star"),
+            **{name: own.pop(name, None) for name in ("dataset", "fid", "flops", "gpu_hours", "accuracy", "speed")},
+            architecture=self._architecture(shape),
+            attack_steps=training["attack_steps"],
+            batch=None if training["batch"] == by_size else training["batch"],
+            learning_rate=None if training["learning_rate"] == by_size else training["learning_rate"],
+            accounting_epoch=training.get("epoch_images"),
+            models=tuple({"name": name, **model} for name, model in config["models"].items()),
+            datasets=tuple({"name": name, "images": d["images"]} for name, d in config["datasets"].items()),
+            runs=tuple(self.runs),
+            level=config["laws"]["level"],
+            seed=self._seed("plan"),
+            small_on_large=config["laws"].get("small_on_large"),
+            pool=training.get("pool", "size"),
+            # the schedule by accounting epochs needs more than 40 of them
+            least_images=41 * training["epoch_images"] if "epoch_images" in training else 1,
+            taken=tuple(self.checkpoints),
+            devices=max(1, config["compute"]["gpus"]) * config["compute"].get("nodes", 1),
+            **own,
+        )

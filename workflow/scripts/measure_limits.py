@@ -1,0 +1,16 @@
+"""Bind rule measure_limits to robustlaws.laws.tables.measure_limits."""
+
+from robustlaws import joblog, settings
+
+with joblog.to(snakemake.log[0]):
+    from robustlaws.laws import tables
+
+    tables.measure_limits(
+        runs_path=snakemake.input.runs,
+        law_paths=snakemake.input.laws,
+        refits_paths=snakemake.input.refits,
+        accuracy_path=snakemake.input.accuracy,
+        accuracy_refits_path=snakemake.input.accuracy_refits,
+        limits_path=snakemake.output.limits,
+        settings=settings.Limits(**snakemake.params.settings),
+    )

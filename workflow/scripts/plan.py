@@ -1,0 +1,19 @@
+"""Bind rule plan to robustlaws.plan_page.write."""
+
+from robustlaws import joblog, settings
+
+with joblog.to(snakemake.log[0]):
+    from robustlaws import plan_page
+
+    plan_page.write(
+        page_path=snakemake.output.page,
+        block_path=snakemake.output.block,
+        runs_path=snakemake.input.runs,
+        law_paths=snakemake.input.laws,
+        refits_paths=snakemake.input.refits,
+        prediction_paths=snakemake.input.predictions,
+        accuracy_path=snakemake.input.accuracy,
+        accuracy_refits_path=snakemake.input.accuracy_refits,
+        benchmark_folder=snakemake.params.benchmarks,
+        settings=settings.Plan(**snakemake.params.settings),
+    )
