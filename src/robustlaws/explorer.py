@@ -13,7 +13,6 @@ import jinja2
 import matplotlib
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from robustlaws import records
@@ -117,8 +116,8 @@ def write(path, *, runs, predictions, allocations, laws, accuracy, title, descri
         title=title,
         description=description,
         digests=[_digest(script) for script in scripts],
-        scripts=[Markup(script) for script in scripts],
-        data=Markup(as_json(data)),
+        scripts=scripts,
+        data=as_json(data),
     )
     write_text(path, page)
 

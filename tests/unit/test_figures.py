@@ -27,9 +27,13 @@ STUDIES = {
 }  # fmt: skip
 
 
+def _another_recipe(rows):
+    rows.insert(0, rows[0] | {"run": "wrn-10-1@with-replacement/edm-18/2000/0", "recipe": "with-replacement"})
+
+
 @pytest.fixture(scope="module")
 def ordinary(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("ordinary"))
+    return build(tmp_path_factory.mktemp("ordinary"), change=_another_recipe)
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,8 @@ def _curves(figure, known, looks, runs, near, budget, unknown):
     handles = [Line2D([], [], color=looks[fit.name].colour, linewidth=1.9, label=fit.title) for fit in known]
     handles.append(Patch(color=style.INK, alpha=0.16, label=fits.interval_label(first)))
     if len(lost):
-        handles.append(Patch(label=_LOST, **_HATCHED))
+        whose = f" ({first.title.split(':')[0]})" if len(known) > 1 else ""
+        handles.append(Patch(label=_LOST + whose, **_HATCHED))
     remarks = [*unknown, _MEANING] if any(models["accuracy"]) else unknown
     style.below(figure, handles, remarks, columns=2)
     marks = _marks(axes, first, budget, fid, looks[first.name].colour)
@@ -232,7 +233,7 @@ def _runs_alone(figure, near, budget, unknown):
         mine = near[near["dataset"] == dataset]
         drawn.points(axes, mine["params"], mine["adv_loss"], series=dataset, label=mine["run"], color=look.colour,
                      marker=look.marker, markersize=6)  # fmt: skip
-    style.log_axis(axes, "x", style.padded(near["params"], 0.1, least=1.3), words.count, most=7)
+    style.log_axis(axes, "x", style.padded(near["params"], 0.15, least=1.3), words.count, most=7)
     style.log_axis(axes, "y", style.padded(near["adv_loss"], 0.1), lambda value: f"{value:.3g}", most=6)
     axes.set_xlabel("model size N (parameters)")
     axes.set_ylabel("adversarial loss (nats)")

@@ -183,7 +183,7 @@ def summary(fitted, settings):
     return _head(fitted.form, seen, settings, len(fitted.refits_converged), fitted.no_refits) | {
         "parameters": _parameters(fitted),
         "datasets": [_dataset(fitted, name, fid, np.log(middle)) for name, fid in everyone.datasets()],
-        "fit": fitted.told,
+        "fit": fitted.told | {"huber_delta": settings.huber_delta},
         "r2": law.r_squared(seen.loss, fitted.predict(seen)),
         "r2_by_dataset": by_dataset,
         "held_out": _held_out(fitted),
