@@ -262,6 +262,32 @@ def test_a_killed_fit_leaves_nothing_under_a_finished_name_and_the_next_one_heal
     capsys.readouterr()
 
 
+LITTLE = {
+    "two runs": made.rows()[:2],
+    "one size": [row for row in made.rows() if row["images"] == made.SIZES[0]],
+    "losses all one": [row | {"loss": 0.8} for row in made.rows()],
+    "losses that rise with D": [row | {"loss": 0.5 + row["images"] / 1e9} for row in made.rows()],
+    "no accuracies": [{name: row[name] for name in row if name != "accuracy"} for row in made.rows()],
+    "all classified right": [row | {"accuracy": 1.0} for row in made.rows()],
+    "names of any script": [
+        row | {"dataset": 'dü $x_1$ <b>"&中', "fid": 1.0, "seed": i} for i, row in enumerate(made.rows())
+    ],
+}
+
+
+@pytest.mark.parametrize("case", LITTLE)
+def test_a_table_that_says_little_is_fitted_without_a_traceback(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(study, "STEPS", study.STEPS[:4])
+    path = made.write_csv(tmp_path / "mine.csv", LITTLE[case])
+    assert cli.main(["fit", str(path), "--out", str(tmp_path / "out"), "--refits", "5", "--human", "0.9"]) == 0
+    told = capsys.readouterr().out
+    limits = records.read(tmp_path / "out/laws/limits.parquet", records.APPROACHES)
+    assert (limits.loc[~limits["determined"], "why"] != "").all()
+    if case in ("two runs", "one size", "losses all one"):
+        assert not limits.loc[limits["quantity"] == "N_star", "determined"].any()
+        assert "not determined" in told
+
+
 def test_laws_are_those_that_the_runs_allow():
     runs = pd.DataFrame({"fid": [1.0, 2.0, 3.0]})
     assert study.laws_of(study.Choices(), runs) == tuple(LAWS)

@@ -154,8 +154,18 @@ def test_no_published_constant_is_a_minimum_on_these_runs(compared):
 def test_the_kept_result_of_the_recipe_is_what_it_says(compared):
     kept = json.loads(published.RECIPE.read_text(encoding="utf-8"))
     assert kept["laws"].keys() == kept["fits"].keys() == {"additive_two_stage", "bottleneck"}
-    objective = compared("bottleneck", comparison.OBJECTIVE)["recipe"]
-    assert objective == pytest.approx(kept["fits"]["bottleneck"]["mean_objective"], rel=1e-9)
+    stages = {
+        f"{comparison.OBJECTIVE}, stage {1 + i}": one
+        for i, one in enumerate(kept["fits"]["additive_two_stage"]["stages"])
+    }
+    for law, quantity, fit in (
+        *(("additive_two_stage", quantity, one) for quantity, one in stages.items()),
+        ("bottleneck", comparison.OBJECTIVE, kept["fits"]["bottleneck"]),
+    ):
+        assert compared(law, quantity)["recipe"] == pytest.approx(fit["mean_objective"], rel=1e-9)
+        assert not fit["converged"]
+    assert [one["starts"] for one in stages.values()] == [3125, 12]
+    assert kept["fits"]["bottleneck"]["starts"] == 648
     # the search leaves B where it started, as the paper's did: neither is a fitted number
     assert min(abs(kept["laws"]["bottleneck"]["B"] - start) for start in paper.BOTTLENECK_STARTS["B"]) < 1e-3
 
@@ -197,7 +207,7 @@ def commands():
 def test_the_commands_of_the_page_work(tmp_path, monkeypatch, capsys):
     table = re.search(r"```csv\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)[1]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(study, "STEPS", study.STEPS[:4])
+    monkeypatch.setattr(study, "STEPS", study.STEPS[:2])
     Path("runs.csv").write_text(table)
     assert len(commands()) >= 7
     for command in commands():
