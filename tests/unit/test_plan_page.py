@@ -46,10 +46,11 @@ def runs_of(study, noise):
 class Finished:
     """A study with its fitted laws in a folder, and the planner run on it."""
 
-    def __init__(self, name, folder, noise=1e-4):
+    def __init__(self, name, folder, noise=1e-4, keep=lambda runs: runs["run"] != ""):
         self.config, self.folder = config_of(name), folder
         study = Study(self.config, SCHEMA)
         self.runs = runs_of(study, noise)
+        self.runs = self.runs[keep(self.runs)].reset_index(drop=True)
         records.write(folder / "runs.parquet", self.runs, records.RUNS)
         records.write(folder / "curves.parquet", [], records.CURVES)
         given = {"runs_path": folder / "runs.parquet"}
@@ -177,7 +178,7 @@ def test_an_imagined_fid_has_no_dataset_to_put_into_the_grid(digits):
 
 def test_an_accuracy_out_of_reach_and_hours_without_a_speed(digits):
     _, page, _ = digits.write(flops=None, accuracy=0.99)
-    assert "There is no budget to plan for: never: the limit is" in page.text
+    assert "No budget reaches the accuracy: the limit is" in page.text
     assert "The next run worth doing" in page.text
     _, page, _ = digits.write(flops=None, gpu_hours=3.0)
     assert "no run was timed" in page.text
@@ -202,6 +203,19 @@ def test_a_run_that_is_done_is_not_advised_again(digits):
     _, _, again = digits.write(runs=(*digits.told.runs, *(f"{name}/1" for name in names)))
     for row in (yaml.safe_load(again) or {"grid": []})["grid"]:
         assert f"{row['models'][0]}/{row['datasets'][0]}/{row['sizes'][0]}" not in names
+
+
+@pytest.mark.parametrize("kept", ["mixtures", "two runs", "one size"])
+def test_a_study_with_too_little_to_fit_has_a_page_all_the_same(kept, tmp_path):
+    chosen = {
+        "mixtures": lambda runs: runs["fid"].isna(),
+        "two runs": lambda runs: runs.index < 2,
+        "one size": lambda runs: (runs["size"] == 2048) & runs["fid"].notna(),
+    }
+    _, page, block = Finished("config", tmp_path, keep=chosen[kept]).write()
+    assert "does not determine how" in page.text
+    assert "None can be named for the exponent of N*" in page.text
+    assert yaml.safe_load(block) is None
 
 
 def test_a_name_that_yaml_reads_as_something_else_is_quoted():
