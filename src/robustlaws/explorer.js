@@ -34,7 +34,8 @@
     words.set("colour", state.colour);
     words.set("law", state.law);
     for (const [key, places] of Object.entries(state.hidden)) {
-      for (const place of [...places].sort((a, b) => a - b)) words.append(`no-${key}`, categories.get(key).entries[place].name);
+      const { entries } = categories.get(key);
+      for (const place of [...places].sort((a, b) => a - b)) words.append(`no-${key}`, entries[place].name);
     }
     for (const run of state.pinned) words.append("pin", data.names[run]);
     return words.toString();
@@ -60,8 +61,10 @@
     state.pinned = [...new Set(wanted.map((name) => data.names.indexOf(name)))].filter((run) => run >= 0);
   }
 
-  const colours = () => [...data.categories.filter(({ key, entries }) => key === "dataset" || entries.length > 1).map(({ key }) => key),
-    ...(quantities.has("fid") ? ["fid"] : [])];
+  function colours() {
+    const several = data.categories.filter(({ key, entries }) => key === "dataset" || entries.length > 1);
+    return [...several.map(({ key }) => key), ...(quantities.has("fid") ? ["fid"] : [])];
+  }
 
   // Elements, always through textContent: names are never markup.
   function element(tag, properties, ...children) {
@@ -96,7 +99,10 @@
         state[`${axis}log`] = quantities.get(event.target.value).log;
         update();
       });
-      find(`${axis}log`).addEventListener("change", (event) => { state[`${axis}log`] = event.target.checked; update(); });
+      find(`${axis}log`).addEventListener("change", (event) => {
+        state[`${axis}log`] = event.target.checked;
+        update();
+      });
     }
     fill(find("colour"), [["", colours().map((key) => [key, NAMES[key]])]]);
     find("colour").addEventListener("change", (event) => { state.colour = event.target.value; update(); });
@@ -111,7 +117,9 @@
     find("whole").addEventListener("click", () => {
       window.Plotly.relayout(plot, { "xaxis.autorange": true, "yaxis.autorange": true });
     });
-    find("save").addEventListener("click", () => window.Plotly.downloadImage(plot, { format: "svg", filename: "runs" }));
+    find("save").addEventListener("click", () => {
+      window.Plotly.downloadImage(plot, { format: "svg", filename: "runs" });
+    });
     for (const category of data.categories) if (category.entries.length > 1) find("choices").append(choices(category));
     window.addEventListener("hashchange", () => {
       if (window.location.hash.slice(1) !== toHash()) { fromHash(); update(); }
@@ -130,7 +138,8 @@
         update();
       });
       const glyph = element("span", { className: "glyph", textContent: entry.glyph, ariaHidden: "true" });
-      entries.append(element("label", { className: "tick" }, box, glyph, element("span", { textContent: entry.label })));
+      const text = element("span", { textContent: entry.label });
+      entries.append(element("label", { className: "tick" }, box, glyph, text));
     });
     for (const [text, all] of [["all", true], ["none", false]]) {
       const button = element("button", { type: "button", className: "small", textContent: text });
@@ -181,10 +190,13 @@
       head.append(element("th", { scope: "col" }, element("div", { textContent: data.names[run] }), button));
     }
     const body = element("tbody", {});
-    const row = (label, texts, className = "") => body.append(element("tr", {},
-      element("th", { scope: "row", textContent: label }), ...texts.map((text) => element("td", { textContent: text, className }))));
+    const row = (label, texts, className = "") => {
+      const cells = texts.map((text) => element("td", { textContent: text, className }));
+      body.append(element("tr", {}, element("th", { scope: "row", textContent: label }), ...cells));
+    };
     for (const category of data.categories) {
-      row(NAMES[category.key].toLowerCase(), state.pinned.map((run) => category.entries[category.of[run]].label), "words");
+      const labels = state.pinned.map((run) => category.entries[category.of[run]].label);
+      row(NAMES[category.key].toLowerCase(), labels, "words");
     }
     for (const [group, of] of grouped()) {
       const title = element("th", { colSpan: state.pinned.length + 1, scope: "colgroup", textContent: group });

@@ -13,7 +13,6 @@ import jinja2
 import matplotlib
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from robustlaws import records
@@ -117,8 +116,8 @@ def write(path, *, runs, predictions, allocations, laws, accuracy, title, descri
         title=title,
         description=description,
         digests=[_digest(script) for script in scripts],
-        scripts=[Markup(script) for script in scripts],
-        data=Markup(as_json(data)),
+        scripts=scripts,
+        data=as_json(data),
     )
     write_text(path, page)
 
@@ -252,7 +251,8 @@ def _laws(allocations, laws, accuracy, datasets):
                 fid = None if pd.isna(fid) else float(fid)
                 name = sources.labelled(dataset, fid) if dataset else style.dataset_label(None, fid)
                 lines.append({"name": name, "dataset": datasets.index(dataset) if dataset else None, **line})
-        remarks = [words.not_determined(symbol, whys, datasets) for symbol, whys in unknown.items()]
+        covered = [dataset for dataset in datasets if (mine["dataset"] == dataset).any()]
+        remarks = [words.not_determined(symbol, whys, covered) for symbol, whys in unknown.items()]
         found.append({"key": law["law"], "title": sources.title(law), "lines": lines, "remarks": remarks})
     return found
 

@@ -29,7 +29,8 @@ window.ExplorerPlot = (() => {
       if (!groups.has(quantity.group)) groups.set(quantity.group, []);
       groups.get(quantity.group).push(`${quantity.label} ${quantity.texts[run]}`);
     }
-    const text = [`<b>${lines([data.names[run]], width, "").map(escape).join("<br>")}</b>`, ...lines(heads, width, " · ").map(escape)];
+    const name = lines([data.names[run]], width, "").map(escape).join("<br>");
+    const text = [`<b>${name}</b>`, ...lines(heads, width, " · ").map(escape)];
     let first = true;
     for (const [group, parts] of groups) {
       if (!first) text.push(...lines([group], width, "").map((line) => `<i>${escape(line)}</i>`));
@@ -87,12 +88,14 @@ window.ExplorerPlot = (() => {
       const own = entry && state.colour === "dataset" ? (view.dark ? entry.dark : entry.light) : colour("--soft");
       const inside = line.measured;
       const beyond = inside.map((here, place) => !here || inside[place - 1] === false || inside[place + 1] === false);
+      const texts = line.texts.map((text) => [law.title, line.name, ...text.split("; ")]
+        .map((part) => wrapped(part, width)).join("<br>"));
       for (const [kept, dash] of [[inside, "solid"], [beyond, "dash"]]) {
         const cut = (values) => values.map((value, place) => (kept[place] ? value : null));
         traces.push({
           type: "scatter", mode: "lines", name: escape(line.name), x: cut(line.of[state.x]), y: cut(line.of[state.y]),
           line: { color: own, width: 2, dash }, hovertemplate: "%{text}<extra></extra>",
-          text: line.texts.map((text) => [law.title, line.name, ...text.split("; ")].map((part) => wrapped(part, width)).join("<br>")),
+          text: texts,
         });
       }
     }
@@ -102,7 +105,9 @@ window.ExplorerPlot = (() => {
   function axis(view, which, width) {
     const quantity = view.quantities.get(view.state[which]);
     const name = quantity.key.includes(" ") ? `${quantity.label}: ${quantity.group}` : quantity.label;
-    const format = { flops: { exponentformat: "power" }, count: { exponentformat: "B" }, percent: { tickformat: ",.3~%" } };
+    const format = {
+      flops: { exponentformat: "power" }, count: { exponentformat: "B" }, percent: { tickformat: ",.3~%" },
+    };
     return {
       type: view.state[`${which}log`] ? "log" : "linear", title: { text: wrapped(name, width), standoff: 10 },
       gridcolor: colour("--line"), linecolor: colour("--edge"), zerolinecolor: colour("--edge"), ticks: "outside",
@@ -128,7 +133,8 @@ window.ExplorerPlot = (() => {
       const given = ["flops", "params", "images", "adv_loss", "adv_acc"];
       const alone = law.lines.filter((line) => line.dataset === null).map((line) => line.name);
       const grey = alone.length && state.colour === "dataset" ? `; grey: ${alone.join(", ")}` : "";
-      if (drawn) told.push(`Lines: ${law.title}, at the best allocation of each budget; dashed beyond the study's budgets${grey}.`);
+      const how = `at the best allocation of each budget; dashed beyond the study's budgets${grey}`;
+      if (drawn) told.push(`Lines: ${law.title}, ${how}.`);
       else if (given.includes(state.x) && given.includes(state.y)) told.push(`${law.title} has no line here.`);
       if (given.includes(state.x) && given.includes(state.y)) told.push(...law.remarks);
     }
@@ -148,7 +154,8 @@ window.ExplorerPlot = (() => {
     }));
     const pinned = placed.filter((run) => state.pinned.includes(run));
     const ring = {
-      type: "scatter", mode: "markers", name: "pinned", hoverinfo: "skip", x: pinned.map((run) => quantities.get(state.x).values[run]),
+      type: "scatter", mode: "markers", name: "pinned", hoverinfo: "skip",
+      x: pinned.map((run) => quantities.get(state.x).values[run]),
       y: pinned.map((run) => quantities.get(state.y).values[run]),
       marker: { size: 17, symbol: "circle-open", color: colour("--ink"), line: { width: 2.2 } },
     };
@@ -158,12 +165,14 @@ window.ExplorerPlot = (() => {
       font: { family, size: 13, color: colour("--ink") },
       margin: { l: 56, r: 16, t: 30, b: 50 }, dragmode: view.coarse ? false : "zoom",
       xaxis: axis(view, "x", narrow ? 40 : 80), yaxis: axis(view, "y", narrow ? 34 : 60),
-      hoverlabel: { align: "left", bgcolor: colour("--panel"), bordercolor: colour("--edge"), font: { family, color: colour("--ink"), size: 12 } },
+      hoverlabel: { align: "left", bgcolor: colour("--panel"), bordercolor: colour("--edge"),
+        font: { family, color: colour("--ink"), size: 12 } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--soft"), activecolor: colour("--ink") },
       // zooming in lasts until an axis changes
       uirevision: [state.x, state.y, state.xlog, state.ylog].join(" "),
     };
-    const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+    const removed = ["select2d", "lasso2d", "autoScale2d"];
+    const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: removed };
     window.Plotly.react(plot, [...lawLines(view, width), ...points(view, placed, width), ring], layout, config);
     if (!plot.robustlaws) {
       plot.on("plotly_click", (event) => {

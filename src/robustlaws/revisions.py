@@ -27,6 +27,10 @@ _LEDGER = _PACKAGE / "revisions.toml"
 # Modules that decide no byte of an output: what they say reaches a job through its params, or only its log.
 _ASIDE = {"robustlaws", "robustlaws.joblog", "robustlaws.named", "robustlaws.settings", "robustlaws.files"}
 
+# What a module loads by name, from a table that its imports do not show.
+_FORMS = ("robustlaws.laws.additive", "robustlaws.laws.two_stage", "robustlaws.laws.bottleneck")
+_LOADED = {"robustlaws.laws.forecasts": _FORMS, "robustlaws.figures.fits": _FORMS}
+
 ROOTS = {
     "data.digits": ("robustlaws.data.sources",),
     "data.hub_parquet": ("robustlaws.data.sources",),
@@ -168,6 +172,7 @@ def _source(name):
 
 
 def _imports(name):
+    yield from _LOADED.get(name, ())
     for node in ast.walk(ast.parse(_source(name))):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]

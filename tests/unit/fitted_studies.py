@@ -48,7 +48,7 @@ def outside():
     ]  # fmt: skip
 
 
-def fitted(folder, rows, laws=("additive", "bottleneck"), refits=20, small_on_large=None):
+def fitted(folder, rows, laws=("additive", "bottleneck"), refits=20, small_on_large=None, two_stage=None):
     """Write runs and fitted laws to `folder`; return the figures' inputs by noun."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"{name}.parquet" for name in ("runs", "curves")}
@@ -60,6 +60,7 @@ def fitted(folder, rows, laws=("additive", "bottleneck"), refits=20, small_on_la
         told = settings.LawFit(
             law=law, observations="final", min_train_fraction=0.5, huber_delta=1e-3, refits=refits, level=0.9,
             budgets=12, extrapolate=100.0, seed=1, small_on_large=small_on_large, starts="small",
+            two_stage=two_stage if law == "additive_two_stage" else None,
         )  # fmt: skip
         written = {f"{noun}_path": paths[noun][index] for noun in NOUNS}
         tables.fit_law(runs_path=paths["runs"], curves_path=paths["curves"], law_path=paths["laws"][index], **written,

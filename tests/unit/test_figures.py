@@ -1,228 +1,19 @@
 """Figures: valid, deterministic files for ordinary and for poor studies, and the numbers that must (not) show."""
 
 import json
-from xml.etree import ElementTree
+import re
 
-import h5py
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 
-from robustlaws import named, records
-from robustlaws.attacks import record
+from robustlaws import records
 from robustlaws.data import shards
-from robustlaws.figures import FIGURE_INPUTS, FIGURES, sources, style, words
+from robustlaws.figures import FIGURES, sources, style, words
+from robustlaws.figures.captions import CAPTIONS
+from tests.unit.figure_study import CLASSES, HUMAN, LAW_TITLES, build, draw, law_file, loss_of, run_rows
 
-K = 8600.0  # training FLOPs per parameter and image
-LAW_TITLES = {
-    "envelope": "Approach 1: envelope of training curves",
-    "additive": "Approach 2: additive with data quality",
-    "bottleneck": "Approach 3: data quality as a bottleneck",
-}
-CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-
-
-def loss_of(params, images, fid):
-    """Return a loss by Approach 2's form with constants of its own."""
-    return 3 * params**-0.2 + 6 * (1 + fid) ** 0.1 * images**-0.25 + 0.4 * (1 + fid) ** 0.15
-
-
-def cell(value, spread=0.1, determined=True, why=""):
-    """Return one cell of a law file; an undetermined one keeps its number, which nobody may print."""
-    low, high = (None, None) if value is None else sorted((value * (1 - spread), value * (1 + spread)))
-    return {"value": value, "low": low, "high": high, "determined": determined, "why": why}
-
-
-def run_rows(models, sizes, datasets, seeds=(0,), mixture=True):
-    """Return rows of records.RUNS: the whole grid, and one run that mixes real images in."""
-    jobs = [(m, n, d, f, s, seed, 0.0) for m, n in models.items() for d, f in datasets.items() for s in sizes
-            for seed in seeds]  # fmt: skip
-    if mixture:
-        model, params = next(iter(models.items()))
-        jobs.append((model, params, "half-real", None, max(sizes), 0, 0.5))
-    rows = []
-    for model, params, dataset, fid, size, seed, real in jobs:
-        loss = loss_of(params, size, 5.0 if fid is None else fid) * (1 + 0.001 * seed)
-        accuracy = float(np.clip(1.1 - 0.5 * loss, 0.05, 0.95))
-        rows.append({
-            "run": f"{model}/{dataset}/{size}/{seed}", "model": model, "dataset": dataset, "size": size, "seed": seed,
-            "generator": None if fid is None else "edm", "steps": None if fid is None else 3, "fid": fid,
-            "real_fraction": real, "depth": 10, "width": 1, "params": params, "forward_flops": params * 300,
-            "images": size, "flops": K * params * size,
-            "flops_spent": 0.8 * K * params * size, "clean_loss": loss / 2, "clean_acc": min(accuracy + 0.1, 1.0),
-            "adv_loss": loss, "adv_acc": accuracy, "test_images": 300, "autoattack_acc": None,
-            "autoattack_images": None,
-        })  # fmt: skip
-    best = max(rows, key=lambda row: row["adv_acc"])
-    best |= {"autoattack_acc": best["adv_acc"] - 0.02, "autoattack_images": 300}
-    return rows
-
-
-def curve_rows(runs):
-    """Return rows of records.CURVES: six observations a run, noisy early."""
-    rows = []
-    for run in runs:
-        for fraction in (0.05, 0.2, 0.4, 0.6, 0.8, 1.0):
-            keys = {
-                k: run[k] for k in ("run", "model", "dataset", "size", "seed", "clean_loss", "clean_acc", "adv_acc")
-            }
-            images = int(run["images"] * fraction)
-            loss = run["adv_loss"] * (1 + 0.6 * (1 - fraction) ** 2)
-            rows.append({**keys, "train_fraction": fraction, "images": images, "flops": K * run["params"] * images,
-                         "adv_loss": loss, "test_images": 128})  # fmt: skip
-    return rows
-
-
-def allocation_rows(law, runs, datasets, reach=1e3):
-    """Return rows of records.ALLOCATIONS over the study's budgets and `reach` times beyond."""
-    tilt = {"envelope": 0.52, "additive": 0.5, "bottleneck": 0.46}[law]
-    flops = [run["flops"] for run in runs]
-    rows = []
-    for dataset, fid in datasets.items():
-        for budget in np.geomspace(min(flops), max(flops) * reach, 12):
-            c = budget / K
-            params = 3.0 * c**tilt / 10
-            loss = loss_of(params, c / params, fid)
-            wide = 1.2 + 0.05 * np.log10(budget / min(flops))
-            rows.append({
-                "law": law, "dataset": dataset, "fid": fid, "flops": budget, "params": params,
-                "params_low": params / wide, "params_high": params * wide, "images": c / params,
-                "images_low": c / params / wide, "images_high": c / params * wide, "loss": loss,
-                "loss_low": loss * 0.97, "loss_high": loss * 1.03, "measured": bool(budget <= max(flops)),
-            })  # fmt: skip
-    return rows
-
-
-def attack_rows(runs):
-    """Return rows of records.ATTACKS: clean and PGD for every run, AutoAttack where it was run."""
-    rows = []
-    for run in runs:
-        shares = {"clean": run["clean_acc"], "pgd_cw": run["adv_acc"]}
-        if run["autoattack_acc"] is not None:
-            shares |= {"autoattack/apgd-ce": run["adv_acc"], "autoattack": run["autoattack_acc"]}
-        for attack, accuracy in shares.items():
-            numbers = {"accuracy": accuracy, "low": accuracy - 0.02, "high": accuracy + 0.01, "level": 0.95}
-            keys = {"victim": run["run"], "kind": "run", "weights": "last", "attack": attack}
-            rows.append(keys | {"images": 300, "right": round(300 * accuracy)} | numbers)
-    return rows
-
-
-def law_file(law, datasets, determined=True, why="the interval spans zero"):
-    """Return the content of a law file; with `determined` false no exponent and no limit is known."""
-
-    def entry(dataset, fid):
-        mark = {"determined": determined, "why": "" if determined else why}
-        parameters = {"coefficient": cell(12.3, **mark), "exponent": cell(-0.0512, **mark)} if law == "envelope" else {}
-        exponents = {"N_star": cell(0.48765, **mark), "D_star": cell(0.51235, **mark)}
-        extra = {"asymptote": cell(0.5 + fid / 50, **mark)} if law == "additive" else {}
-        return {"dataset": dataset, "fid": fid, "parameters": parameters, "exponents": exponents, **extra}
-
-    mark = {"determined": determined, "why": "" if determined else why}
-    return {
-        "law": law, "title": LAW_TITLES[law], "form": "L = A/N^alpha + B'/D^beta + E'", "n_runs": 36,
-        "n_runs_left_out": {"mixes real images in": 1},
-        "parameters": {} if law == "envelope" else {"A": cell(3.1415, **mark), "alpha": cell(0.2345, **mark)},
-        "datasets": [entry(*pair) for pair in datasets.items()],
-        "interval": {"level": 0.9, "method": "bootstrap over runs", "refits": 200},
-        "fit": {} if law == "envelope" else {
-            "objective": 1.2e-6, "gradient_norm": 3e-9, "starts": 243, "starts_agreeing": 195,
-            "hessian_condition": 4.1e5, "converged": True,
-        },
-        "r2": 0.97 if determined else None, "r2_by_dataset": dict.fromkeys(datasets, 0.95), "warnings": [],
-        "flops_per_parameter_image": K,
-    }  # fmt: skip
-
-
-def write_attack(path, run, images, labels, epsilon, fooled=0.4, n=60):
-    """Write AutoAttack results as the attack stage does; the first `fooled` of the images fool the network."""
-    rng = np.random.default_rng(0)
-    label = labels[:n].copy()
-    clean_prediction = label.copy()
-    clean_prediction[:3] = (label[:3] + 1) % 10
-    broken_by = np.full(n, -1)
-    count = int(fooled * n)
-    broken_by[3 : 3 + count] = np.arange(count) % 4
-    robust = (broken_by < 0) & (clean_prediction == label)
-    clean = images[:n] / np.float32(255)
-    noise = epsilon * rng.choice([-1.0, 1.0], size=clean.shape).astype(np.float32)
-    with h5py.File(path, "w") as file:
-        file.attrs.update({"format": record.FORMAT, "run": run, "attack": "autoattack", "epsilon": epsilon})
-        file.attrs["attacks"] = ["apgd-ce", "apgd-t", "fab-t", "square"]
-        file["index"], file["label"], file["clean_prediction"] = np.arange(n), label, clean_prediction
-        file["adversarial_prediction"] = np.where(robust, label, (label + 3) % 10)
-        file["robust"], file["broken_by"] = robust, broken_by
-        file["adversarial"] = np.clip(clean + noise, 0, 1).astype(np.float32)
-
-
-def build(
-    folder, *, models=None, sizes=(2000, 6000, 20000, 60000), datasets=None, seeds=(0,), mixture=True, determined=True,
-    laws=tuple(LAW_TITLES), with_allocations=True, with_predictions=True, pixels=(8, 8, 1), fooled=0.4,
-    change=lambda rows: None,
-):  # fmt: skip
-    """Write all files of a synthetic study to `folder`; return the figures' inputs by name."""
-    models = models or {"wrn-10-1": 80_000, "wrn-10-2": 310_000, "wrn-16-2": 690_000}
-    datasets = {"edm-18": 2.1, "edm-5": 8.76, "edm-3": 41.2} if datasets is None else datasets
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = run_rows(models, sizes, datasets, seeds, mixture)
-    change(rows)
-    paths = {name: folder / f"{name}.parquet" for name in ("runs", "curves", "attacks")} | {
-        "accuracy": folder / "accuracy.json"
-    }
-    records.write(paths["runs"], rows, records.RUNS)
-    records.write(paths["curves"], curve_rows(rows), records.CURVES)
-    records.write(paths["attacks"], attack_rows(rows), records.ATTACKS)
-    why = {"determined": determined, "why": "" if determined else "all runs have nearly the same loss"}
-    line = {"intercept": cell(1.1, 0.01, **why), "slope": cell(-0.5, 0.01, **why), "r2": 0.98, "n_runs": len(rows)}
-    paths["accuracy"].write_text(json.dumps(line))
-
-    paths |= {"laws": [], "allocations": [], "predictions": [], "shards": [], "quality": [], "autoattack": []}
-    for law in laws:
-        paths["laws"].append(folder / f"{law}.json")
-        paths["laws"][-1].write_text(json.dumps(law_file(law, datasets, determined)))
-        paths["allocations"].append(folder / f"{law}.parquet")
-        given = allocation_rows(law, rows, datasets) if with_allocations else []
-        records.write(paths["allocations"][-1], given, records.ALLOCATIONS)
-        rng = np.random.default_rng(len(law))
-        given = [
-            {"law": law, "predicted": r["adv_loss"] * rng.normal(1, 0.01), "loss": r["adv_loss"],
-             **{k: r[k] for k in ("run", "model", "dataset", "params", "images", "fid", "flops")}}
-            for r in rows if with_predictions and law != "envelope" and r["fid"] is not None
-        ]  # fmt: skip
-        paths["predictions"].append(folder / f"predictions-{law}.parquet")
-        records.write(paths["predictions"][-1], given, records.PREDICTIONS)
-
-    rng = np.random.default_rng(1)
-    for split, count in (("train", 120), ("test", 80)):
-        paths[f"{split}_images"] = folder / f"{split}.h5"
-        images, labels = rng.integers(0, 256, (count, *pixels), dtype=np.uint8), np.arange(count) % 10
-        shards.write(paths[f"{split}_images"], images, labels, {"class_names": CLASSES})
-        if split == "test":
-            paths["autoattack"].append(folder / "best.h5")
-            write_attack(paths["autoattack"][0], rows[-2 if mixture else -1]["run"], images, labels, 8 / 255, fooled)
-    for steps, (dataset, fid) in enumerate(datasets.items(), start=3):
-        paths["shards"].append(folder / f"{dataset}.h5")
-        images = rng.integers(0, 256, (60, *pixels), dtype=np.uint8)
-        attributes = {"dataset": dataset, "generator": "edm", "steps": steps}
-        shards.write(paths["shards"][-1], images, np.arange(60) % 10, attributes)
-        paths["quality"].append(folder / f"{dataset}.json")
-        paths["quality"][-1].write_text(json.dumps({
-            "dataset": dataset, "generator": "edm", "steps": steps, "fid": fid, "images": 2048, "real_images": 1497,
-            "features": {"name": "wrn-10-2 on the real images", "dimensions": 64, "sha256": "ab" * 32},
-            "floor": {"fid": 3.17, "images": 300, "meaning": "FID of the test images against the training images"},
-        }))  # fmt: skip
-    return paths
-
-
-def draw(name, folder, inputs, into="out"):
-    """Draw one figure; return its PNG (as an array), the text in its SVG, and the bytes of both."""
-    png, svg = folder / into / f"{name}.png", folder / into / f"{name}.svg"
-    given = {noun: inputs[noun] for noun in FIGURE_INPUTS[name]}
-    named.load(name, FIGURES)(png_path=png, svg_path=svg, **given)
-    text = " ".join("".join(node.itertext()) for node in ElementTree.fromstring(svg.read_bytes()).findall(".//{*}text"))
-    assert sorted(path.name for path in png.parent.glob(f"*{name}*")) == [png.name, svg.name]
-    return imread(png), text, (png.read_bytes(), svg.read_bytes())
-
+__all__ = ["CLASSES", "HUMAN", "LAW_TITLES", "build", "draw", "law_file", "loss_of", "run_rows"]
 
 ONE_CELL = {"models": {"wrn-10-1": 80_000}, "sizes": (2000,), "datasets": {"edm-5": 8.8}, "mixture": False}
 LONG = "a name with $ign$ and_underscores, much longer than any panel has room for"
@@ -236,9 +27,13 @@ STUDIES = {
 }  # fmt: skip
 
 
+def _another_recipe(rows):
+    rows.insert(0, rows[0] | {"run": "wrn-10-1@with-replacement/edm-18/2000/0", "recipe": "with-replacement"})
+
+
 @pytest.fixture(scope="module")
 def ordinary(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("ordinary"))
+    return build(tmp_path_factory.mktemp("ordinary"), change=_another_recipe)
 
 
 @pytest.fixture(scope="module")
@@ -248,23 +43,51 @@ def drawn(ordinary, tmp_path_factory):
     return {name: draw(name, folder, ordinary) for name in FIGURES}
 
 
-def _check_picture(name, picture, text):
+def _check_picture(name, picture, text, files):
     assert picture.shape[1] == style.WIDTH * style.DPI, name
     assert np.ptp(picture[..., :3]) == 1, name
+    border = [picture[:2], picture[-2:], picture[:, :2], picture[:, -2:]]
+    assert all((edge[..., :3] == 1).all() for edge in border), f"{name}: something is cut off"
     assert text.strip(), name
+    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", files["svg"].decode())]
+    assert sizes, name
+    assert min(sizes) >= 8, f"{name}: below 4 points at half the width"
 
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_figures_of_poor_studies_are_pictures(tmp_path, study):
     inputs = build(tmp_path / "in", **STUDIES[study])
     for name in FIGURES:
-        _check_picture(name, *draw(name, tmp_path, inputs)[:2])
+        _check_picture(name, *draw(name, tmp_path, inputs)[:3])
+
+
+def test_figures_of_a_study_without_runs_say_so(tmp_path, ordinary):
+    empty = {"runs": records.RUNS, "curves": records.CURVES, "limits": records.APPROACHES}
+    for noun, columns in empty.items():
+        records.write(tmp_path / f"{noun}.parquet", [], columns)
+    line = tmp_path / "accuracy.json"
+    line.write_text(json.dumps({"intercept": None, "slope": None, "r2": None}))
+    lists = {noun: [] for noun in ("laws", "allocations", "predictions", "held_out", "refits", "autoattack")}
+    inputs = ordinary | {noun: tmp_path / f"{noun}.parquet" for noun in empty} | lists | {"accuracy": line}
+    for name in set(FIGURES) - {"samples"}:
+        picture, text, files, table = draw(name, tmp_path, inputs)
+        _check_picture(name, picture, text, files)
+        assert "nothing to show" in text, name
+        assert table.empty, name
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_same_inputs_give_the_same_bytes(tmp_path, ordinary, drawn, name):
-    _check_picture(name, *drawn[name][:2])
+    _check_picture(name, *drawn[name][:3])
     assert draw(name, tmp_path, ordinary)[2] == drawn[name][2]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_has_a_caption_and_a_table_with_a_name_for_each_panel(drawn, name):
+    assert CAPTIONS[name].endswith(".")
+    table = drawn[name][3]
+    assert len(table)
+    assert (table["panel"] != "").all()
 
 
 def test_learning_curves_write_the_law_that_is_determined(tmp_path, drawn):
@@ -289,26 +112,13 @@ def test_allocation_draws_no_law_whose_exponent_is_unknown(tmp_path, drawn):
 def test_allocation_says_which_datasets_it_leaves_out(tmp_path):
     datasets = {f"edm-{n}": 20.0 - n for n in range(7)}
     text = draw("allocation", tmp_path, build(tmp_path / "in", datasets=datasets, mixture=False))[1]
-    assert "4 of 7 datasets are shown, from the best FID to the worst." in text
-    assert "edm-6 (FID 14.0)" in text
-    assert "edm-0 (FID 20.0)" in text
-
-
-def test_accuracy_draws_limits_only_where_determined(tmp_path, ordinary, drawn):
-    assert "limit at infinite compute" in drawn["accuracy"][1]
-    law = next(path for path in ordinary["laws"] if path.stem == "additive")
-    content = json.loads(law.read_text())
-    for entry in content["datasets"]:
-        entry["asymptote"] |= {"determined": False, "why": "no run comes near it"}
-    other = tmp_path / "additive.json"
-    other.write_text(json.dumps(content))
-    text = draw("accuracy", tmp_path, ordinary | {"laws": [other]})[1]
-    assert "Limit at infinite compute not determined on edm-18, edm-5 and edm-3: no run comes near it." in text
-
-
-def test_accuracy_without_a_line_shows_the_runs_alone(tmp_path):
-    text = draw("accuracy", tmp_path, build(tmp_path / "in", determined=False))[1]
-    assert "the line from loss to accuracy is not determined: all runs have nearly the same loss" in text
+    assert "4 of 7 datasets are shown, from the worst FID to the best." in text
+    assert re.findall(r"edm-\d FID [\d.]+", text) == [
+        "edm-0 FID 20.0",
+        "edm-2 FID 18.0",
+        "edm-4 FID 16.0",
+        "edm-6 FID 14.0",
+    ]
 
 
 def test_predictions_name_the_law_that_predicts_nothing(drawn):
@@ -384,16 +194,3 @@ def test_a_logarithmic_axis_has_a_few_numbers(low, high):
 )  # fmt: skip
 def test_numbers_are_written_for_readers(function, value, text):
     assert function(value) == text
-
-
-def test_accuracy_draws_no_curve_at_an_unknown_optimum(tmp_path, ordinary, drawn):
-    assert "Curves not drawn" not in drawn["accuracy"][1]
-    law = next(path for path in ordinary["laws"] if path.stem == "additive")
-    content = json.loads(law.read_text())
-    for entry in content["datasets"]:
-        entry["exponents"]["N_star"] |= {"determined": False, "why": "one size only"}
-    other = tmp_path / "additive.json"
-    other.write_text(json.dumps(content))
-    text = draw("accuracy", tmp_path, ordinary | {"laws": [other]})[1]
-    assert "Curves not drawn: N* not determined on edm-18, edm-5 and edm-3: one size only." in text
-    assert "FID 0" not in text

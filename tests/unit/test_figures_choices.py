@@ -1,11 +1,14 @@
-"""What figures leave out: images that no tile shows, and runs of another recipe."""
+"""What figures show and leave out: images that no tile shows, runs of another recipe, a FID that no law can tell."""
+
+import json
 
 import numpy as np
 import pytest
 
+from robustlaws import records
 from robustlaws.data import shards
 from robustlaws.figures import mosaics, samples, sources
-from tests.unit.test_figures import build, draw
+from tests.unit.figure_study import CLASSES, build, draw, limit_rows
 
 
 @pytest.fixture
@@ -20,14 +23,45 @@ def shard(tmp_path):
 def test_tiles_are_the_first_images_of_each_class_and_no_other_is_read(monkeypatch, shard):
     path, images, labels = shard
     monkeypatch.setattr(shards, "read", None)  # reads a shard whole
-    tiles = samples._block(path, [3, 0, 7, 1], 3)
+    tiles, indices = samples._block(path, [3, 0, 7, 1], 3)
     rgb = mosaics.as_rgb(images)
     for column, label in enumerate([3, 0, 7, 1]):
         wanted = list(rgb[labels == label][:3])
         found = [row[column] for row in tiles if row[column] is not None]
         assert len(found) == len(wanted)
         assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
-    assert samples._block(path, [7], 2) == [[None], [None]]
+        told = [row[column] for row in indices if row[column] is not None]
+        assert told == list(np.flatnonzero(labels == label)[:3])
+    assert samples._block(path, [7], 2) == ([[None], [None]],) * 2
+
+
+def test_the_table_of_the_samples_says_which_images_they_are(tmp_path):
+    inputs = build(tmp_path / "in")
+    table = draw("samples", tmp_path, inputs)[3]
+    assert set(table["kind"]) == {"image"}
+    assert list(dict.fromkeys(table["panel"])) == ["real training images", "edm-18", "edm-5", "edm-3"]
+    _, labels = shards.read(inputs["shards"][1])
+    mine = table[table["panel"] == "edm-5"]
+    assert len(mine) == 30
+    for row in mine.itertuples():
+        assert labels[int(row.z)] == row.x
+        assert row.label == CLASSES[int(row.x)]
+        assert (labels[: int(row.z)] == row.x).sum() == row.y
+
+
+def test_the_table_of_the_attacked_images_says_what_each_picture_is(tmp_path):
+    inputs = build(tmp_path / "in")
+    table = draw("adversarial", tmp_path, inputs)[3]
+    assert len(table) == 18
+    _, labels = shards.read(inputs["test_images"])
+    for panel, rows in table.groupby("panel", sort=False):
+        true = int(rows["z"].iloc[0])
+        assert panel == f"test image {true}"
+        # the study's record turns each broken image into the class three further
+        name, given = CLASSES[labels[true]], CLASSES[(labels[true] + 3) % 10]
+        assert list(rows["x"]) == [0, 1, 2]
+        assert rows["label"].iloc[0] == f"clean: {name}"
+        assert rows["label"].iloc[1].startswith(f"attacked: {given} (")
 
 
 def test_a_damaged_image_is_not_shown(tmp_path):
@@ -62,3 +96,39 @@ def test_a_study_of_other_recipes_alone_draws_nothing(tmp_path):
     assert "no curves of the study's own recipe" in draw("learning_curves", tmp_path, inputs)[1]
     assert "no runs of the study's own recipe" in draw("accuracy", tmp_path, inputs)[1]
     assert sources.of_the_study(sources.records.table([], sources.records.CURVES)).empty
+
+
+def test_allocation_ends_with_fid_0_and_shows_the_laws_as_they_are(tmp_path):
+    inputs = build(tmp_path / "in")
+    _, text, _, table = draw("allocation", tmp_path, inputs)
+    columns = ["edm-3", "edm-5", "edm-18", "FID 0"]
+    assert list(dict.fromkeys(table["panel"])) == [f"{symbol}, {name}" for symbol in ("N*", "D*") for name in columns]
+    for law, path in zip(("envelope", "additive", "bottleneck"), inputs["allocations"], strict=True):
+        given = records.read(path, records.ALLOCATIONS)
+        for name in columns:
+            rows = given[given["dataset"].isna() if name == "FID 0" else given["dataset"] == name]
+            for symbol, quantity in (("N*", "params"), ("D*", "images")):
+                mine = table[(table["panel"] == f"{symbol}, {name}") & (table["series"] == law)]
+                line, band = (mine[mine["kind"] == kind].reset_index() for kind in ("line", "band"))
+                np.testing.assert_allclose(line["x"], rows["flops"])
+                np.testing.assert_allclose(line["y"], rows[quantity])
+                np.testing.assert_allclose(band["low"], rows[f"{quantity}_low"])
+                np.testing.assert_allclose(band["high"], rows[f"{quantity}_high"])
+    assert "Without a line at FID 0: Approach 1: envelope of training curves." in text
+
+
+@pytest.mark.parametrize("unsure", ["the limits", "a dataset"])
+def test_allocation_shows_no_fid_0_that_is_not_determined(tmp_path, unsure):
+    inputs = build(tmp_path / "in", laws=("additive",))
+    if unsure == "the limits":
+        rows = limit_rows(("additive",), {}, determined=False)
+        records.write(inputs["limits"], rows, records.APPROACHES)
+    else:
+        content = json.loads(inputs["laws"][0].read_text())
+        content["datasets"][1]["exponents"]["N_star"]["determined"] = False
+        content["datasets"][1]["exponents"]["D_star"]["determined"] = False
+        inputs["laws"][0].write_text(json.dumps(content))
+    _, text, _, table = draw("allocation", tmp_path, inputs)
+    assert "N*, FID 0" not in set(table["panel"])
+    assert "FID 0 is not shown: no law tells N* or D* there." in text
+    assert (table["series"] == "additive").any()

@@ -141,6 +141,25 @@ def test_additive_fit_draws_the_optimum_of_the_law_within_its_interval(known, sh
     assert slope == pytest.approx(additive.exponents(published.ADDITIVE)[1], abs=0.05)
 
 
+def test_datasets_in_neither_stage_are_held_out(tmp_path):
+    stages = {"base": "dg-20", "quality": ["edm-10", "edm-6"]}
+    inputs = fitted(tmp_path / "in", grid(), ("additive", "additive_two_stage"), two_stage=stages)
+    _, text, table, _ = draw("additive_fit", tmp_path, inputs)
+    assert "Fit of Approach 2 in two stages" in text
+    assert text.count("held out") == 1
+    assert "not seen by the fit" in text
+    assert "in one stage" in text
+    law = parameters(inputs, "additive_two_stage")
+    line = rows(table, panel="edm-7 (FID 6.79)", series="additive_two_stage: wrn-28-4")
+    images = line["x"].to_numpy() / K / MODELS["wrn-28-4"]
+    expected = additive.loss(law, MODELS["wrn-28-4"], images, DATASETS["edm-7"])
+    assert line["y"].to_numpy() == pytest.approx(expected, rel=1e-9)
+    summary = json.loads(inputs["laws"][1].read_text())
+    fit = fits.Fit(summary, additive.FORM, {})
+    assert fit.held_out() == {"edm-7"}
+    assert fits.Fit(json.loads(inputs["laws"][0].read_text()), additive.FORM, {}).held_out() == set()
+
+
 def test_an_unknown_optimum_is_said_and_the_law_kept_within_the_runs(tmp_path, unknown):
     _, text, table, _ = draw("additive_fit", tmp_path, unknown)
     assert "fit only, N* not determined" in " ".join(text.split())

@@ -213,7 +213,7 @@ def test_residuals_are_logarithms_in_percent_and_the_largest_is_named(tmp_path):
     text, shown = draw("residuals", tmp_path, laws=laws, predicted=table)[1:]
     assert f"4 points, median distance 1%; largest (circled) {MINUS}22.3%: {worst}" in text
     assert "Without predictions for single runs: Approach of envelope." in text
-    assert "Approach of additive: residuals beyond +0.2% count linearly" in text
+    assert "Approach of additive: a residual beyond \N{PLUS-MINUS SIGN}0.200% counts linearly" in text
     points = shown[shown["kind"] == "points"]
     assert points["panel"].nunique() == 4
     assert len(points) == 16

@@ -103,6 +103,14 @@ WRONG = {
     "half a layer": (made.changed(depth=28.5), r"column depth, line 2: 28\.5: not a whole number"),
     "a huge number": (made.changed(0, flops="1e300"), r"column flops, line 2: 1e300: has to be 1e\+60 or less"),
     "two spellings of one column": (made.changed(N=5), r"columns 'params' and 'N' mean the same; leave one out"),
+    "only runs with real images": (
+        made.changed(real_fraction=0.5),
+        r"no two runs that a law may use; of 72 are left out 72: mixes real images in",
+    ),
+    "only runs of another recipe": (
+        made.changed(recipe="other"),
+        r"no two runs that a law may use; of 72 are left out 72: trained by another recipe",
+    ),
     "one run": (made.rows()[:1], r"1 run; a law needs several"),
 }
 

@@ -83,6 +83,15 @@ def test_runs_that_mix_real_images_are_left_out_and_mixtures_of_generators_stay(
     assert summary["slope"]["value"] == pytest.approx(published.ACCURACY_LINE["slope"], rel=1e-9)
 
 
+def test_runs_without_a_loss_or_an_accuracy_are_counted():
+    runs = runs_on(published.ACCURACY_LINE)
+    runs.loc[:2, "adv_acc"] = None
+    runs.loc[3, "adv_loss"] = None
+    summary = line_of(runs, settings())
+    assert summary["n_runs"] == 36
+    assert summary["n_runs_left_out"] == {"loss or accuracy not measured": 4}
+
+
 def test_too_few_runs_determine_nothing():
     runs = runs_on(published.ACCURACY_LINE)
     one = line_of(runs.iloc[:1], settings())

@@ -103,6 +103,39 @@ def test_the_search_is_in_the_units_of_the_law(form):
     assert np.allclose(problem.predict(theta)[0] * problem.unit, form.loss(parameters, params, images, fid), rtol=1e-9)
 
 
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_all_terms_grow_together(form):
+    """Starts are first brought to the level of the losses: along this line, and it must be one."""
+    for quality in (True, False):
+        problem = problem_of(form, 4, quality=quality)
+        theta = np.repeat(inside(problem, np.full(len(problem.lower), 0.4)), 2, axis=0)
+        grown = problem.scaled(theta, np.array([0.5, 3.0]))
+        assert np.allclose(problem.predict(grown), problem.predict(theta) * [[0.5], [3.0]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_coordinates_that_are_not_free_stay_and_the_others_reach_their_own_minimum(form):
+    problem = problem_of(form, 9, runs=30)
+    starts = np.repeat(inside(problem, np.full(len(problem.lower), 0.4)), 3, axis=0)
+    starts[:, -1] += [0.0, 0.05, 0.1]
+    whole = descent.derivatives(problem, starts, np.ones((3, 30)), 1e-3)
+    chosen = [0, 1, 4]
+    problem.free = np.isin(np.arange(len(problem.lower)), chosen)
+    value, gradient, hessian, majoriser = descent.derivatives(problem, starts, np.ones((3, 30)), 1e-3)
+    assert np.array_equal(value, whole[0])
+    assert np.allclose(gradient, whole[1][:, chosen])
+    assert np.allclose(hessian, whole[2][:, chosen][:, :, chosen])
+    assert np.allclose(majoriser, whole[3][:, chosen][:, :, chosen])
+    found = descent.minimise(problem, starts, np.ones((3, 30)), 1e-3)
+    assert np.array_equal(found.theta[:, ~problem.free], starts[:, ~problem.free])
+    assert (found.objective < value).all()
+    rng = np.random.default_rng(0)
+    for theta, lowest in zip(found.theta, found.objective, strict=True):
+        around = theta + 1e-4 * rng.standard_normal((100, len(theta))) * problem.free
+        around = np.clip(around, problem.lower, problem.upper)
+        assert descent.objective(problem, around, np.ones(30), 1e-3).min() >= lowest * (1 - 1e-9)
+
+
 def noisy_runs(noise, seed):
     """N, D, FID and loss of the paper's 8 x 5 grid at one FID, with the published parameters."""
     params = np.array([5849050, 8949210, 19799770, 52517850, 122217690, 177977562, 266796506, 316356058.0])

@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from robustlaws import records
@@ -195,3 +196,97 @@ def test_lines_need_a_span():
     assert np.isnan(envelope.lines(empty)).all()
     flat = SimpleNamespace(flops=np.ones(4), loss=np.ones(4), params=np.ones(4), images=np.ones(4))
     assert np.isnan(envelope.lines(flat)).all()
+
+
+@pytest.fixture(scope="module")
+def grown():
+    """Twelve models, each run once on every one of 24 sizes of D, exact in N and D."""
+    params = tuple(int(n) for n in np.geomspace(1e5, 3e7, 12))
+    sizes = tuple(int(d) for d in np.geomspace(4e4, 4e7, 24))
+    return study(additive, POWERS, params=params, sizes=sizes, fids=(1.0, 9.0))
+
+
+def test_the_ends_of_runs_are_followed_as_a_curve_would_be(grown):
+    """Each model through its runs of growing D is as one long run that was looked at on the way."""
+    long = grown[grown["size"] == grown["size"].max()].set_index(["model", "dataset"])
+    rows = [
+        (long.loc[(one.model, one.dataset), "run"], one.images / grown["size"].max(), one.adv_loss)
+        for one in grown.itertuples()
+    ]
+    curves = curves_of(long.reset_index(), rows)
+    told = {"min_train_fraction": 0.0, "refits": 0}
+    ends = envelope.fit(grown, NO_CURVES, settings(points="runs", **told))
+    traced = envelope.fit(long.reset_index(), curves, settings(**told))
+    for one, other in zip(ends.summary["datasets"], traced.summary["datasets"], strict=True):
+        for name in ("N_star", "D_star"):
+            assert one["exponents"][name]["value"] == pytest.approx(other["exponents"][name]["value"], rel=1e-9)
+    assert ends.summary["n_runs"] == len(grown)
+    assert ends.summary["title"] == "Approach 1: envelope of runs of growing D"
+    assert traced.summary["title"] == "Approach 1: envelope of training curves"
+    assert (ends.summary["points"], traced.summary["points"]) == ("runs", "curves")
+
+
+def test_known_exponents_come_back_from_the_ends_of_runs(grown):
+    summary = envelope.fit(grown, NO_CURVES, settings(points="runs")).summary
+    for one in summary["datasets"]:
+        assert one["exponents"]["N_star"]["determined"], one
+        assert one["exponents"]["N_star"]["value"] == pytest.approx(0.4, abs=0.06)
+        assert one["parameters"]["exponent"]["value"] == pytest.approx(-0.12, abs=0.01)
+        assert one["exponents"]["N_star"]["low"] < one["exponents"]["N_star"]["high"]
+    json.dumps(summary, allow_nan=False)
+
+
+def test_refits_to_the_ends_draw_runs_and_not_models(grown):
+    mine = grown[grown["dataset"] == "d1"]
+    fitted = envelope.fit(mine, NO_CURVES, settings(points="runs", refits=3))
+    rng = np.random.default_rng(envelope.seeds.derive(1, "bootstrap", "envelope", "d1"))
+    for refit, pick in enumerate(rng.integers(0, len(mine), size=(3, len(mine))), start=1):
+        drawn = mine.iloc[np.unique(pick)]
+        curves = [
+            envelope.Curve(float(rows["params"].iloc[0]), *(rows[name].to_numpy(float) for name in envelope._ENDS))
+            for _, rows in drawn.sort_values("flops").groupby("model")
+        ]
+        begin = np.sort(mine.groupby("model")["flops"].min())[1]
+        flops = np.geomspace(begin, mine["flops"].max(), 1000)
+        expected = envelope.lines(envelope.follow(envelope.sample(curves, flops)))
+        found = fitted.refits[fitted.refits["refit"] == refit]["value"].to_numpy().reshape(3, 2)
+        assert np.allclose(found, expected, rtol=1e-9)
+
+
+def test_seeds_of_one_run_are_one_point(grown):
+    """Two seeds that end at the same FLOPs count as their mean, not as the luckier one."""
+    more = grown.assign(run=grown["run"] + "0", seed=2, adv_loss=grown["adv_loss"] * 1.02)
+    less = grown.assign(adv_loss=grown["adv_loss"] * 0.98)
+    exact, twice = (
+        envelope.fit(one, NO_CURVES, settings(points="runs", refits=0)).summary["datasets"]
+        for one in (grown, pd.concat([less, more], ignore_index=True))
+    )
+    for one, other in zip(exact, twice, strict=True):
+        assert other["parameters"]["coefficient"]["value"] == pytest.approx(one["parameters"]["coefficient"]["value"])
+        assert other["exponents"]["N_star"]["value"] == pytest.approx(one["exponents"]["N_star"]["value"])
+
+
+def test_runs_without_a_loss_have_no_end(grown):
+    unknown = grown.copy()
+    unknown.loc[grown.index[:3], "adv_loss"] = np.nan
+    unknown.loc[grown.index[3], "adv_loss"] = 0.0
+    summary = envelope.fit(unknown, NO_CURVES, settings(points="runs", refits=0)).summary
+    assert summary["n_runs_left_out"] == {"no loss measured": 3, "loss not above 0": 1}
+    assert summary["n_runs"] == len(grown) - 4
+
+
+def test_a_study_without_curves_says_what_would_do(grown):
+    summary = envelope.fit(grown, NO_CURVES, settings()).summary
+    assert summary["warnings"] == [
+        "the study has no learning curves to follow; points: runs follows the ends of its runs instead"
+    ]
+    with pytest.raises(ValueError, match="laws points: unknown 'ends'; known: curves, runs"):
+        envelope.fit(grown, NO_CURVES, settings(points="ends"))
+
+
+def test_one_size_of_data_has_no_envelope_through_the_ends(grown):
+    alone = grown[grown["size"] == grown["size"].max()]
+    fitted = envelope.fit(alone, NO_CURVES, settings(points="runs", refits=5))
+    for one in fitted.summary["datasets"]:
+        assert one["exponents"]["N_star"]["value"] is None
+        assert one["exponents"]["N_star"]["why"].endswith("at no budget is the best model still given more data")

@@ -23,7 +23,7 @@ FIGURES = {
 FIGURE_INPUTS = {
     "accuracy": ("runs", "allocations", "laws", "accuracy", "limits"),
     "accuracy_from_loss": ("runs", "accuracy", "accuracy_refits"),
-    "additive_fit": ("runs", "laws", "predictions", "held_out", "refits"),
+    "additive_fit": ("runs", "laws", "predictions", "refits"),
     "adversarial": ("test_images", "autoattack"),
     "allocation": ("runs", "allocations", "laws", "limits"),
     "bottleneck_fit": ("runs", "laws", "predictions", "refits"),

@@ -81,9 +81,9 @@ def _line(axes, losses, line, samples):
 def _told(axes, line, count, known):
     """Write what the line is in the corner that a falling line leaves free."""
     told = [words.plural(count, "run")] if count else []
-    if line.get("r2") is not None:
-        told.insert(0, f"R² = {line['r2']:.3f}")
     if known:
+        if line.get("r2") is not None:
+            told.insert(0, f"R² = {line['r2']:.3f}")
         intercept, slope = line["intercept"]["value"], line["slope"]["value"]
         sign = "-" if slope < 0 else "+"
         told.insert(0, f"accuracy = {words.number(intercept, 4)} {sign} {words.number(abs(slope), 4)} L")

@@ -7,7 +7,7 @@ _MOST = 8  # datasets
 _TITLE = "Approach 2: additive terms with data quality"
 
 
-def draw(*, paths, runs, laws, predictions, held_out, refits):
+def draw(*, paths, runs, laws, predictions, refits):
     """Draw one panel of losses and the law's lines per dataset, and the law's contours on the best of them.
 
     Parameters
@@ -16,8 +16,9 @@ def draw(*, paths, runs, laws, predictions, held_out, refits):
         Table `records.RUNS`.
     laws : list of paths
         Law files; the two-stage fit of approach 2 is drawn if it determines N*, otherwise that in one stage.
-    predictions, held_out : lists of paths
-        Tables `records.PREDICTIONS`: the observations that each law was fitted to, and those it has not seen.
+    predictions : list of paths
+        Tables `records.PREDICTIONS`: the observations of each law. Runs that are in none of its rows are drawn as the
+        fit has not seen them.
     refits : list of paths
         Tables `records.REFITS`.
 
@@ -31,8 +32,8 @@ def draw(*, paths, runs, laws, predictions, held_out, refits):
     refits = sources.read_tables(refits, records.REFITS)
     fit, why = fits.additive(laws, refits)
     other = fits.read(laws, refits, "additive")[0] if fit and fit.name != "additive" else None
-    seen, unseen = (sources.read_tables(tables, records.PREDICTIONS) for tables in (predictions, held_out))
-    points = fit_panels.observations(runs[fits.outside(runs) == ""], fit, seen, unseen)
+    predictions = sources.read_tables(predictions, records.PREDICTIONS)
+    points = fit_panels.observations(runs[fits.outside(runs) == ""], fit, predictions)
     order = sources.fid_order(zip(points["dataset"], points["fid"], strict=True))
     shown = fit_panels.spread(list(order), _MOST)
     rows, columns = fit_panels.grid_of(len(shown))
@@ -50,7 +51,7 @@ def draw(*, paths, runs, laws, predictions, held_out, refits):
             mine = points[points["dataset"] == dataset]
             fit_panels.panel(axes, mine, fit, looks, "model", "flops")
             axes.set_title(style.dataset_label(dataset, order[dataset], 14), fontsize=9)
-            fit_panels.corner(axes, _told(fit, dataset, mine))
+            fit_panels.corner(axes, _told(fit, dataset))
         fit_panels.scales(grid, points, "flops", words.scientific, columns)
         style.outer_labels(grid, "training FLOPs", "adversarial loss (nats)")
         handles = fit_panels.handles(looks, labels, points, fit)
@@ -63,14 +64,11 @@ def draw(*, paths, runs, laws, predictions, held_out, refits):
         style.below(figure, handles, remarks, columns=4)
 
 
-def _told(fit, dataset, mine):
-    """Return what stands in a dataset's panel: R2, of a dataset that the fit has not seen on what it predicts."""
-    if fit is None:
-        return ""
-    if mine["seen"].any():
-        return fit_panels.r2_label((fit.summary.get("r2_by_dataset") or {}).get(dataset))
-    entry = (fit.summary.get("held_out") or {}).get(dataset) or {}
-    return "\n".join(part for part in ("held out", fit_panels.r2_label(entry.get("r2"))) if part)
+def _told(fit, dataset):
+    """Return what stands in a dataset's panel: R2, and whether the fit has not seen it."""
+    r2 = (fit.summary.get("r2_by_dataset") or {}).get(dataset) if fit else None
+    parts = ["held out" if fit and dataset in fit.held_out() else "", fit_panels.r2_label(r2)]
+    return "\n".join(part for part in parts if part)
 
 
 def _contours(figure, fit, other, points):

@@ -18,8 +18,8 @@ def draw(*, paths, runs, laws, predictions, refits):
     laws : list of paths
         Law files; the one named "bottleneck" is drawn.
     predictions : list of paths
-        Tables `records.PREDICTIONS`: the observations that each law was fitted to. Runs that are in none of its rows
-        are drawn as the fit has not seen them.
+        Tables `records.PREDICTIONS`: the observations of each law. Runs that are in none of its rows are drawn as the
+        fit has not seen them.
     refits : list of paths
         Tables `records.REFITS`: the law's parameters.
 
@@ -31,8 +31,8 @@ def draw(*, paths, runs, laws, predictions, refits):
     runs = records.read(runs, records.RUNS)
     laws = sources.read_laws(laws)
     fit, why = fits.read(laws, sources.read_tables(refits, records.REFITS), _LAW)
-    seen = sources.read_tables(predictions, records.PREDICTIONS)
-    points = fit_panels.observations(runs[fits.outside(runs) == ""], fit, seen)
+    predictions = sources.read_tables(predictions, records.PREDICTIONS)
+    points = fit_panels.observations(runs[fits.outside(runs) == ""], fit, predictions)
     order = sources.fid_order(zip(points["dataset"], points["fid"], strict=True))
     models = fit_panels.model_labels(points)
     shown = fit_panels.spread(list(models), _MOST)

@@ -53,9 +53,9 @@ def draw(*, paths, runs, laws, allocations):
         lines, unknown = _lines(table, laws, best, limits, runs.loc[runs["outside"] == "", "flops"].max())
         looks = style.law_looks(laws)
         region = _region(axes, lines)
-        for name, rows in lines.items():
+        for (name, rows), width in zip(lines.items(), fits.WIDTHS, strict=False):
             style.known_and_beyond(axes, rows["flops"], rows["params"], rows["measured"], series=name,
-                                   color=looks[name].colour, linewidth=1.9)  # fmt: skip
+                                   color=looks[name].colour, linewidth=width)  # fmt: skip
             flops = flops[0], max(flops[1], rows["flops"].max())
         _runs(axes, runs)
         sizes = [*runs["params"], *(size for rows in lines.values() for size in rows["params"])]
@@ -81,7 +81,7 @@ def _lines(table, laws, dataset, limits, dearest):
         rows = rows.dropna(subset=["flops", "params"]).sort_values("flops")
         cell = (sources.dataset_entry(law, dataset).get("exponents") or {}).get("N_star")
         if cell is None or (len(rows) < 2 and words.is_determined(cell)):
-            unknown[sources.title(law)] = f"no N* on {dataset}"
+            unknown[sources.title(law)] = "it is fitted to no dataset" if dataset is None else f"no N* on {dataset}"
             continue
         if not words.is_determined(cell):
             why = cell.get("why") or "no reason given"

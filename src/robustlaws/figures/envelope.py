@@ -133,15 +133,16 @@ def _panel(axes, points, lines, entry, panel, law):
     else:
         text = "no law fitted"
     colour = style.RED if fitted else style.INK
-    axes.set_title(text, loc="left", fontsize=style.SMALLEST, fontweight="normal", color=colour, pad=4)
+    axes.set_title(f"\n{text}", loc="left", fontsize=style.SMALLEST, fontweight="normal", color=colour, pad=4)
     return fitted
 
 
 def _head(axes, text):
     """Write what a row is about over the title of its first panel."""
-    lines = axes.get_title(loc="left").count("\n") + 1
-    axes.annotate(text, (0, 1), (0, 7 + 11 * lines), xycoords="axes fraction", textcoords="offset points",
-                  fontsize=9.5, fontweight="bold", annotation_clip=False)  # fmt: skip
+    lines = axes.get_title(loc="left").count("\n")  # the first is empty: room for this, which may be wider
+    head = axes.annotate(text, (0, 1), (0, 6 + 11 * lines), xycoords="axes fraction", textcoords="offset points",
+                         fontsize=9.5, fontweight="bold", annotation_clip=False)  # fmt: skip
+    head.set_in_layout(False)
 
 
 def _formula(symbol, entry, cell):
@@ -173,7 +174,7 @@ def _scales(grid, seen, runs, every):
         (style.padded([*ends["images"], *points["images"]], 0.2, least=2), words.count),
     )
     flops = style.padded([*ends["flops"], *points["flops"]], 0.05, least=1.5)
-    style.log_axis(grid[0][0], "x", flops, words.scientific, most=4)
+    style.log_axis(grid[0][0], "x", flops, words.scientific, most=3)
     for column, (limits, text) in zip(grid.T, scales, strict=True):
         style.log_axis(column[0], "y", limits, text, most=5)
         column[-1].set_xlabel("training FLOPs F")

@@ -9,34 +9,28 @@ from robustlaws.figures import drawn, style, words
 _COLUMNS = ("run", "model", "dataset", "params", "images", "fid", "flops", "loss")
 
 
-def observations(runs, fit, predictions=None, held_out=None):
+def observations(runs, fit, predictions):
     """Return the observations of runs that laws may use; `seen`: whether the fit was fitted to them.
 
     Parameters
     ----------
     runs : data frame
-        As `records.RUNS`, only runs that laws may use; they fill in what the tables do not hold.
+        As `records.RUNS`, only runs that laws may use; they fill in what the table of predictions does not hold.
     fit : fits.Fit or None
         Without a fit all are `seen`.
-    predictions, held_out : data frame, optional
+    predictions : data frame
         As `records.PREDICTIONS`, of any laws: their losses are those at the observation, which need not be a run's end.
 
     Returns
     -------
     data frame
-        run, model, dataset, params, images, fid, flops, loss, seen
+        run, model, dataset, params, images, fid, flops, loss, seen; by rising size of the model
     """
-    parts, taken = [], set()
-    for table, seen in ((predictions, True), (held_out, False)):
-        if fit is not None and table is not None:
-            mine = table[(table["law"] == fit.name) & ~table["run"].isin(taken)]
-            parts.append(mine[list(_COLUMNS)].assign(seen=seen))
-            taken |= set(mine["run"])
-    rest = runs[~runs["run"].isin(taken)].rename(columns={"adv_loss": "loss"})
-    parts.append(rest[list(_COLUMNS)].assign(seen=fit is None))
-    parts = [part for part in parts if len(part)]
-    if not parts:
-        return pd.DataFrame({name: [] for name in (*_COLUMNS, "seen")})
+    own = predictions[predictions["law"] == fit.name] if fit is not None else predictions.iloc[:0]
+    rest = runs[~runs["run"].isin(own["run"])].rename(columns={"adv_loss": "loss"})
+    unseen = own["dataset"].isin(fit.held_out() if fit is not None else ())
+    parts = [own[list(_COLUMNS)].assign(seen=~unseen), rest[list(_COLUMNS)].assign(seen=fit is None)]
+    parts = [part for part in parts if len(part)] or parts[:1]
     return pd.concat(parts, ignore_index=True).sort_values(["params", "run"], kind="stable")
 
 

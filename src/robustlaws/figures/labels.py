@@ -14,8 +14,10 @@ _PLACES = (
     ((-5, -5), "right", "top"),
 )
 
+_LARGE, _SMALL = 4.0, 2.2  # half the width of markers that have a text and of others, in points
 
-def beside(axes, texts, points=(), lines=(), radius=4.0):
+
+def beside(axes, texts, points=(), lines=()):
     """Write each text beside its point where there is room; leave it out where there is none.
 
     Call it when nothing else will change the layout of the figure.
@@ -29,8 +31,6 @@ def beside(axes, texts, points=(), lines=(), radius=4.0):
         Markers that no text may cover, beside those of the texts.
     lines : iterable of (x, y)
         Points of lines, which a text covers only if it fits nowhere else.
-    radius : float
-        Of a marker, in points.
 
     Returns
     -------
@@ -42,15 +42,15 @@ def beside(axes, texts, points=(), lines=(), radius=4.0):
         return []
     figure = axes.get_figure(root=True)
     figure.draw_without_rendering()
-    size = radius * figure.dpi / 72
-    taken = _boxes(axes, [*((x, y) for x, y, _ in texts), *points], size)
-    soft = _boxes(axes, list(lines), size / 2)
+    scale = figure.dpi / 72
+    taken = _boxes(axes, [(x, y) for x, y, _ in texts], _LARGE * scale) + _boxes(axes, list(points), _SMALL * scale)
+    soft = _boxes(axes, list(lines), _SMALL * scale)
     return [_write(axes, one, taken, soft) or _write(axes, one, taken, ()) for one in texts]
 
 
 def _boxes(axes, points, size):
     """Return the boxes (left, bottom, right, top) in pixels around points in the axes' own scales."""
-    pixels = axes.transData.transform(points) if points else ()
+    pixels = axes.transData.transform(points) if points else []
     return [(x - size, y - size, x + size, y + size) for x, y in pixels]
 
 

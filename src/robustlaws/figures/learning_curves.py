@@ -54,7 +54,9 @@ def draw(*, paths, curves, laws, allocations):
         for axes, (dataset, fid) in zip(grid, order.items(), strict=True):
             mine = table[table["dataset"] == dataset]
             _curves(axes, mine, looks)
-            axes.set_title(style.dataset_label(dataset, fid, 18), fontsize=9.5)
+            # only the laws tell FIDs here
+            title = style.dataset_label(dataset, fid, 18) if known else style.short(dataset, 28)
+            axes.set_title(title, fontsize=9.5)
             drawn.name(axes, dataset)
             entry = sources.dataset_entry(envelope, dataset)
             formula, why = _formula(entry)
@@ -70,7 +72,8 @@ def draw(*, paths, curves, laws, allocations):
         _scales(grid, table, len(order))
         style.outer_labels(grid, "training FLOPs", "adversarial loss (nats)")
         remarks = [words.not_determined("Law of the envelope", unknown)] if unknown else []
-        style.below(figure, _handles(looks, fitted), remarks, columns=4)
+        several = (table.groupby("dataset")["run"].nunique() > 1).any()
+        style.below(figure, _handles(looks, several, fitted), remarks, columns=4)
 
 
 def _curves(axes, table, looks):
@@ -123,7 +126,8 @@ def _scales(grid, table, count):
         style.log_axis(axes, "y", losses, lambda value: f"{value:.3g}", most=6)
 
 
-def _handles(looks, fitted):
+def _handles(looks, several, fitted):
     handles = style.model_handles(looks)
-    handles.append(style.handle("lower envelope", "black", linestyle="-"))
+    if several:
+        handles.append(style.handle("lower envelope", "black", linestyle="-"))
     return [*handles, style.handle(_LAW, style.RED, linestyle="-", linewidth=1.8)] if fitted else handles

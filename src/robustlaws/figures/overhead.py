@@ -97,8 +97,8 @@ def _curves(figure, known, looks, runs, near, budget, unknown):
     limits = _reach(first, models["ratio"], budget, fid)
     ratios = np.geomspace(*limits, 400)
     found = [_overheads(fit, ratios, budget, _best(fit)[1]) for fit in known]
-    for fit, overheads in zip(known, found, strict=True):
-        _law(axes, fit, ratios, overheads, looks[fit.name].colour)
+    for fit, overheads, width in zip(known, found, fits.WIDTHS, strict=False):
+        _law(axes, fit, ratios, overheads, looks[fit.name].colour, width)
     lost = ratios[np.isinf(found[0][0])]
     if len(lost):
         ends = [limits[0], lost[-1]]
@@ -112,7 +112,8 @@ def _curves(figure, known, looks, runs, near, budget, unknown):
     handles = [Line2D([], [], color=looks[fit.name].colour, linewidth=1.9, label=fit.title) for fit in known]
     handles.append(Patch(color=style.INK, alpha=0.16, label=fits.interval_label(first)))
     if len(lost):
-        handles.append(Patch(label=_LOST, **_HATCHED))
+        whose = f" ({first.title.split(':')[0]})" if len(known) > 1 else ""
+        handles.append(Patch(label=_LOST + whose, **_HATCHED))
     remarks = [*unknown, _MEANING] if any(models["accuracy"]) else unknown
     style.below(figure, handles, remarks, columns=2)
     marks = _marks(axes, first, budget, fid, looks[first.name].colour)
@@ -158,12 +159,12 @@ def _reach(fit, ratios, budget, fid):
     return max(low, 1 / _WIDEST), min(max([5.0, *(1.3 * ratios)]), _WIDEST)
 
 
-def _law(axes, fit, ratios, overheads, colour):
+def _law(axes, fit, ratios, overheads, colour, width):
     """Draw one law's overhead in percent and its interval, neither far beyond the panel."""
     best, low, high = (100 * np.minimum(one, 10 * _HIGHEST) for one in overheads)
     drawn.band(axes, ratios, low, high, series=fit.name, color=colour, alpha=0.16)
     drawn.line(axes, ratios, np.where(np.isfinite(overheads[0]), best, np.nan), series=fit.name, color=colour,
-               linewidth=1.9)  # fmt: skip
+               linewidth=width)  # fmt: skip
 
 
 def _marks(axes, fit, budget, fid, colour):
@@ -232,7 +233,7 @@ def _runs_alone(figure, near, budget, unknown):
         mine = near[near["dataset"] == dataset]
         drawn.points(axes, mine["params"], mine["adv_loss"], series=dataset, label=mine["run"], color=look.colour,
                      marker=look.marker, markersize=6)  # fmt: skip
-    style.log_axis(axes, "x", style.padded(near["params"], 0.1, least=1.3), words.count, most=7)
+    style.log_axis(axes, "x", style.padded(near["params"], 0.15, least=1.3), words.count, most=7)
     style.log_axis(axes, "y", style.padded(near["adv_loss"], 0.1), lambda value: f"{value:.3g}", most=6)
     axes.set_xlabel("model size N (parameters)")
     axes.set_ylabel("adversarial loss (nats)")

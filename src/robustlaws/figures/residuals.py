@@ -131,13 +131,13 @@ def _handles(looks, order, shown):
 
 
 def _remarks(shown, silent):
-    lines = []
-    for law in shown:
-        delta = (law.get("fit") or {}).get("huber_delta")
-        if delta:
-            lines.append(
-                f"{sources.title(law)}: residuals beyond {_percent(100 * delta)} count linearly in the Huber loss."
-            )
+    deltas = {sources.title(law): (law.get("fit") or {}).get("huber_delta") for law in shown}
+    lines = [
+        f"{'; '.join(title for title, other in deltas.items() if other == delta)}: a residual beyond "
+        f"\N{PLUS-MINUS SIGN}{words.number(100 * delta)}% counts linearly in the Huber loss that was fitted."
+        for delta in dict.fromkeys(deltas.values())
+        if delta
+    ]
     if silent:
         lines.append(f"Without predictions for single runs: {'; '.join(silent)}.")
     return lines

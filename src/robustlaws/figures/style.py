@@ -295,9 +295,9 @@ def _log_ticks(low, high, most):
     for bins in (most, 2 * most):
         steps = MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
         ticks = [float(tick) for tick in steps if low <= tick <= high]
-        if len(ticks) >= 3:
+        if len(ticks) >= min(3, most):
             break
-    return ticks
+    return ticks if len(ticks) <= most else ticks[::2]
 
 
 def log_axis(axes, which, limits, text, most=5):

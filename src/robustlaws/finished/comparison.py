@@ -22,7 +22,8 @@ _CONSTANTS = {
     "additive_two_stage": published.ADDITIVE,
     "bottleneck": published.BOTTLENECK,
 }
-_STAGES = (published.ADDITIVE_BASE, *published.ADDITIVE_QUALITY)
+_SIZES = (("N*", "params"), ("D*", "images"))
+_ENVELOPES = {"DG": True, "PFGM++": True, "EDM-5": False}  # of which datasets; whether budgets are asked for too
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ def compare(summaries, refits, predictions, line, runs, recipes, level):
         Summary of the printed line from loss to accuracy, taken as exact.
     runs : data frame
         As `records.RUNS`.
-    recipes : dict of str to law.Law
-        Laws that the published recipe has fitted to the same runs, by name.
+    recipes : dict of str to dict
+        Parameters that the published recipe finds on the same runs, by law; none for a law that it was not used for.
     level : float
         Coverage of the intervals.
 
@@ -70,14 +71,14 @@ def compare(summaries, refits, predictions, line, runs, recipes, level):
         if isinstance(found, forecasts.EnvelopeForecast):
             rows += [_row(found, asked, asked.entry(found)) for asked in _asked_of_envelope(found)]
         elif isinstance(found, forecasts.FormForecast):
-            other = recipes.get(found.name)
-            recipe = other and forecasts.read(other.summary, other.refits, drawn, measured, level)
-            rows += _form_rows(found, recipe, _of_constants(found), fitted)
+            recipe = _with(found, recipes[found.name]) if found.name in recipes else None
+            k = published.FLOPS_PER_PARAMETER_IMAGE
+            rows += _form_rows(found, recipe, _with(found, _CONSTANTS[found.name], k), fitted)
     return records.table(rows, records.COMPARISON)
 
 
 def _form_rows(found, recipe, printed, fitted):
-    rows = [_objective_row(found, recipe, printed, fitted)]
+    rows = _objective_rows(found, recipe, printed, fitted)
     for asked in _asked_of_form(found):
         told = asked.value(printed) if asked.printed is None else asked.printed
         rows.append(_row(found, asked, asked.entry(found), recipe and asked.value(recipe), told))
@@ -97,14 +98,16 @@ def _row(found, asked, entry, recipe=None, printed=None):
     }
 
 
-def _of_constants(found):
-    """Return the forecast of the same law with the printed constants."""
+def _with(found, parameters, flops_per_parameter_image=None):
+    """Return the forecast of the same law with other parameters, without refits."""
     logged = {
         f"log {name}" if name in found.form.logged else name: [np.log(value) if name in found.form.logged else value]
-        for name, value in _CONSTANTS[found.name].items()
+        for name, value in parameters.items()
     }
     logs = parametric.samples(found.form, tabled.rows(found.form.name, logged))
-    summary = {"law": found.name, "flops_per_parameter_image": published.FLOPS_PER_PARAMETER_IMAGE}
+    summary = found.summary | {
+        "flops_per_parameter_image": flops_per_parameter_image or found.flops_per_parameter_image
+    }
     return replace(found, summary=summary, logs={name: value[:, None] for name, value in logs.items()})
 
 
@@ -116,10 +119,7 @@ def _asked_of_form(found):
         asked += [_exponent_at(flops, *_PFGM) for flops in _BUDGETS]
         asked += [_constant(*place) for place in (_PFGM, _ZERO)]
     asked += [
-        _best(symbol, key, flops, *place)
-        for flops in _BUDGETS
-        for place in (_DG, _ZERO)
-        for symbol, key in (("N*", "params"), ("D*", "images"))
+        _best(symbol, key, flops, *place) for flops in _BUDGETS for place in (_DG, _ZERO) for symbol, key in _SIZES
     ]
     asked += [_best("L*", "loss", published.APPROACHES_FLOPS, *place) for place in (_PFGM, _ZERO)]
     asked += [_limit(*place) for place in (_PFGM, _DG, _ZERO)]
@@ -190,42 +190,46 @@ def _to_humans():
 
 
 def _asked_of_envelope(found):
-    """Return what is asked of approach 1: an envelope belongs to one dataset, and only some of it is printed."""
+    """Return what is asked of approach 1: of the datasets for which the paper prints or uses it."""
     asked = []
-    for dataset, fid in found.places:
+    for dataset, fid in (place for place in found.places if place[0] in _ENVELOPES):
         own, told = found.of_dataset(dataset), published.ENVELOPE.get(dataset, {})
-        loss = published.APPROACHES["envelope"].get(fid, {}).get("loss")
-        entries = {
-            ("coefficient", told.get("coefficient")): own["parameters"]["coefficient"],
-            ("exponent", told.get("exponent")): own["parameters"]["exponent"],
-            (A, told.get("a")): own["exponents"]["N_star"],
-            (B, told.get("b")): own["exponents"]["D_star"],
-        }
-        for flops in _BUDGETS:
+        entries = [
+            ("coefficient", own["parameters"]["coefficient"], told.get("coefficient")),
+            ("exponent", own["parameters"]["exponent"], told.get("exponent")),
+            (A, own["exponents"]["N_star"], told.get("a")),
+            (B, own["exponents"]["D_star"], told.get("b")),
+        ]
+        for flops in _BUDGETS if _ENVELOPES[dataset] else ():
             at = found.at(dataset, fid, flops)
-            entries |= {(f"N* at {words.scientific(flops)} FLOPs", None): at["params"]}
-            entries |= {(f"D* at {words.scientific(flops)} FLOPs", None): at["images"]}
-        flops = published.APPROACHES_FLOPS
-        entries[f"L* at {words.scientific(flops)} FLOPs", loss] = found.at(dataset, fid, flops)["loss"]
+            entries += [(f"{symbol} at {words.scientific(flops)} FLOPs", at[key], None) for symbol, key in _SIZES]
+        if _ENVELOPES[dataset]:
+            flops = published.APPROACHES_FLOPS
+            loss = published.APPROACHES["envelope"].get(fid, {}).get("loss")
+            entries.append((f"L* at {words.scientific(flops)} FLOPs", found.at(dataset, fid, flops)["loss"], loss))
         asked += [
             _Asked(quantity, dataset, fid, lambda _, entry=entry: entry, None, constant)
-            for (quantity, constant), entry in entries.items()
+            for quantity, entry, constant in entries
         ]
     return asked
 
 
-def _objective_row(found, recipe, printed, fitted):
-    """Return the row of the objective: the mean over the runs, as the paper has it."""
-    rows = fitted[fitted["dataset"].isin(_STAGES)] if found.name == "additive_two_stage" else fitted
+def _objective_rows(found, recipe, printed, fitted):
+    """Return the rows of the objective, the mean over the runs as in the paper; of each stage where there are two."""
+    base = fitted["dataset"] == published.ADDITIVE_BASE
+    stages = {", stage 1": base, ", stage 2": fitted["dataset"].isin(published.ADDITIVE_QUALITY)}
+    made = []
+    for stage, chosen in (stages if found.name == "additive_two_stage" else {"": base | True}).items():
+        value, by_recipe, told = (one and _mean_huber(one, fitted[chosen]) for one in (found, recipe, printed))
+        entry = {"value": value, "low": None, "high": None, "determined": True, "why": ""}
+        made.append(_row(found, _Asked(f"{OBJECTIVE}{stage}", None, None, None, None), entry, by_recipe, told))
+    return made
 
-    def mean(one):
-        predicted = one.loss(rows["params"], rows["images"], rows["fid"].to_numpy())[0]
-        residuals = np.log(predicted) - np.log(rows["loss"].to_numpy())
-        return float(descent.huber(residuals, published.HUBER_DELTA).mean())
 
-    entry = {"value": mean(found), "low": None, "high": None, "determined": True, "why": ""}
-    asked = _Asked(OBJECTIVE, None, None, None, None)
-    return _row(found, asked, entry, recipe and mean(recipe), mean(printed))
+def _mean_huber(found, rows):
+    predicted = found.loss(rows["params"], rows["images"], rows["fid"].to_numpy())[0]
+    residuals = np.log(predicted) - np.log(rows["loss"].to_numpy())
+    return float(descent.huber(residuals, published.HUBER_DELTA).mean())
 
 
 def text(table):
@@ -249,4 +253,4 @@ def _form(quantity):
         return words.count
     if quantity.startswith("accuracy at") or quantity == ACCURACY_LIMIT:
         return words.percent
-    return words.scientific if quantity in (OBJECTIVE, TO_HUMANS) else words.number
+    return words.scientific if quantity.startswith((OBJECTIVE, TO_HUMANS)) else words.number

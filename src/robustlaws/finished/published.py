@@ -1,5 +1,6 @@
 """The published study as data: its runs as read off its figures (`published_runs.md` says how), as `records.RUNS`."""
 
+import json
 from importlib.resources import files
 
 import pandas as pd
@@ -10,6 +11,7 @@ from robustlaws.laws import published
 
 TABLE = files("robustlaws.finished").joinpath("published_runs.csv")
 OTHERS = files("robustlaws.finished").joinpath("published_others.csv")
+RECIPE = files("robustlaws.finished").joinpath("published_recipe.json")
 ORIGIN = (
     '220 training runs of "Adversarial Robustness Limits via Scaling-Law and Human-Alignment Studies" (ICML 2024) at '
     "their best checkpoints. The authors' own table was not to be had, so these were measured from the published "
@@ -61,6 +63,11 @@ def _records(table):
     table["run"] = [run_name(*row) for row in zip(*key, strict=True)]
     table["recipe"] = [recipe or None for recipe in table["recipe"]]
     return records.table(table[[name for name in records.RUNS if name in table]], records.RUNS, "the published runs")
+
+
+def recipe():
+    """Return {law: {parameter: value}} that the published recipe finds on these runs, from all of its starts."""
+    return json.loads(RECIPE.read_text(encoding="utf-8"))["laws"]
 
 
 def accuracy_line():

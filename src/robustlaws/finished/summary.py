@@ -22,12 +22,11 @@ def text(folder):
     folder = Path(folder)
     laws = sources.read_laws([folder / "laws" / f"{name}.json" for name in filled.read_mark(folder)["choices"]["laws"]])
     parts = [_law(law) for law in laws]
-    limits = folder / "laws/limits.parquet"
-    if limits.is_file():
-        parts.append(_limits(records.read(limits, records.APPROACHES)))
-    compared = folder / "comparison.parquet"
+    limits, compared = folder / "laws/limits.parquet", folder / "comparison.parquet"
     if compared.is_file():
         parts.append(comparison.text(records.read(compared, records.COMPARISON)))
+    elif limits.is_file():
+        parts.append(_limits(records.read(limits, records.APPROACHES)))
     reasons = any(words.NOT_DETERMINED in part for part in parts)
     pages = [name for name in ("report.html", "explorer.html") if (folder / name).is_file()]
     where = ", ".join(str(folder / name) for name in pages) or str(folder)
@@ -45,22 +44,38 @@ def _law(law):
     told += [f"{100 * interval['level']:.3g}% intervals"] if interval.get("refits") and law.get("n_runs") else []
     lines = [sources.title(law), f"  {law.get('form', '')}", f"  {', '.join(told)}"]
     parameters = law.get("parameters") or {}
-    if parameters:
-        lines.append(
-            plain.in_columns(
-                [["parameter", "value"], *([name, words.interval(cell)] for name, cell in parameters.items())]
-            )
-        )
-    rows = [["dataset", "a (N*)", "b (D*)", "limit (nats)"]]
-    for entry in law.get("datasets") or []:
+    known = [[name, words.interval(cell)] for name, cell in parameters.items() if words.is_determined(cell)]
+    if known:
+        lines.append(plain.in_columns([["parameter", "value"], *known]))
+    lines += _unknown(parameters)
+    lines += _datasets(law.get("datasets") or [])
+    return "\n".join([*lines, *(f"  note: {warning}" for warning in law.get("warnings") or [])])
+
+
+def _datasets(entries):
+    """Return the lines of a, b and the limit of each dataset of a law."""
+    rows, unknown = [["dataset", "a (N*)", "b (D*)", "limit (nats)"]], {}
+    for entry in entries:
         exponents = entry.get("exponents") or {}
         cells = [exponents.get("N_star"), exponents.get("D_star"), entry.get("asymptote")]
-        named = sources.labelled(entry["dataset"], entry.get("fid"))
-        rows.append([named, *("" if cell is None else words.interval(cell) for cell in cells)])
+        if any(map(words.is_determined, cells)):
+            named = sources.labelled(entry["dataset"], entry.get("fid"))
+            rows.append([named, *("" if cell is None else words.interval(cell) for cell in cells)])
+        else:
+            unknown[entry["dataset"]] = cells[0]
     if not any(row[3] for row in rows[1:]):
         rows = [row[:3] for row in rows]
-    lines += [plain.in_columns(rows)] if len(rows) > 1 else []
-    return "\n".join([*lines, *(f"  note: {warning}" for warning in law.get("warnings") or [])])
+    table = [plain.in_columns(rows)] if len(rows) > 1 else []
+    return table + _unknown(unknown, "a and b on ")
+
+
+def _unknown(cells, head=""):
+    """Return a line for each reason: which of the cells are not determined for it."""
+    reasons = {}
+    for name, cell in cells.items():
+        if not words.is_determined(cell):
+            reasons.setdefault((cell or {}).get("why") or "no reason given", []).append(name)
+    return [f"  {words.NOT_DETERMINED}: {head}{words.listed(names)} ({why})" for why, names in reasons.items()]
 
 
 def _limits(table):
@@ -75,10 +90,11 @@ def _limits(table):
                 cells = {row["quantity"]: row for row in found.to_dict("records")}
                 shown = [plain.cell(cells.get(name), form) for name, (_, form) in _AT_BUDGET.items()]
                 shown.append(plain.cell(cells.get("accuracy"), words.percent))
-                rows.append([law, words.fid(fid), words.scientific(budget), *shown])
+                if set(shown) != {words.NOT_DETERMINED}:
+                    rows.append([law, words.fid(fid), words.scientific(budget), *shown])
             cells = {row["quantity"]: row for row in at[at["budget"].isna()].to_dict("records")}
-            ends.append(
-                [law, words.fid(fid), *(plain.cell(cells.get(name), form) for name, (_, form) in _ALWAYS.items())]
-            )
-    parts = ["Best that a budget (FLOPs) can buy", plain.in_columns(rows), "Limits", plain.in_columns(ends)]
-    return "\n".join(parts) if len(rows) > 1 else ""
+            shown = [plain.cell(cells.get(name), form) for name, (_, form) in _ALWAYS.items()]
+            if not set(shown) <= {"", words.NOT_DETERMINED}:
+                ends.append([law, words.fid(fid), *shown])
+    parts = [("Best that a budget (FLOPs) can buy", rows), ("Limits", ends)]
+    return "\n".join(f"{title}\n{plain.in_columns(lines)}" for title, lines in parts if len(lines) > 1)

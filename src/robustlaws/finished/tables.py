@@ -3,6 +3,7 @@
 from robustlaws import records
 from robustlaws.finished import columns, reading, units
 from robustlaws.joblog import log
+from robustlaws.laws.observations import comparable
 
 EVERYTHING = "all"  # the dataset's name where none is given
 
@@ -57,8 +58,13 @@ def run_name(model, recipe, dataset, size, seed):
 
 
 def _several(table, path):
+    """Return the table; ValueError if it holds fewer than two runs that laws may use."""
     if len(table) < 2:
         raise ValueError(f"{path}: {len(table)} run; a law needs several, of different N and D (six at the very least)")
+    usable, left_out = comparable(table)
+    if usable["adv_loss"].notna().sum() < 2:
+        reasons = "; ".join(f"{count}: {reason}" for reason, count in left_out.items()) or "without a loss"
+        raise ValueError(f"{path}: no two runs that a law may use; of {len(table)} are left out {reasons}")
     return table
 
 

@@ -49,6 +49,8 @@ class Fitted:
 
     def reason(self, name):
         """Why `name` is not determined whatever its interval, or ""."""
+        if self.no_refits:
+            return self.no_refits
         if not self.told["converged"]:
             return "the fit has not converged"
         few = [axis for axis in self.form.rests_on[name] if self.levels[axis] < law.FEWEST_LEVELS]
@@ -59,8 +61,6 @@ class Fitted:
             return f"the runs do not tell {', '.join(self.unresolved)} apart"
         if set(tied) & set(self.at_bounds):
             return "the fit ends at the edge of what it may try"
-        if self.no_refits:
-            return self.no_refits
         ended = np.any([self.ended[one] for one in tied], axis=0)
         if ended.sum() > (1 - self.level) / 2 * len(ended):
             return f"{int(ended.sum())} of {len(ended)} refits end at the edge of what the fit may try"

@@ -78,7 +78,8 @@ def _published(printed, problem, starts, seen, delta, what):
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = printed.logs(ends)
     # a coefficient below 0 is no law: its log does not exist
-    usable = np.isfinite(values) & np.all([np.isfinite(one) for one, used in zip(logs.values(), free) if used], axis=0)  # noqa: B905
+    exist = np.isfinite(np.column_stack(list(logs.values())))
+    usable = np.isfinite(values) & (exist | ~free).all(axis=1)
     if not usable.any():
         raise ValueError(f"starts: none of {len(points)} leads to a law by the published recipe; widen the grid")
     values = np.where(usable, values, np.inf)

@@ -91,11 +91,11 @@ def _stages(told):
 def _fit_warnings(fitted):
     told, stages = [], _stages(fitted.told)
     for place, stage in enumerate(stages):
-        what = "the fit" if len(stages) == 1 else f"stage {place + 1}"
+        where = "" if len(stages) == 1 else f" of stage {place + 1}"
         if not stage["converged"]:
-            told.append(f"{what} has not converged: gradient norm {stage['gradient_norm'] or np.nan:.1e}")
+            told.append(f"the fit{where} has not converged: gradient norm {stage['gradient_norm'] or np.nan:.1e}")
         if stage["starts_agreeing"] == 1 < stage["starts"]:
-            told.append(f"{what}: only 1 of {stage['starts']} starts reached the best fit")
+            told.append(f"only 1 of {stage['starts']} starts{where} reached the best fit")
     if fitted.no_refits:
         told.append(f"no intervals: {fitted.no_refits}")
     if not fitted.refits_converged.all():
@@ -183,7 +183,7 @@ def summary(fitted, settings):
     return _head(fitted.form, seen, settings, len(fitted.refits_converged), fitted.no_refits) | {
         "parameters": _parameters(fitted),
         "datasets": [_dataset(fitted, name, fid, np.log(middle)) for name, fid in everyone.datasets()],
-        "fit": fitted.told,
+        "fit": fitted.told | {"huber_delta": settings.huber_delta},
         "r2": law.r_squared(seen.loss, fitted.predict(seen)),
         "r2_by_dataset": by_dataset,
         "held_out": _held_out(fitted),

@@ -61,5 +61,11 @@ class Analysing:
             runs=tuple(self.runs),
             level=config["laws"]["level"],
             seed=self._seed("plan"),
+            small_on_large=config["laws"].get("small_on_large"),
+            pool=training.get("pool", "size"),
+            # the schedule by accounting epochs needs more than 40 of them
+            least_images=41 * training["epoch_images"] if "epoch_images" in training else 1,
+            taken=tuple(self.checkpoints),
+            devices=max(1, config["compute"]["gpus"]) * config["compute"].get("nodes", 1),
             **own,
         )
