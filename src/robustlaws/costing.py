@@ -53,7 +53,7 @@ def write(*, folder, config, schema_path, snakemake, triggers, software, conda_p
         asked = [both.submit(dry_run, config, [*command, *forced]) for forced in (["--forceall"], [])]
         wanted, left = (answer.result() for answer in asked)
     log.info("%s: %d of %d jobs are left", study.name, len(left), len(wanted))
-    costs = Costs(study, known(study, folder))
+    costs = Costs(study, known(study, folder, left))
     costs = {job: costs.of(job[0], dict(job[1])) for job in [*wanted, *left]}
     pace = speed(study, costs, set(wanted) - set(left), folder)
     found = summary(study.name, costs, wanted, left, pace)
@@ -205,21 +205,21 @@ def summary(name, costs, wanted, left, pace):
     }
 
 
-def known(study, folder):
-    """Return the :class:`robustlaws.study.costs.Known` of a study: what finished files in `folder` say."""
-    folder, lengths, networks = Path(folder), {}, {}
+def known(study, folder, left=()):
+    """Return the :class:`robustlaws.study.costs.Known` of a study: what files in `folder` say that are not `left`."""
+    folder, left, lengths, networks = Path(folder), set(left), {}, {}
     for split in ("train", "test"):
         path = folder / "data" / f"{split}.h5"
-        if path.exists():
+        if path.exists() and ("import_data", ()) not in left:
             from robustlaws.data import shards
 
             lengths[f"{split}_images"] = shards.length(path)
     for generator in study.made_by("edm", "pfgmpp", "dg", imported=True):
-        names, kind = ("network",), told.Network
+        rule, names, kind = "import_generator", ("network",), told.Network
         if study.kind(generator) == "dg":
-            names, kind = ("extractor", "discriminator"), told.Encoder
+            rule, names, kind = "import_pair", ("extractor", "discriminator"), told.Encoder
         paths = [folder / "generators" / generator / f"{name}.json" for name in names]
-        if all(path.exists() for path in paths):
+        if all(path.exists() for path in paths) and (rule, (("generator", generator),)) not in left:
             made = tuple(kind(**json.loads(path.read_text(encoding="utf-8"))["network"]) for path in paths)
             networks[generator] = made if len(made) > 1 else made[0]
     return Known(**lengths, networks=networks)

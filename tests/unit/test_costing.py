@@ -222,6 +222,11 @@ def test_imported_images_and_networks_are_looked_up(tmp_path, study_of_checkpoin
     storage.save(folder / "network.json", folder / "network.safetensors", module, {"kind": "edm"})
     found = costing.known(study, tmp_path)
     assert (found.train_images, found.test_images, found.networks) == (None, 30, {"edm": network})
+    # files that are to be made anew say nothing
+    stale = costing.known(study, tmp_path, [("import_data", ())])
+    assert (stale.test_images, stale.networks) == (None, {"edm": network})
+    stale = costing.known(study, tmp_path, [("import_generator", (("generator", "edm"),))])
+    assert (stale.test_images, stale.networks) == (30, {})
 
 
 @pytest.fixture
