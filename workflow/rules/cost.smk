@@ -16,7 +16,7 @@ rule cost:
         runtime=10,
     params:
         folder=subpath(rules.write_report.output.page, parent=True),
-        schema=workflow.source_path("../schemas/config.yaml"),
+        schema=str(Path(workflow.basedir, "workflow/schemas/config.yaml")),
         # Snakemake is asked what is stale: this one, which the environment of the job need not have, and as it is told
         snakemake=[sys.executable, "-m", "snakemake", "--snakefile", workflow.main_snakefile],
         triggers=lambda wildcards: sorted(map(str, workflow.rerun_triggers)),
