@@ -1,7 +1,7 @@
 """The planner's page and block: what they say, what they leave out, and that the block is one that a study takes."""
 
 import copy
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ import yaml
 from robustlaws import plan_block, plan_page, records
 from robustlaws.laws import LAWS, additive, published, tables
 from robustlaws.study import Study
-from tests.unit.test_planning import Plan
 from tests.unit.test_report import Page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,11 +61,7 @@ class Finished:
         accuracy = folder / "accuracy.json"
         told = study.law("accuracy")
         tables.fit_accuracy(**given, accuracy_path=accuracy, refits_path=folder / "lines", settings=told)
-        own = study.plan()
-        self.told = Plan(**{field.name: getattr(own, field.name) for field in fields(own)})
-        if self.told.accounting_epoch:
-            self.told = replace(self.told, least_images=41 * self.told.accounting_epoch)
-        self.told = replace(self.told, law="additive")
+        self.told = replace(study.plan(), law="additive")
 
     def write(self, name="plan", **told):
         page, block = self.folder / f"{name}.html", self.folder / f"{name}.yaml"
