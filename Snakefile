@@ -41,7 +41,9 @@ wildcard_constraints:
     law="|".join(LAWS),
 
 
-for stage in "data generate guidance quality train interop attack collect laws figures published plan report".split():
+for (
+    stage
+) in "data generate guidance quality train interop attack collect laws figures published plan report cost".split():
 
     include: f"workflow/rules/{stage}.smk"
 

@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ _GOING_ON = re.compile(r"going on at step (\d+) of (\d+)")  # what training.run 
 _COUNT = re.compile(r"(\w+) +(\d+)$")
 
 
-def write(*, folder, config, schema_path, snakefile, options):
+def write(*, folder, config, schema_path, snakemake, triggers, software, conda_prefix):
     """Write what the study costs and what of it is left, and return it as text.
 
     Parameters
@@ -33,9 +32,13 @@ def write(*, folder, config, schema_path, snakefile, options):
         times of finished runs are looked up there.
     config : dict
         As read from YAML.
-    schema_path, snakefile : path
-    options : list of str
-        Further arguments of Snakemake: those that decide what is stale.
+    schema_path : path
+    snakemake : list of str
+        Command of the Snakemake that says what is stale, with the Snakefile.
+    triggers, software : lists of str
+        What makes an output stale there, and by what software is deployed: `--rerun-triggers`, `--sdm`.
+    conda_prefix : path or None
+        Folder of conda environments, which is a part of their hashes.
 
     Raises
     ------
@@ -43,11 +46,14 @@ def write(*, folder, config, schema_path, snakefile, options):
         If Snakemake cannot say which jobs there are: its own words.
     """
     study = Study(config, schema_path)
-    with ThreadPoolExecutor() as both:  # each is another process
-        asked = [both.submit(dry_run, config, snakefile, [*forced, *options]) for forced in (["--forceall"], [])]
+    command = [*snakemake, "--rerun-triggers", *triggers]
+    command += ["--software-deployment-method", *software] if software else []
+    command += ["--conda-prefix", str(conda_prefix)] if conda_prefix else []
+    with ThreadPoolExecutor() as both:  # each waits for a process of its own
+        asked = [both.submit(dry_run, config, [*command, *forced]) for forced in (["--forceall"], [])]
         wanted, left = (answer.result() for answer in asked)
     log.info("%s: %d of %d jobs are left", study.name, len(left), len(wanted))
-    costs = Costs(study, known(study, folder))
+    costs = Costs(study, known(study, folder, left))
     costs = {job: costs.of(job[0], dict(job[1])) for job in [*wanted, *left]}
     pace = speed(study, costs, set(wanted) - set(left), folder)
     found = summary(study.name, costs, wanted, left, pace)
@@ -60,16 +66,17 @@ def write(*, folder, config, schema_path, snakefile, options):
 # the jobs
 
 
-def dry_run(config, snakefile, options):
+def dry_run(config, command):
     """Return the jobs that a dry run of the whole study lists, each as (rule, ((wildcard, value), ...)).
 
-    What is stale is Snakemake's own opinion. A dry run waits for no lock, so this works inside a job too.
+    What is stale is Snakemake's own opinion, outputs of killed jobs included. A dry run waits for no lock and leaves
+    all as they are, so this works inside a job too.
 
     Parameters
     ----------
     config : dict
-    snakefile : path
-    options : list of str
+    command : list of str
+        Snakemake and all else that it is told.
 
     Raises
     ------
@@ -79,9 +86,10 @@ def dry_run(config, snakefile, options):
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "config.json"
         path.write_text(json.dumps(config), encoding="utf-8")
-        command = [sys.executable, "-m", "snakemake", "all", "--dry-run", "--nocolor", "--rerun-incomplete"]
-        command += ["--snakefile", str(snakefile), "--configfile", str(path), *options]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        options = ["--configfile", str(path), "--dry-run", "--rerun-incomplete", "--nocolor", "--", "all"]
+        done = subprocess.run(
+            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
     if done.returncode:
         said = done.stdout.partition("Building DAG of jobs...")[2] or done.stdout
         raise ValueError(f"Snakemake cannot plan this study: {' '.join(said.split())}")
@@ -197,21 +205,21 @@ def summary(name, costs, wanted, left, pace):
     }
 
 
-def known(study, folder):
-    """Return the :class:`robustlaws.study.costs.Known` of a study: what finished files in `folder` say."""
-    folder, lengths, networks = Path(folder), {}, {}
+def known(study, folder, left=()):
+    """Return the :class:`robustlaws.study.costs.Known` of a study: what files in `folder` say that are not `left`."""
+    folder, left, lengths, networks = Path(folder), set(left), {}, {}
     for split in ("train", "test"):
         path = folder / "data" / f"{split}.h5"
-        if path.exists():
+        if path.exists() and ("import_data", ()) not in left:
             from robustlaws.data import shards
 
             lengths[f"{split}_images"] = shards.length(path)
     for generator in study.made_by("edm", "pfgmpp", "dg", imported=True):
-        names, kind = ("network",), told.Network
+        rule, names, kind = "import_generator", ("network",), told.Network
         if study.kind(generator) == "dg":
-            names, kind = ("extractor", "discriminator"), told.Encoder
+            rule, names, kind = "import_pair", ("extractor", "discriminator"), told.Encoder
         paths = [folder / "generators" / generator / f"{name}.json" for name in names]
-        if all(path.exists() for path in paths):
+        if all(path.exists() for path in paths) and (rule, (("generator", generator),)) not in left:
             made = tuple(kind(**json.loads(path.read_text(encoding="utf-8"))["network"]) for path in paths)
             networks[generator] = made if len(made) > 1 else made[0]
     return Known(**lengths, networks=networks)

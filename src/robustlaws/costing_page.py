@@ -116,7 +116,7 @@ def _pace(speed):
     if speed["value"] is None:
         return (
             "Device-hours: not known before a run of this study is finished, unless the config gives the FLOPs per"
-            " second of a device, for example plan: {speed: 1.0e14}"
+            " second of a device, for example plan: {speed: 1.0e+14}"
         )
     where = "plan.speed of the config"
     if speed["source"] == "measured":

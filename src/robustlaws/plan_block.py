@@ -38,7 +38,7 @@ def _wanted(proposal, next_runs, told):
         found.append((proposal.networks[0].run, proposal.dataset, "the best network for the budget"))
     if next_runs.runs:
         best = next_runs.runs[0]
-        found.append((best.run, best.dataset, f"the next run worth doing: {next_runs.words}"))
+        found.append((best.run, best.dataset, f"the next run worth doing, for {next_runs.words}"))
     done, kept = {name.rsplit("/", 1)[0] for name in told.runs}, {}
     for run, dataset, why in found:
         name = f"{run.network.name}/{dataset}/{run.images}"

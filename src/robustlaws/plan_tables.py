@@ -252,7 +252,9 @@ def summary(proposal, found, speed, title):
     """Return what the page says, in a few sentences."""
     told, entries = [], proposal.entries
     if proposal.budget.flops is None:
-        told.append(f"There is no budget to plan for: {proposal.budget.why}.")
+        never = proposal.budget.why.removeprefix("never: ")
+        what = "There is no budget to plan for" if never == proposal.budget.why else "No budget reaches the accuracy"
+        told.append(f"{what}: {never}.")
         if proposal.why:
             told.append(f"Nor does the study determine N* ({title}: {proposal.why}).")
     elif proposal.why:
@@ -275,7 +277,7 @@ def summary(proposal, found, speed, title):
     if found.runs:
         best = found.runs[0]
         told.append(
-            f"The next run worth doing is {run_in_words(best, speed)}: for its price it narrows the interval of the"
+            f"The next run worth doing is {run_in_words(best, speed)}: for its price it narrows the interval of"
             f" {found.words} most, by {_percent(best.reduction)}."
         )
     return told

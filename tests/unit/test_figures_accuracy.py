@@ -113,6 +113,16 @@ def test_without_accuracies_and_without_a_line_there_is_nothing(tmp_path):
     assert "no run has both a loss and an accuracy" in draw("accuracy_from_loss", tmp_path, inputs)[1]
 
 
+def test_a_line_of_others_is_drawn_over_the_losses_of_the_runs(tmp_path, study):
+    inputs = without_accuracies(tmp_path / "in")
+    _, text, _, table = draw("accuracy_from_loss", tmp_path, inputs)
+    assert "None of the runs that a line is fitted to has an accuracy." in text
+    losses = records.read(inputs["runs"], records.RUNS)["adv_loss"]
+    line = of(table, "line", "line")
+    assert line["x"].min() < losses.min() < losses.max() < line["x"].max()
+    assert "points" not in set(table["kind"])
+
+
 def test_without_a_line_the_runs_stand_alone(tmp_path):
     _, text, _, table = draw("accuracy", tmp_path, build(tmp_path / "in", determined=False))
     assert "the line from loss to accuracy is not determined: all runs have nearly the same loss" in text
@@ -141,7 +151,9 @@ def test_the_line_of_accuracy_comes_with_the_interval_of_its_refits(tmp_path, st
     _, text, _, table = draw("accuracy_from_loss", tmp_path, study)
     runs = records.read(study["runs"], records.RUNS)
     pure = runs[runs["real_fraction"] == 0].set_index("run")
-    shown = table[table["kind"] == "points"]
+    left_out = table["series"].str.startswith("left out")
+    assert list(table[left_out]["label"]) == ["wrn-10-1/half-real/60000/0"]
+    shown = table[(table["kind"] == "points") & ~left_out]
     assert sorted(shown["label"]) == sorted(pure.index)
     np.testing.assert_allclose(shown["x"], pure.loc[shown["label"], "adv_loss"])
     np.testing.assert_allclose(shown["y"], pure.loc[shown["label"], "adv_acc"])

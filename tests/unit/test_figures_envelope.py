@@ -106,7 +106,7 @@ def test_finished_runs_are_joined_by_model_where_there_are_no_curves(tmp_path, s
     records.write(tmp_path / "curves.parquet", [], records.CURVES)
     inputs = study | {"curves": tmp_path / "curves.parquet"}
     _, text, _, table = draw("envelope", tmp_path, inputs)
-    assert "No learning curves: each line joins one model's finished runs on growing data." in text
+    assert "No learning curves. Each line joins one model's finished runs on growing data." in text
     runs = records.read(study["runs"], records.RUNS)
     mine = runs[(runs["dataset"] == "edm-18") & (runs["model"] == "wrn-10-2")].sort_values("images")
     lines = table[(table["panel"] == "edm-18, L*") & (table["kind"] == "line") & (table["series"] == "wrn-10-2")]

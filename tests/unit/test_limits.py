@@ -250,11 +250,15 @@ def test_whole_studies_on_disk(tmp_path):
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
     found = records.read(tmp_path / "one.parquet", records.APPROACHES)
     assert (found["budget"].dropna() == runs["flops"].max()).all()
-    assert set(found["law"]) == set(laws)
+    assert set(found["law"]) == {*laws, "human"}
+    level = found[found["law"] == "human"]
+    assert (level["quantity"].tolist(), level["value"].tolist()) == (["human_accuracy"], [0.8])
+    found = found[found["law"] != "human"]
     assert found.loc[found["law"] == "envelope", "dataset"].notna().all()
     unlimited = found[(found["law"] == "envelope") & (found["quantity"] == "accuracy_limit")]
     assert unlimited["value"].isna().all()
     known_rows = found[found["determined"]]
+    assert len(known_rows) > 50
     assert (known_rows["low"] <= known_rows["value"]).all()
     assert (known_rows["value"] <= known_rows["high"].fillna(np.inf)).all()
     # the allocation tables hold the same N* at the same budgets
@@ -277,6 +281,7 @@ def test_a_law_that_was_not_fitted_says_why():
     runs = study(additive, published.ADDITIVE, params=(5_000_000,), sizes=(1_000_000, 2_000_000))
     fitted = parametric.fit(additive.FORM, additive.observe(runs, NO_CURVES, settings()), settings())
     rows = limits.measure([fitted.summary], [fitted.refits], LINE, None, runs, Limits((1e20,), 0.8, 0.9))
+    rows = rows[rows["law"] != "human"]
     assert len(rows) == 4 * 9
     assert rows["value"].isna().all()
     assert (rows["why"] == "only 1 distinct N").all()

@@ -1,7 +1,7 @@
 """The planner's arithmetic: networks, budgets, overheads, bills, against brute force, closed forms and files."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,23 +13,11 @@ from robustlaws import speed
 from robustlaws.data import shards
 from robustlaws.laws import additive, candidates, forecasts, overheads, planning, published
 from robustlaws.networks import cost
-from robustlaws.settings.base import neutral
 from robustlaws.training import recipe
 from tests.unit.test_limits import LINE, drawn, forecast, known, summary_of, unknown
 
 PAPER = ((28, 4), (40, 4), (82, 4), (28, 12), (58, 12), (82, 12), (70, 16), (82, 16))
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-@dataclass(frozen=True)
-class Plan(told_to.Plan):
-    """Settings of the planner, with what it is told beside."""
-
-    small_on_large: dict | None = neutral(None)
-    devices: int = neutral(1)
-    pool: str = neutral("size")
-    least_images: int = neutral(1)
-    taken: tuple[str, ...] = neutral(())
 
 
 def plan(**given):
@@ -55,7 +43,7 @@ def plan(**given):
         "level": 0.9,
         "seed": 1,
     }
-    return Plan(**(defaults | given))
+    return told_to.Plan(**(defaults | given))
 
 
 def spread(name, count=60, seed=0):

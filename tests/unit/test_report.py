@@ -11,7 +11,7 @@ from robustlaws import records, report
 from robustlaws.figures import FIGURES
 from robustlaws.figures.captions import CAPTIONS
 from robustlaws.figures.words import TIMES
-from tests.unit.test_figures import build, run_rows
+from tests.unit.figure_study import build, run_rows
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from robustlaws import records, report
-from tests.unit.test_figures import build, cell, run_rows
+from tests.unit.figure_study import build, cell, run_rows
 from tests.unit.test_report import check
 
 BEST, WORSE = ("edm-18", 2.1), ("edm-5", 8.76)

@@ -9,7 +9,9 @@ with joblog.to(snakemake.log[0]):
         folder=snakemake.params.folder,
         config=snakemake.config,
         schema_path=snakemake.params.schema,
-        snakefile=snakemake.params.snakefile,
-        options=snakemake.params.options,
+        snakemake=snakemake.params.snakemake,
+        triggers=snakemake.params.triggers,
+        software=snakemake.params.software,
+        conda_prefix=snakemake.params.conda_prefix,
     )
 print(text)

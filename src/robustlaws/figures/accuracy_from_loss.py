@@ -8,13 +8,14 @@ from robustlaws.figures import drawn, sources, style, words
 from robustlaws.laws import law, refits
 from robustlaws.laws.accuracy import of_loss
 
-_LINE = "line"
+_LINE, _LEFT_OUT = "line", "left out of the line: real images mixed in"
+_HOLLOW = {"markerfacecolor": "none", "markeredgewidth": 1}
 
 
 def draw(*, paths, runs, accuracy, accuracy_refits):
     """Draw the runs, the line and its interval.
 
-    Runs that the line leaves out (another recipe, real images mixed in) are not drawn.
+    Runs that mix real images in, which the line leaves out, are drawn hollow; those of another recipe are not drawn.
 
     Parameters
     ----------
@@ -30,8 +31,10 @@ def draw(*, paths, runs, accuracy, accuracy_refits):
     ValueError
         If a file cannot be read.
     """
-    runs = sources.of_the_study(records.read(runs, records.RUNS))
-    runs = runs[(runs["real_fraction"] == 0) & runs["adv_loss"].notna()]
+    table = sources.of_the_study(records.read(runs, records.RUNS))
+    table = table[table["adv_loss"].notna()]
+    left_out = table[(table["real_fraction"] > 0) & table["adv_acc"].notna()]
+    runs = table[table["real_fraction"] == 0]
     shown = runs[runs["adv_acc"].notna()]
     line = sources.read_json(accuracy)
     samples = refits.samples(records.read(accuracy_refits, records.REFITS), "accuracy")
@@ -41,7 +44,7 @@ def draw(*, paths, runs, accuracy, accuracy_refits):
     with style.drawing(paths, 4.6) as figure:
         figure.suptitle("Adversarial accuracy from adversarial loss")
         axes = figure.subplots()
-        if shown.empty and (runs.empty or not known):
+        if shown.empty and left_out.empty and (runs.empty or not known):
             style.nothing(axes, "no run has both a loss and an accuracy")
             return
         for dataset, look in looks.items():
@@ -49,17 +52,22 @@ def draw(*, paths, runs, accuracy, accuracy_refits):
             drawn.points(axes, mine["adv_loss"], mine["adv_acc"], series=dataset, label=mine["run"],
                          marker=look.marker, color=look.colour, alpha=0.85)  # fmt: skip
         handles, remarks = style.dataset_handles(looks, order), []
-        if known:
-            losses = shown["adv_loss"] if len(shown) else runs["adv_loss"]
+        if len(left_out):
+            drawn.points(axes, left_out["adv_loss"], left_out["adv_acc"], series=_LEFT_OUT, label=left_out["run"],
+                         color=style.FAINT, **_HOLLOW)  # fmt: skip
+            handles.append(style.handle(_LEFT_OUT, style.FAINT, marker="o", **_HOLLOW))
+        losses = runs["adv_loss"] if shown.empty else shown["adv_loss"]
+        if known and len(losses):
             handles += _line(axes, losses, line, samples)
-            remarks += [] if len(shown) else ["No run of the study has an accuracy; the losses are those of its runs."]
-        else:
+            remarks += [] if len(shown) else ["None of the runs that a line is fitted to has an accuracy."]
+        elif not known:
             why = next((c["why"] for c in (line.get("slope"), line.get("intercept")) if c and c.get("why")), "")
             remarks.append(f"Line {words.NOT_DETERMINED}: {why or 'no reason given'}.")
         if line.get("source"):
             remarks.append(f"Line: {line['source']}.")
         _told(axes, line, len(shown), known)
-        _scales(axes, shown["adv_loss"], shown["adv_acc"])
+        placed = [*shown.index, *left_out.index] if len(shown) else []
+        _scales(axes, table.loc[placed, "adv_loss"], table.loc[placed, "adv_acc"])
         style.below(figure, handles, remarks)
 
 

@@ -28,20 +28,24 @@ CAPTIONS = {
         "that a law's data rules leave out are not among them."
     ),
     "residuals": (
-        "Relative error of each law's predicted loss, one point per observation. A law whose form is right leaves "
-        "no pattern around the line at 0."
+        "How far each law's loss lies from the measured one, against model size, images, FID and FLOPs, one point "
+        "per observation: the natural logarithm of their ratio, in percent. A law whose form is right leaves the "
+        "running median at 0; the largest residual is circled and named."
     ),
     "held_out": (
-        "Losses of each dataset's runs as predicted by fits that never saw the dataset, against those measured. "
-        "On the grey diagonal the prediction is exact."
+        "Losses of each dataset's runs as predicted by fits that never saw the dataset, against those measured. On "
+        "the grey diagonal the prediction is exact; the legend gives R² unseen and, in brackets, that of the fit "
+        "to all."
     ),
     "additive_fit": (
-        "Approach 2: lines of equal loss over budget and model size, and over budget and training images, with the "
-        "best choice for each budget. Dots: the study's own runs."
+        "Approach 2 against the runs that it describes. Top: adversarial loss against training FLOPs, one panel "
+        "per dataset, one line of the law per model; hollow runs were not seen by the fit. Bottom: equal loss on "
+        "the dataset of the best FID over FLOPs and model size (left) or images (right), runs filled with their "
+        "measured loss, and the compute-optimal N* and D* with their interval, where the data determine them."
     ),
     "bottleneck_fit": (
-        "Approach 3, one panel per model: adversarial loss against training FLOPs. Dots: runs, by dataset; lines: "
-        "the losses that the fitted law gives, with the same parameters in every panel."
+        "Approach 3 against the runs that it describes. Adversarial loss against training images, one panel per "
+        "model, one line of the law per dataset. Hollow runs were left out of the fit."
     ),
     "allocation": (
         "Compute-optimal model size N* and training images D* against training FLOPs, approach beside approach, each "
@@ -51,12 +55,14 @@ CAPTIONS = {
         "below instead of drawn."
     ),
     "efficient": (
-        "Model sizes that are efficient for a budget by the laws' own account, and the runs among them. Within the "
-        "shaded region no law gives a choice that costs less for the same loss."
+        "Compute-optimal model size N* against training FLOPs by each law, on the dataset of the best FID. Between "
+        "the lowest and the highest lies the compute-efficient region. All runs are shown, those that no law is "
+        "fitted to by kind; accuracies are written beside runs where there is room."
     ),
     "overhead": (
-        "Training compute that a model of other than the best size takes for the same loss, as a share of the least "
-        "possible. Smaller models cost more to train, and less to use."
+        "Extra training compute with which a model of another size than N* reaches the same loss, at the budget of "
+        "the dearest run. The study's models stand above, with the best accuracy of their runs near that budget; "
+        "where the data determine no N*, the losses of these runs are shown instead."
     ),
     "accuracy": (
         "Adversarial accuracy (PGD on the CW loss) against training FLOPs. Dots: runs, by dataset, hollow where the "
@@ -69,16 +75,20 @@ CAPTIONS = {
     ),
     "accuracy_from_loss": (
         "Adversarial accuracy against adversarial loss, one point per run, and the least-squares line that turns "
-        "one into the other, with its interval. Accuracies elsewhere that were not measured come from this line, "
-        "held between 0 and 1."
+        "one into the other, with its interval. Hollow: runs that mix real images in, which the line leaves out. "
+        "Accuracies elsewhere that were not measured come from this line, held between 0 and 1."
     ),
     "hyperparameters": (
-        "Adversarial accuracy for several batch sizes and learning rates, on datasets of several sizes. Only runs "
-        "that differ in nothing else are compared."
+        "Accuracy under PGD of runs that differ only in their recipe, one panel for each model, dataset and size. "
+        "Bars are the exact 95% interval of the test images, the grey line is the study's own recipe, and the "
+        "adversarial loss stands beside. Above: the best recipe with its lead in percentage points over the next "
+        "one and over the study's own; it is only 'ahead' where the luck of the test images could explain its "
+        "lead."
     ),
     "replacement": (
-        "Learning curves of runs that draw their images without and with replacement, otherwise alike. Where they "
-        "lie on each other, repeated images do no harm."
+        "Learning curves of the study's own recipe beside those of other recipes with the same model, dataset, "
+        "size and seed. It is the paper's comparison where the other recipe draws its images with replacement. The "
+        "number in each panel is the difference at the end of training."
     ),
     "adversarial": (
         "Adversarial images that fooled the most robust attacked network. Left to right: the test image, the "

@@ -4,9 +4,9 @@ import numpy as np
 
 from robustlaws import records
 from robustlaws.figures import drawn, sources, style, words
-from robustlaws.laws import envelope as law_of_envelope
 from robustlaws.laws import law as judged
 from robustlaws.laws import refits as tabled
+from robustlaws.laws.envelope import QUERIES, follow, followed, sample
 from robustlaws.laws.observations import comparable
 
 _ENVELOPE, _LAW = "envelope", "law of the envelope"
@@ -42,7 +42,8 @@ def draw(*, paths, runs, curves, laws, refits):
     chosen = chosen[chosen["adv_loss"].notna()]
     curves = records.read(curves, records.CURVES)
     law = sources.law_named(sources.read_laws(laws), "envelope") or {}
-    seen, traced = _traced(chosen, curves, law)
+    seen, points = _seen(chosen, curves, law)
+    least = law.get("min_train_fraction", 0.5)
     table = sources.read_tables(refits, records.REFITS)
     order = sources.fid_order(zip(seen["dataset"], chosen.set_index("run")["fid"].reindex(seen["run"]), strict=True))
     shown = sources.spread(list(order))
@@ -57,46 +58,40 @@ def draw(*, paths, runs, curves, laws, refits):
         fitted, every = False, []
         for row, dataset in zip(grid, shown, strict=True):
             mine = seen[seen["dataset"] == dataset]
-            points = _points([traced[one] for one in mine["curve"].unique() if one in traced])
-            every += [points] if points is not None else []
+            traced = followed(chosen[chosen["dataset"] == dataset], curves, points, least)
+            best = _points(list(traced.values()))
+            every += [best] if best is not None else []
             lines = tabled.samples(table, "envelope", dataset)
             _curves(row[0], mine, looks)
             for axes, panel in zip(row, _PANELS, strict=True):
                 drawn.name(axes, f"{dataset}, {panel[-1]}")
-                fitted |= _panel(axes, points, lines, sources.dataset_entry(law, dataset), panel, law)
+                fitted |= _panel(axes, best, lines, sources.dataset_entry(law, dataset), panel, law)
             _head(row[0], style.dataset_label(dataset, order[dataset], 34))
         _scales(grid, seen, chosen, every)
         remarks = [f"{len(shown)} of {len(order)} datasets are shown, from the best FID to the worst."]
-        if not len(curves):
-            remarks.insert(0, "No learning curves: each line joins one model's finished runs on growing data.")
+        if points == "runs":
+            why = "" if len(curves) else "No learning curves. "
+            remarks.insert(0, f"{why}Each line joins one model's finished runs on growing data.")
         handles = _handles(looks, fitted)
         style.below(figure, handles, remarks[: None if len(shown) < len(order) else -1], columns=4)
 
 
-def _traced(runs, curves, law):
-    """Return the observations to draw, with the column "curve", and {curve: what the envelope follows}."""
+def _seen(runs, curves, law):
+    """Return the observations to draw, with the column "curve", and what the envelope follows: "curves" or "runs"."""
     columns = ["run", "model", "dataset", "images", "flops", "adv_loss"]
-    if law.get("points", "curves") == "curves" and len(curves):
-        seen = curves[curves["run"].isin(runs["run"]) & (curves["flops"] > 0) & (curves["adv_loss"] > 0)]
-        traced = law_of_envelope._curves(runs, curves, law.get("min_train_fraction", 0.5))
-        return seen[columns].assign(curve=seen["run"]).sort_values(["curve", "flops"]), traced
-    seen = runs[columns].assign(curve=runs["model"] + "/" + runs["dataset"]).sort_values(["curve", "flops"])
-    params = dict(zip(runs["model"], runs["params"], strict=True))
-    return seen, {
-        name: law_of_envelope.Curve(
-            float(params[one["model"].iloc[0]]),
-            *(one[column].to_numpy(dtype=float) for column in ("flops", "images", "adv_loss")),
-        )
-        for name, one in seen.drop_duplicates(["curve", "flops"]).groupby("curve", sort=True)
-    }
+    points = law.get("points", "curves") if len(curves) else "runs"
+    seen = curves[curves["run"].isin(runs["run"])] if points == "curves" else runs
+    seen = seen[(seen["flops"] > 0) & (seen["images"] > 0) & (seen["adv_loss"] > 0)][columns]
+    names = seen["run"] if points == "curves" else seen["model"] + "/" + seen["dataset"]
+    return seen.assign(curve=names).sort_values(["curve", "flops"], kind="stable"), points
 
 
 def _points(curves):
-    """Return the points of the envelope, as the law samples them; None without a curve."""
+    """Return the points of the envelope of a list of curves, as the law samples them; None without a curve."""
     if not curves:
         return None
     ends = min(one.flops[0] for one in curves), max(one.flops[-1] for one in curves)
-    return law_of_envelope.follow(law_of_envelope.sample(curves, np.geomspace(*ends, law_of_envelope.QUERIES)))
+    return follow(sample(curves, np.geomspace(*ends, QUERIES)))
 
 
 def _looks(seen):

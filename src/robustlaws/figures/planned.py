@@ -88,7 +88,7 @@ def _overhead(axes, curve, marks):
         drawn.points(axes, [n], [cost], series="models", label=name, color=style.INK, marker="o")
     _names(axes, seen, params[np.argmin(overhead)])
     style.log_axis(axes, "x", style.padded(params[shown], 0.12), words.count)
-    axes.set_ylim(-0.16, top)  # names stand below the floor
+    axes.set_ylim(-0.18, top)  # names stand below the floor
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
     axes.set_xlabel("model size N (parameters)")
     axes.set_ylabel("compute beyond the budget")
@@ -100,11 +100,11 @@ def _overhead(axes, curve, marks):
 
 def _names(axes, models, best):
     """Write the models' names where the curve leaves room: beside its arms, and below its floor at two heights."""
-    floor = 0
+    below = 0
     for name, n, cost in sorted(models, key=lambda one: one[1]):
         if cost > 0.06:
-            place = {"xytext": (5 if n > best else -5, -3), "ha": "left" if n > best else "right", "va": "center"}
+            at, place = cost, {"xytext": (5 if n > best else -5, -3), "ha": "left" if n > best else "right"}
         else:
-            place = {"xytext": (0, -6 - 9 * (floor % 2)), "ha": "center", "va": "top"}
-            floor += 1
-        axes.annotate(style.short(name, 18), (n, cost), textcoords="offset points", fontsize=7, **place)
+            at, place = 0.0, {"xytext": (0, -9 - 9 * (below % 2)), "ha": "center"}
+            below += 1
+        axes.annotate(style.short(name, 18), (n, at), textcoords="offset points", fontsize=7, va="center", **place)

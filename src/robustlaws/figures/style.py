@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
@@ -73,15 +74,16 @@ class Look:
 
 
 def dataset_looks(datasets):
-    """Return dataset -> Look for names ordered by FID (:func:`sources.fid_order`)."""
-    return {name: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(datasets)}
+    """Return dataset -> Look for names ordered by FID (:func:`sources.fid_order`); past all colours, darker ones."""
+    colours = [*COLOURS, *(to_hex(0.55 * np.array(to_rgb(colour))) for colour in COLOURS)]
+    return {name: Look(colours[i % len(colours)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(datasets)}
 
 
 def model_looks(models):
     """Return model -> Look for names ordered by size: light to dark, each with its line style."""
     shades = matplotlib.colormaps["viridis_r"](np.linspace(0.22, 1.0, max(len(models), 2)))
     return {
-        name: Look(matplotlib.colors.to_hex(shades[i if len(models) > 1 else -1]), dash=DASHES[i % len(DASHES)])
+        name: Look(to_hex(shades[i if len(models) > 1 else -1]), dash=DASHES[i % len(DASHES)])
         for i, name in enumerate(models)
     }
 

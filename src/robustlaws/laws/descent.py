@@ -17,10 +17,10 @@ from typing import Protocol
 
 import numpy as np
 
-_GOAL = 1e-9  # of the gradient, in the units of `Minima`
+_GOAL = 1e-8  # of the gradient, in the units of `Minima`
 _ITERATIONS = 1000
-_FALL, _RISE = 0.2, 5.0  # of the damping, after a step that lowers the objective and one that does not
-_REFUSALS = 24  # in a row, so with 1e17 times the damping: no step lowers the objective any more
+_FALL, _RISE = 0.3, 8.0  # of the damping, after a step that lowers the objective and one that does not
+_REFUSALS = 24  # in a row, so at the largest damping: no step lowers the objective any more
 _FLATTEST = 0.1  # of the diagonal that a log loss of slope 1 would give: flatter coordinates are not let go further
 _LONGEST = 4.0  # of a step in the log of a coefficient
 _BENT = 0.01  # relative change of a coefficient below which straight and bent steps are one

@@ -121,13 +121,20 @@ def worth_doing(forecast, predictions, fid, flops, told):
     one_run = noise(predictions, unknowns)
     usable = np.flatnonzero(np.isfinite(values))
     why = _nothing(values[usable], one_run)
-    found = [] if why else possible(forecast, flops or 8 * forecast.measured.dearest, told)
-    if not found:
-        why = why or "no run that has not been done lies within the budget"
-        return NextRuns(*head, *[np.nan] * 3, one_run, np.nan, [], None, 0, why)
-    values = values[usable]
-    low, high = (float(one[0]) for one in _ends(np.sort(values), np.ones((1, len(values))), forecast.level))
+    found = [] if why else possible(forecast, flops or _BEYOND[-1] * forecast.measured.dearest, told)
     outcomes = _outcomes(forecast, found)[usable]
+    # far from the runs a law may predict no loss at all
+    tells = np.isfinite(outcomes).mean(axis=0) > 0.5
+    outcomes, found = outcomes[:, tells], [one for one, kept in zip(found, tells, strict=True) if kept]
+    if not found:
+        why = why or "no run that has not been done and that the law can tell of lies within the budget"
+        return NextRuns(*head, *[np.nan] * 3, one_run, np.nan, [], None, 0, why)
+    return _compared(forecast, quantity, values[usable], one_run, found, outcomes, told)
+
+
+def _compared(forecast, quantity, values, one_run, found, outcomes, told):
+    """Return the :class:`NextRuns` of the runs `found`: `values` (refits,), `outcomes` (refits, candidates)."""
+    low, high = (float(one[0]) for one in _ends(np.sort(values), np.ones((1, len(values))), forecast.level))
     seed = seeds.derive(told.seed, "next run")
     before, after, effective, rough = expected_widths(values, outcomes, one_run, forecast.level, seed)
     chance = max(_LEAST, _by_chance(values, outcomes, one_run, forecast.level, seed))
@@ -141,12 +148,14 @@ def worth_doing(forecast, predictions, fid, flops, told):
     why = "" if runs else "none of the runs looked at would shrink the interval by more than chance does"
     if quantity.by_factor:
         low, high = float(np.exp(low)), float(np.exp(high))
+    head = (told.quantity, quantity.words, quantity.by_factor)
     return NextRuns(*head, low, high, before, one_run, chance, runs[:LISTED], largest, len(found), why)
 
 
 def _outcomes(forecast, found):
     """Return the log losses (refits, candidates) that the refits predict; nan where one predicts none."""
-    params, images, fids = np.array([(run.network.params, run.draws, fid) for run, _, fid in found], dtype=float).T
+    rows = [(run.network.params, run.draws, fid) for run, _, fid in found]
+    params, images, fids = np.array(rows, dtype=float).reshape(-1, 3).T
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.log(forecast.loss(params, images, fids))[1:]
 
@@ -243,7 +252,9 @@ def expected_widths(values, outcomes, one_run, level, seed):
     after, effective = np.empty(outcomes.shape[1]), np.empty(outcomes.shape[1])
     rough = np.zeros(outcomes.shape[1], dtype=bool)
     for index in range(outcomes.shape[1]):
-        scale = one_run
+        # about as much noise as leaves enough refits; from there on it is raised step by step
+        scale = max(one_run, 0.3 * fewest / count * float(np.nanstd(outcomes[:, index])))
+        rough[index] = scale > one_run
         while True:
             weights = _weights(outcomes[:, index], picks, noise_of, scale, others > 0)
             total = weights.sum(axis=1)

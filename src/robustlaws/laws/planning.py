@@ -29,16 +29,17 @@ def _parameter(name):
 
 # What the next run may be chosen for; the parameters are those of the law that is planned with.
 QUANTITIES = {
-    "N_star": Quantity("exponent of N*", lambda law, flops, fid: law.share(flops, fid)[:, 0]),
+    "N_star": Quantity("the exponent of N*", lambda law, flops, fid: law.share(flops, fid)[:, 0]),
     "params": Quantity("N* at the budget", lambda law, flops, fid: law.optimum(flops, fid)[0][:, 0], by_factor=True),
     "loss": Quantity("L* at the budget", lambda law, flops, fid: law.best_loss(flops, fid)[:, 0]),
-    "asymptote": Quantity("loss with unlimited compute", lambda law, flops, fid: law.asymptote(fid)),
+    "asymptote": Quantity("the loss with unlimited compute", lambda law, flops, fid: law.asymptote(fid)),
     "accuracy_limit": Quantity(
-        "accuracy with unlimited compute", lambda law, flops, fid: law.accuracy(law.asymptote(fid)[:, None])[:, 0]
+        "the accuracy with unlimited compute", lambda law, flops, fid: law.accuracy(law.asymptote(fid)[:, None])[:, 0]
     ),
-    **{name: Quantity(f"parameter {name}", _parameter(name), by_factor=True) for name in ("A", "B", "Q")},
+    **{name: Quantity(f"the parameter {name}", _parameter(name), by_factor=True) for name in ("A", "B", "Q")},
     **{
-        name: Quantity(f"parameter {name}", _parameter(name)) for name in ("E", "alpha", "beta", "eps", "zeta", "kappa")
+        name: Quantity(f"the parameter {name}", _parameter(name))
+        for name in ("E", "alpha", "beta", "eps", "zeta", "kappa")
     },
 }
 

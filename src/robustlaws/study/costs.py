@@ -105,8 +105,8 @@ class Costs:
         source = self.study.config["source"]
         train, test = _SPLITS.get(source["name"], (None, None))
         kept = source.get("train_images"), source.get("test_images")
-        if source["name"] == "digits":
-            train, test = train - kept[1], kept[1]
+        if source["name"] == "digits":  # one set that is split
+            train, test = (train - kept[1], kept[1]) if kept[1] else (None, None)
         pairs = ((train, kept[0]), (test, kept[1]))
         train, test = (min((n for n in pair if n is not None), default=None) for pair in pairs)
         return self.known.train_images or train, self.known.test_images or test
