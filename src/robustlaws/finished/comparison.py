@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -253,4 +254,6 @@ def _form(quantity):
         return words.count
     if quantity.startswith("accuracy at") or quantity == ACCURACY_LIMIT:
         return words.percent
-    return words.scientific if quantity.startswith((OBJECTIVE, TO_HUMANS)) else words.number
+    if quantity.startswith(OBJECTIVE):
+        return partial(words.scientific, digits=4)  # minima differ in the third
+    return words.scientific if quantity == TO_HUMANS else words.number

@@ -64,6 +64,11 @@ class Work:
     origin: str = ""
     printed: bool = False  # the runs are those of the paper
 
+    @property
+    def compared(self):
+        """Whether the laws are set beside what the paper prints: they are converged fits of its runs."""
+        return self.printed and self.choices.recipe == "converged"
+
     def path(self, *names):
         """Return the path of a file in the folder."""
         return self.folder.joinpath(*names)
@@ -175,7 +180,7 @@ def _measure_limits(work):
 
 
 def _compare(work):
-    """Set the laws of the published runs beside what is printed of them."""
+    """Set the converged laws of the published runs beside what is printed of them."""
     nouns = work.nouns()
 
     def compare():
@@ -190,7 +195,7 @@ def _compare(work):
         )
         records.write(work.path("comparison.parquet"), found, records.COMPARISON)
 
-    return [("comparison with the paper", compare)] if work.printed else []
+    return [("comparison with the paper", compare)] if work.compared else []
 
 
 def _by_recipe(work):
@@ -246,7 +251,7 @@ def _write_report(work):
             figures=[path for name in _in_order(FIGURES) if (path := work.path("figures", f"{name}.png")).is_file()],
             settings={"laws": {law: settings.as_params(work.law_settings(law)) for law in work.laws}},
             versions=versions(),
-            comparison=work.path("comparison.parquet") if work.printed else None,
+            comparison=work.path("comparison.parquet") if work.compared else None,
             origin=work.origin,
             explorer=work.path("explorer.html"),
         )
