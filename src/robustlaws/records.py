@@ -94,8 +94,8 @@ CURVES = {
     "images": _count("images", "training images seen so far"),
     "flops": _number("FLOPs", "training FLOPs so far, as the paper charges them"),
     "flops_spent": _number("FLOPs", "training FLOPs of the passes really made", optional=True),
-    **LOSSES,
-    "test_images": _count("images", "test images behind the four numbers before", low=1),
+    **{name: column if name == "adv_loss" else _perhaps(column) for name, column in LOSSES.items()},
+    "test_images": _perhaps(_count("images", "test images behind the four numbers before", low=1)),
     "train_loss": _number("nats", "mean TRADES loss over the batches since the last row", optional=True),
     "learning_rate": _number("1", "learning rate of the step before this row", optional=True),
 }

@@ -58,6 +58,7 @@ rule measure_limits:
         refits=expand(rules.fit_law.output.refits, law=study.config["laws"]["fit"]),
         accuracy=rules.fit_accuracy.output.accuracy,
         accuracy_refits=rules.fit_accuracy.output.refits,
+        allocations=expand(rules.fit_law.output.allocations, law=study.config["laws"]["fit"]),
     output:
         limits="<results>/laws/limits.parquet",
     log:

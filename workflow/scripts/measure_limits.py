@@ -11,6 +11,7 @@ with joblog.to(snakemake.log[0]):
         refits_paths=snakemake.input.refits,
         accuracy_path=snakemake.input.accuracy,
         accuracy_refits_path=snakemake.input.accuracy_refits,
+        allocation_paths=snakemake.input.allocations,
         limits_path=snakemake.output.limits,
         settings=settings.Limits(**snakemake.params.settings),
     )

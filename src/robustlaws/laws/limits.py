@@ -45,7 +45,7 @@ def measure(laws, refits, line, line_refits, runs, settings, budget=None):
     if settings.human_accuracy is not None:
         level = {"law": "human", "title": "Human level", "quantity": "human_accuracy", "determined": True, "why": ""}
         rows.append(level | {"value": settings.human_accuracy})
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=list(records.APPROACHES))
     if len(table):
         numbers = table[["budget", "value", "low", "high"]].astype(float)
         table[numbers.columns] = numbers.where(np.isfinite(numbers))

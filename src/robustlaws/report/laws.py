@@ -121,7 +121,7 @@ def _notes(law):
     """Return what stands below a law's tables: what it was fitted to, and how surely."""
     notes = [f"Fitted to {words.plural(law.get('n_runs') or 0, 'run')}{left_out(law)}."]
     interval = law.get("interval")
-    if interval:
+    if interval and interval["refits"]:
         notes.append(f"{100 * interval['level']:.3g}% intervals by {interval['method']}, {interval['refits']} refits.")
     fits = stages(law)
     for index, fit in enumerate(fits):

@@ -33,7 +33,7 @@ def form(quantity):
         return words.count, "\N{INFINITY}"
     if quantity.startswith("accuracy at") or quantity == "limit of accuracy":
         return words.percent, "\N{INFINITY}"
-    if quantity in ("FLOPs to human level", "mean Huber loss"):
+    if quantity == "FLOPs to human level" or quantity.startswith("mean Huber loss"):
         return words.scientific, "never"
     return words.number, "\N{INFINITY}"
 

@@ -13,7 +13,7 @@ class Plan(Settings):
     """
 
     law: str  # that N*, D* and the forecasts are taken from
-    dataset: str | None  # whose FID is meant; None: an imagined one of `fid`
+    dataset: str | None  # whose FID is meant; None: an imagined one of `fid`, or without that the best of the law
     fid: float | None
     flops: float | None  # training FLOPs, as the paper charges them
     gpu_hours: float | None

@@ -63,9 +63,15 @@ class Analysing:
             seed=self._seed("plan"),
             small_on_large=config["laws"].get("small_on_large"),
             pool=training.get("pool", "size"),
-            # the schedule by accounting epochs needs more than 40 of them
-            least_images=41 * training["epoch_images"] if "epoch_images" in training else 1,
+            least_images=_least_images(training.get("epoch_images"), training["warmup_fraction"]),
             taken=tuple(self.checkpoints),
-            devices=max(1, config["compute"]["gpus"]) * config["compute"].get("nodes", 1),
+            devices=told.Compute(**config["compute"]).ranks,
             **own,
         )
+
+
+def _least_images(epoch_images, warmup_fraction):
+    """Return the images of the shortest run whose schedule has an epoch of warm-up: 41 accounting epochs of the paper."""
+    if not epoch_images:
+        return 1
+    return epoch_images * (int(1 / warmup_fraction) + 1 if warmup_fraction else 1)
