@@ -1,6 +1,5 @@
 """What a study costs, and what of it is left: jobs as Snakemake sees them, costs by arithmetic. Imports no torch."""
 
-import csv
 import json
 import re
 import subprocess
@@ -14,11 +13,11 @@ from robustlaws import settings as told
 from robustlaws.costing_page import page
 from robustlaws.files import write_json, write_text
 from robustlaws.joblog import log
+from robustlaws.speed import of_run
 from robustlaws.study import Study
 from robustlaws.study.costs import STAGES, Costs, Known
 
 _JOB = re.compile(r"(?:rule|localrule|checkpoint) (\w+):$")
-_GOING_ON = re.compile(r"going on at step (\d+) of (\d+)")  # what training.run says
 _COUNT = re.compile(r"(\w+) +(\d+)$")
 
 
@@ -253,31 +252,11 @@ def speed(study, costs, finished, folder):
     for rule, wildcards in sorted(finished):
         if rule == "train_run":
             run = "/".join(value for _, value in wildcards)
-            if taken := _seconds(Path(folder) / "benchmarks" / "train" / f"{run}.tsv"):
-                share = 1 - _taken_up(Path(folder) / "logs" / "train" / f"{run}.log")
+            if timed := of_run(folder, run):
+                taken, share = timed
                 flops += share * sum(cost.flops for cost in costs[rule, wildcards])
                 seconds, runs = seconds + taken, runs + 1
     if not flops:
         return {"value": None, "source": "unknown", "runs": 0}
     devices = told.Compute(**study.config["compute"]).ranks
     return {"value": flops / seconds / devices, "source": "measured", "runs": runs}
-
-
-def _taken_up(path):
-    """Return the share of a run that was done before its last attempt, which is the one whose time is known."""
-    if not path.exists():
-        return 0.0
-    found = _GOING_ON.search(path.read_text(encoding="utf-8", errors="replace"))
-    return int(found[1]) / int(found[2]) if found else 0.0
-
-
-def _seconds(path):
-    """Return the seconds in a benchmark of Snakemake, None if there are none."""
-    if not path.exists():
-        return None
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    try:
-        return float(rows[-1]["s"]) or None
-    except (IndexError, KeyError, TypeError, ValueError):  # a job that was too short for Snakemake has "-"
-        return None

@@ -26,7 +26,7 @@ def write(
     accuracy_path,
     accuracy_refits_path,
     settings,
-    benchmark_folder=None,
+    folder=None,
 ):
     """Plan the next runs of a study and write what comes out.
 
@@ -41,8 +41,8 @@ def write(
     accuracy_path, accuracy_refits_path : path
         The line from loss to accuracy, and its refits.
     settings : settings.Plan
-    benchmark_folder : path, optional
-        Of Snakemake's benchmarks; those of training are in `train` below it.
+    folder : path, optional
+        Results of the study, for the time that its runs took.
 
     Raises
     ------
@@ -52,11 +52,8 @@ def write(
     runs = records.read(runs_path, records.RUNS)
     laws = _laws(law_paths, refits_paths, accuracy_path, accuracy_refits_path, runs, settings.level)
     predictions = sources.read_tables(prediction_paths, records.PREDICTIONS)
-    if settings.speed is not None:
-        fast = speed.given(settings.speed)
-    else:
-        folder = None if benchmark_folder is None else Path(benchmark_folder) / "train"
-        fast = speed.measured(runs, folder, settings.devices)
+    known = settings.speed is not None
+    fast = speed.given(settings.speed) if known else speed.measured(runs, folder, settings.devices)
     proposal = planning.propose(laws, fast, settings)
     chosen = planning.chosen(laws, settings)
     found = next_run.worth_doing(chosen, predictions, proposal.fid, proposal.budget.flops, settings)

@@ -1,11 +1,13 @@
 """How fast a study's own runs were trained: training FLOPs a second, from the times that Snakemake kept."""
 
 import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+_GOING_ON = re.compile(r"going on at step (\d+) of (\d+)")  # what training.run says
 _LARGE = 0.3  # of the dearest timed run: below, start-up and evaluation weigh too much
 
 
@@ -27,15 +29,49 @@ def given(flops_per_second):
     return Speed(flops_per_second, flops_per_second, flops_per_second, 0)
 
 
+def of_run(folder, run):
+    """Return how long the last start of a run's training took, and what share of the run it did.
+
+    Parameters
+    ----------
+    folder : path
+        Results of the study: the time stands in `benchmarks/train/<run>.tsv`, where it went on in
+        `logs/train/<run>.log`.
+    run : str
+
+    Returns
+    -------
+    seconds, share, or None where no time was kept
+
+    Raises
+    ------
+    ValueError
+        If the file is not one of Snakemake's benchmarks.
+    """
+    path = Path(folder) / "benchmarks" / "train" / f"{run}.tsv"
+    if not path.is_file():
+        return None
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            last = list(csv.DictReader(file, delimiter="\t"))[-1]["s"]
+        seconds = 0.0 if last in ("-", "") else float(last)  # a job that was too short for Snakemake
+    except (OSError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not a Snakemake benchmark file ({error!r})") from None
+    log = Path(folder) / "logs" / "train" / f"{run}.log"
+    went_on = _GOING_ON.search(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else None
+    share = 1 - int(went_on[1]) / int(went_on[2]) if went_on else 1.0
+    return (seconds, share) if seconds > 0 and share > 0 else None
+
+
 def measured(runs, folder, devices=1):
-    """Return the median speed of the larger runs that were timed.
+    """Return the median speed of the larger runs that were timed: what a long run would be trained with.
 
     Parameters
     ----------
     runs : data frame
         As `records.RUNS`.
     folder : path or None
-        Of the benchmarks of the jobs that train, `<run>.tsv` each; the time is that of a job's last start.
+        Results of the study; see `of_run`.
     devices : int
         Devices of such a job.
 
@@ -51,21 +87,10 @@ def measured(runs, folder, devices=1):
     """
     if folder is None:
         return None
-    timed = []
-    for run, flops in zip(runs["run"], runs["flops"], strict=True):
-        path = Path(folder) / f"{run}.tsv"
-        if path.is_file():
-            timed += [(float(flops), seconds) for seconds in _seconds(path) if seconds > 0]
+    found = [(float(flops), of_run(folder, run)) for run, flops in zip(runs["run"], runs["flops"], strict=True)]
+    timed = [(flops, flops * known[1] / known[0]) for flops, known in found if known]
     if not timed:
         return None
     largest = max(flops for flops, _ in timed)
-    speeds = np.array([flops / seconds / devices for flops, seconds in timed if flops >= _LARGE * largest])
+    speeds = np.array([speed / devices for flops, speed in timed if flops >= _LARGE * largest])
     return Speed(float(np.median(speeds)), float(speeds.min()), float(speeds.max()), len(speeds))
-
-
-def _seconds(path):
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return [float(row["s"]) for row in csv.DictReader(file, delimiter="\t")]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a Snakemake benchmark file ({error!r})") from None

@@ -74,7 +74,7 @@ class Finished:
             prediction_paths=[self.folder / f"{law}_predictions" for law in FITTED],
             accuracy_path=self.folder / "accuracy.json",
             accuracy_refits_path=self.folder / "lines",
-            benchmark_folder=self.folder / "benchmarks",
+            folder=self.folder,
             settings=replace(self.told, **told),
         )
         text = page.read_text(encoding="utf-8")

@@ -325,7 +325,7 @@ def test_every_quantity_is_that_of_the_law(name):
 def test_the_speed_is_the_median_of_the_larger_runs(tmp_path):
     runs = {"a/d/1/1": (1e12, 1000.0), "b/d/1/1": (4e12, 20.0), "c/d/1/1": (8e12, 10.0), "e/d/1/1": (10e12, 100.0)}
     for name, (_, seconds) in runs.items():
-        path = tmp_path / f"{name}.tsv"
+        path = tmp_path / f"benchmarks/train/{name}.tsv"
         path.parent.mkdir(parents=True)
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t100\n")
     table = {"run": [*runs, "f/d/1/1"], "flops": [*(flops for flops, _ in runs.values()), 1e15]}
@@ -334,7 +334,12 @@ def test_the_speed_is_the_median_of_the_larger_runs(tmp_path):
     assert (found.value, found.slowest, found.fastest, found.runs) == (1e11, 5e10, 4e11, 3)
     assert speed.measured(table, tmp_path / "nowhere") is None
     assert speed.measured(table, None) is None
-    (tmp_path / "a/d/1/1.tsv").write_text("seconds\n1\n")
+    # a run that went on at three quarters took its time for the last quarter only
+    log = tmp_path / "logs/train/c/d/1/1.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("INFO going on at step 30 of 40\n")
+    assert speed.measured(table, tmp_path, devices=2).fastest == 1e11
+    (tmp_path / "benchmarks/train/a/d/1/1.tsv").write_text("seconds\n1\n")
     with pytest.raises(ValueError, match=r"1\.tsv: not a Snakemake benchmark file"):
         speed.measured(table, tmp_path)
 

@@ -60,9 +60,9 @@ def test_the_recipe_in_the_documentation_is_a_study():
     assert len(study.chunks("autoattack")) == 10
 
 
-def test_the_default_grid_is_three_models_on_five_datasets_and_two_mixtures():
+def test_the_default_grid_is_three_models_on_five_datasets_two_mixtures_and_four_recipes():
     study = Study(CONFIG, SCHEMA)
-    assert len(study.runs) == 3 * (4 * 3 + 2 * 2) + 2
+    assert len(study.runs) == 3 * (4 * 3 + 2 * 2) + 2 + 4 * 2  # and four other recipes at two sizes
     mixed = study.training(study.run("wrn-10-1/edm-18-real/2048/1"))
     assert (mixed.synthetic_per_batch, mixed.batch, mixed.synthetic_images) == (28, 32, 1792)
 
@@ -82,7 +82,10 @@ def test_shards_cover_a_dataset_without_overlap():
 
 def test_seeds_differ_between_runs_and_not_between_datasets_of_a_generator():
     study = Study(CONFIG, SCHEMA)
-    assert len({study.training(run).seed for run in study.runs.values()}) == len(study.runs)
+    own = [run for run in study.runs.values() if run.recipe is None]
+    assert len({study.training(run).seed for run in own}) == len(own) == 50
+    # another recipe meets the same luck as the study's own
+    assert all(study.training(run).seed in {study.training(one).seed for one in own} for run in study.runs.values())
     # the same latents at every step count: datasets differ in quality, not in luck
     seeds = {name: study.sampling(name, "00000").seed for name in study.datasets}
     assert len({seed for name, seed in seeds.items() if name != "pfgmpp-18"}) == 1
@@ -95,7 +98,7 @@ def test_what_is_attacked_and_in_which_chunks():
     study = Study(config, SCHEMA)
     assert study.victims("autoattack") == ["runs/wrn-10-1/edm-3/256/1", "checkpoints/zoo"]
     assert study.victims("pgd_cw", ["checkpoints"]) == ["checkpoints/zoo"]
-    assert len(study.victims("pgd_cw")) == 50 + 1
+    assert len(study.victims("pgd_cw")) == 58 + 1
     assert study.chunks("autoattack") == ["00000", "00001", "00002"]
     told = study.attack("autoattack", "checkpoints/zoo")
     assert (told.run, told.architecture.depth, told.chunks, told.weights) == ("zoo", 16, 3, "last")
@@ -156,7 +159,8 @@ def test_a_mixture_draws_from_each_dataset_by_its_share():
 
 
 def test_a_recipe_is_a_folder_of_its_own_and_changes_only_what_it_says():
-    config = changed("recipes", to={"slow": {"learning_rate": 0.1}})
+    config = copy.deepcopy(CONFIG)
+    config["recipes"]["slow"] = {"learning_rate": 0.1}
     config["grid"].append({"models": ["wrn-10-1"], "datasets": ["edm-3"], "sizes": [256], "recipe": "slow"})
     study = Study(config, SCHEMA)
     own, other = (study.training(study.run(f"{name}/edm-3/256/1")) for name in ("wrn-10-1", "wrn-10-1@slow"))
@@ -169,9 +173,9 @@ def test_a_recipe_is_a_folder_of_its_own_and_changes_only_what_it_says():
 
 def test_parts_choose_blocks_of_the_grid():
     config = changed("grid", 1, "part", to="more")
-    assert len(Study(config, SCHEMA).runs) == 50
-    assert len(Study(config | {"parts": ["more"]}, SCHEMA).runs) == 50
-    assert len(Study(config | {"parts": []}, SCHEMA).runs) == 50 - 12
+    assert len(Study(config, SCHEMA).runs) == 58
+    assert len(Study(config | {"parts": ["more"]}, SCHEMA).runs) == 58
+    assert len(Study(config | {"parts": []}, SCHEMA).runs) == 58 - 12
 
 
 @pytest.mark.parametrize("name", ["cifar10", "paper"])

@@ -85,7 +85,7 @@ BROKEN = {
     "a level in percent": (changed("attacks", "level", to=95), "attacks.level", "95 must be less than 1. Coverage"),
     "no such law": (changed("laws", "fit", to=["power"]), "laws.fit", "unknown 'power'; known: additive"),
     "no such figure": (changed("figures", to=["pie"]), "figures", "unknown 'pie'; known: accuracy"),
-    "figure without its attack": (changed("attacks", "autoattack", "runs", to=[]), "figures[5]", "shows AutoAttack"),
+    "figure without its attack": (changed("attacks", "autoattack", "runs", to=[]), "figures[15]", "shows AutoAttack"),
     "missing part": ({k: v for k, v in CONFIG.items() if k != "image"}, "image", "missing"),
     "channels": (changed("image", "channels", to=3), "image.mean", "has not one value for each of 3 channels"),
     "a shard that is not full": (
@@ -294,7 +294,24 @@ BROKEN = {
         "mixtures.three-real.dataset",
         "unknown 'edm-9'",
     ),
-    "no such recipe": (changed("grid", 0, "recipe", to="slow"), "grid[0].recipe", "unknown 'slow'; known: none"),
+    "no such recipe": (
+        changed("grid", 0, "recipe", to="slow"),
+        "grid[0].recipe",
+        "unknown 'slow'; known: batch-64, lr-0.2",
+    ),
+    "a plan with two budgets": (
+        changed("plan", to={"flops": 1.0, "accuracy": 0.5}),
+        "plan",
+        "flops and accuracy are both given; choose one",
+    ),
+    "a plan by no law": (changed("plan", to={"law": "linear"}), "plan.law", "unknown 'linear'; known: additive, "),
+    "a plan for no dataset": (changed("plan", to={"dataset": "x"}), "plan.dataset", "unknown 'x'; known: dg-18, "),
+    "a plan for no quantity": (changed("plan", to={"quantity": "x"}), "plan.quantity", "N_star"),
+    "two stages of no dataset": (
+        changed("laws", "two_stage", to={"base": "x", "quality": ["edm-3"]}),
+        "laws.two_stage.base",
+        "unknown 'x'",
+    ),
     "no such part": (changed("parts", to=["laws"]), "parts", "unknown 'laws'; known: none"),
     "attention at no level": (
         changed("generators", "edm", "network", "attn_resolutions", to=[3]),

@@ -25,7 +25,7 @@ rule plan:
     params:
         settings=as_params(study.plan()),
         # how fast the runs were: says how long a plan takes, decides nothing else, and so makes nothing stale
-        benchmarks=subpath(rules.collect_runs.benchmark, ancestor=2),
+        folder=subpath(rules.measure_limits.output.limits, ancestor=2),
         revision=revision("plan"),
     script:
         "../scripts/plan.py"

@@ -14,6 +14,6 @@ with joblog.to(snakemake.log[0]):
         prediction_paths=snakemake.input.predictions,
         accuracy_path=snakemake.input.accuracy,
         accuracy_refits_path=snakemake.input.accuracy_refits,
-        benchmark_folder=snakemake.params.benchmarks,
+        folder=snakemake.params.folder,
         settings=settings.Plan(**snakemake.params.settings),
     )

@@ -71,7 +71,7 @@ class Analysing:
 
 
 def _least_images(epoch_images, warmup_fraction):
-    """Return the images of the shortest run whose schedule has an epoch of warm-up: 41 accounting epochs of the paper."""
+    """Return the images of the shortest run whose schedule has an epoch of warm-up: 41 of the paper's epochs."""
     if not epoch_images:
         return 1
     return epoch_images * (int(1 / warmup_fraction) + 1 if warmup_fraction else 1)
