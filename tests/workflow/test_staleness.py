@@ -197,6 +197,7 @@ def test_a_new_checkpoint_makes_its_import_its_attacks_and_their_table(checkout)
         "attack_chunk": {f"checkpoints/zoo/autoattack/0000{chunk}.h5" for chunk in range(2)},
         "gather_chunks": {"checkpoints/zoo/autoattack.h5"},
         "collect_attacks": {"tables/attacks.parquet"},
+        "plan": {"plan.html"},  # must not give a new network the checkpoint's name
         "write_report": {"report.html"},
     }
 
