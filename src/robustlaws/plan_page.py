@@ -27,6 +27,7 @@ def write(
     accuracy_refits_path,
     settings,
     folder=None,
+    devices=1,
 ):
     """Plan the next runs of a study and write what comes out.
 
@@ -43,6 +44,8 @@ def write(
     settings : settings.Plan
     folder : path, optional
         Results of the study, for the time that its runs took.
+    devices : int
+        That share one training job.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def write(
     laws = _laws(law_paths, refits_paths, accuracy_path, accuracy_refits_path, runs, settings.level)
     predictions = sources.read_tables(prediction_paths, records.PREDICTIONS)
     known = settings.speed is not None
-    fast = speed.given(settings.speed) if known else speed.measured(runs, folder, settings.devices)
+    fast = speed.given(settings.speed) if known else speed.measured(runs, folder, devices)
     proposal = planning.propose(laws, fast, settings)
     chosen = planning.chosen(laws, settings)
     found = next_run.worth_doing(chosen, predictions, proposal.fid, proposal.budget.flops, settings)

@@ -63,7 +63,7 @@ ROOTS = {
     "law.additive_two_stage": ("robustlaws.laws.two_stage", "robustlaws.laws.tables"),
     "law.bottleneck": ("robustlaws.laws.bottleneck", "robustlaws.laws.tables"),
     "law.accuracy": ("robustlaws.laws.accuracy", "robustlaws.laws.tables"),
-    "limits": ("robustlaws.laws.limits", "robustlaws.laws.tables"),
+    "limits": ("robustlaws.laws.conclusions",),
     "plan": ("robustlaws.plan_page", "robustlaws.report.page"),
     "explorer": ("robustlaws.explorer",),
     "figure.samples": ("robustlaws.figures.samples",),

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from robustlaws.laws import additive, bottleneck, published
+from robustlaws import named
+from robustlaws.laws import FORMS as LOADED
+from robustlaws.laws import PARAMETERS, additive, bottleneck, published
 
 K = 8000.0
 FORMS = {"additive": additive, "bottleneck": bottleneck}
@@ -125,3 +127,7 @@ def test_laws_take_arrays(form):
     for row, column in ((0, 0), (3, 2)):
         alone = form.optimum(parameters, flops[row, 0], fid[column], K)
         assert np.allclose((params[row, column], images[row, column]), alone, rtol=1e-9)
+
+
+def test_the_names_of_parameters_are_those_of_the_laws():
+    assert {name: tuple(named.load(name, LOADED).judges) for name in LOADED} == PARAMETERS

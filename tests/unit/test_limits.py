@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robustlaws import records
-from robustlaws.laws import additive, bottleneck, forecasts, law, limits, parametric, published, refits, tables
+from robustlaws.laws import (
+    additive,
+    bottleneck,
+    conclusions,
+    forecasts,
+    law,
+    limits,
+    parametric,
+    published,
+    refits,
+    tables,
+)
 from robustlaws.settings import Limits
 from tests.unit.test_laws_fits import NO_CURVES, settings, study
 
@@ -245,8 +256,8 @@ def test_whole_studies_on_disk(tmp_path):
         "accuracy_refits_path": tmp_path / "lines.parquet",
         "settings": Limits((), 0.8, 0.9),
     }
-    tables.measure_limits(**given, limits_path=tmp_path / "one.parquet")
-    tables.measure_limits(**given, limits_path=tmp_path / "two.parquet")
+    conclusions.measure_limits(**given, limits_path=tmp_path / "one.parquet")
+    conclusions.measure_limits(**given, limits_path=tmp_path / "two.parquet")
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
     found = records.read(tmp_path / "one.parquet", records.APPROACHES)
     assert (found["budget"].dropna() == runs["flops"].max()).all()
@@ -263,7 +274,7 @@ def test_whole_studies_on_disk(tmp_path):
     assert (known_rows["value"] <= known_rows["high"].fillna(np.inf)).all()
     # the allocation tables hold the same N* at the same budgets
     ends = [paths[name]["allocations_path"] for name in laws]
-    tables.measure_limits(**given, limits_path=tmp_path / "end.parquet", allocation_paths=ends)
+    conclusions.measure_limits(**given, limits_path=tmp_path / "end.parquet", allocation_paths=ends)
     found = records.read(tmp_path / "end.parquet", records.APPROACHES)
     for name in laws:
         allocated = records.read(paths[name]["allocations_path"], records.ALLOCATIONS)

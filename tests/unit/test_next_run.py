@@ -171,7 +171,7 @@ def test_the_table_is_in_order_and_the_same_every_time(quantity):
     samples = next_run.QUANTITIES[quantity].samples(one, 2e20, 1.65)
     assert (found.low, found.high) == pytest.approx(law.interval(samples[1:], 0.9), rel=0.02)
     width = np.log(found.high / found.low) if found.by_factor else found.high - found.low
-    assert found.before == pytest.approx(width, rel=0.02)
+    assert found.before == pytest.approx(width, rel=0.05)  # ends between refits, not at them
     again = next_run.worth_doing(one, predictions(one), 1.65, 2e20, told)
     assert again == found
 

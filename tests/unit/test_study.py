@@ -34,6 +34,7 @@ def test_the_papers_recipe_follows_from_the_size():
     config["datasets"]["edm-3"]["images"] = 100_352_000
     config["attacks"]["autoattack"]["runs"] = []
     config["figures"] = []
+    del config["laws"]["two_stage"]
     config["training"].update(batch="paper", learning_rate="paper", epoch_images=50_000)
     config["training"]["curve"]["fractions"] = "paper"
     small, large = map(Study(config, SCHEMA).training, Study(config, SCHEMA).runs.values())
@@ -51,6 +52,7 @@ def test_the_recipe_in_the_documentation_is_a_study():
     config = copy.deepcopy(CONFIG) | yaml.safe_load(block)
     config["grid"] = [{"models": ["wrn-10-1"], "datasets": ["edm-3"], "sizes": [5_000_000, 10_000_000]}]
     config["datasets"]["edm-3"]["images"] = 10_000_384
+    del config["laws"]["two_stage"]
     config["source"]["test_images"] = 10_000
     study = Study(config, SCHEMA)
     (small, large) = map(study.training, study.runs.values())

@@ -302,11 +302,22 @@ BROKEN = {
     "a plan with two budgets": (
         changed("plan", to={"flops": 1.0, "accuracy": 0.5}),
         "plan",
-        "flops and accuracy are both given; choose one",
+        "flops and accuracy are given; choose one of them",
     ),
     "a plan by no law": (changed("plan", to={"law": "linear"}), "plan.law", "unknown 'linear'; known: additive, "),
     "a plan for no dataset": (changed("plan", to={"dataset": "x"}), "plan.dataset", "unknown 'x'; known: dg-18, "),
     "a plan for no quantity": (changed("plan", to={"quantity": "x"}), "plan.quantity", "N_star"),
+    "a plan by a parameter of another law": (
+        changed("plan", to={"law": "additive", "quantity": "Q"}),
+        "plan.quantity",
+        "unknown 'Q'; known: A, B, E, alpha",
+    ),
+    "a budget without end": (changed("plan", to={"flops": float("inf")}), "plan.flops", "inf is not a finite number"),
+    "a base that is its own quality": (
+        changed("laws", "two_stage", to={"base": "edm-3", "quality": ["edm-3"]}),
+        "laws.two_stage.quality",
+        "is the base",
+    ),
     "two stages of no dataset": (
         changed("laws", "two_stage", to={"base": "x", "quality": ["edm-3"]}),
         "laws.two_stage.base",

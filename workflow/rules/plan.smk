@@ -24,7 +24,7 @@ rule plan:
         runtime=10,
     params:
         settings=as_params(study.plan()),
-        # how fast the runs were: says how long a plan takes, decides nothing else, and so makes nothing stale
+        # how long the runs took, where the config gives no speed; times differ from run to run and make nothing stale
         folder=subpath(rules.measure_limits.output.limits, ancestor=2),
         revision=revision("plan"),
     script:

@@ -1,11 +1,11 @@
-"""Bind rule measure_limits to robustlaws.laws.tables.measure_limits."""
+"""Bind rule measure_limits to robustlaws.laws.conclusions.measure_limits."""
 
 from robustlaws import joblog, settings
 
 with joblog.to(snakemake.log[0]):
-    from robustlaws.laws import tables
+    from robustlaws.laws import conclusions
 
-    tables.measure_limits(
+    conclusions.measure_limits(
         runs_path=snakemake.input.runs,
         law_paths=snakemake.input.laws,
         refits_paths=snakemake.input.refits,

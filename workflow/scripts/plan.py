@@ -15,5 +15,6 @@ with joblog.to(snakemake.log[0]):
         accuracy_path=snakemake.input.accuracy,
         accuracy_refits_path=snakemake.input.accuracy_refits,
         folder=snakemake.params.folder,
+        devices=settings.Compute(**snakemake.config["compute"]).ranks,
         settings=settings.Plan(**snakemake.params.settings),
     )

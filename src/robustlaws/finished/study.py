@@ -14,7 +14,7 @@ from robustlaws.figures import FIGURE_INPUTS, FIGURES, sources
 from robustlaws.files import digest, write_json
 from robustlaws.finished import comparison, folder, learning, published, tables
 from robustlaws.joblog import Progress, log
-from robustlaws.laws import FORMS, LAWS
+from robustlaws.laws import FORMS, LAWS, conclusions
 from robustlaws.laws import published as paper
 from robustlaws.laws import tables as fitted
 from robustlaws.laws.law import values
@@ -166,7 +166,7 @@ def _measure_limits(work):
     nouns = work.nouns()
 
     def measure():
-        fitted.measure_limits(
+        conclusions.measure_limits(
             runs_path=nouns["runs"],
             law_paths=nouns["laws"],
             refits_paths=nouns["refits"],

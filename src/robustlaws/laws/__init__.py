@@ -13,3 +13,10 @@ FORMS = {
     "additive_two_stage": "robustlaws.laws.two_stage:FORM",
     "bottleneck": "robustlaws.laws.bottleneck:FORM",
 }
+
+# Their parameters, for those who check a name without loading the law.
+PARAMETERS = {
+    "additive": ("A", "B", "E", "alpha", "beta", "eps", "zeta"),
+    "additive_two_stage": ("A", "B", "E", "alpha", "beta", "eps", "zeta"),
+    "bottleneck": ("A", "B", "E", "Q", "alpha", "beta", "kappa", "eps"),
+}

@@ -134,7 +134,7 @@ def worth_doing(forecast, predictions, fid, flops, told):
 
 def _compared(forecast, quantity, values, one_run, found, outcomes, told):
     """Return the :class:`NextRuns` of the runs `found`: `values` (refits,), `outcomes` (refits, candidates)."""
-    low, high = (float(one[0]) for one in _ends(np.sort(values), np.ones((1, len(values))), forecast.level))
+    low, high = map(float, law.interval(values, forecast.level))  # as everywhere else
     seed = seeds.derive(told.seed, "next run")
     before, after, effective, rough = expected_widths(values, outcomes, one_run, forecast.level, seed)
     chance = max(_LEAST, _by_chance(values, outcomes, one_run, forecast.level, seed))

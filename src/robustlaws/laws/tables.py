@@ -1,12 +1,9 @@
 """Fit to the tables of a study on disk, and write what comes out."""
 
-import json
-from pathlib import Path
-
 from robustlaws import named, records
 from robustlaws.files import write_json
 from robustlaws.joblog import log
-from robustlaws.laws import LAWS, accuracy, limits
+from robustlaws.laws import LAWS, accuracy
 
 
 def fit_law(
@@ -54,49 +51,3 @@ def fit_accuracy(*, runs_path, accuracy_path, refits_path, settings):
     line, refits = accuracy.fit(records.read(runs_path, records.RUNS), settings)
     write_json(accuracy_path, line)
     records.write(refits_path, refits, records.REFITS)
-
-
-def measure_limits(
-    *,
-    runs_path,
-    law_paths,
-    refits_paths,
-    accuracy_path,
-    accuracy_refits_path,
-    limits_path,
-    settings,
-    allocation_paths=(),
-):
-    """Draw exponents, the best at a budget, the limit and the FLOPs to human level out of fitted laws.
-
-    Parameters
-    ----------
-    runs_path : path
-        Parquet of records.RUNS.
-    law_paths, refits_paths : list of path
-        Summaries, and their refits (records.REFITS) in the same order.
-    accuracy_path, accuracy_refits_path : path
-        The line from loss to accuracy, and its refits.
-    limits_path : path
-        Written (records.APPROACHES).
-    settings : settings.Limits
-    allocation_paths : list of path
-        Tables of N* and D* (records.ALLOCATIONS): where the settings name no budget, the largest of these is taken,
-        and without them that of the dearest run.
-
-    Raises
-    ------
-    ValueError
-        If a table is not what it should be.
-    """
-    ends = [records.read(path, records.ALLOCATIONS)["flops"].max() for path in allocation_paths]
-    found = limits.measure(
-        [json.loads(Path(path).read_text(encoding="utf-8")) for path in law_paths],
-        [records.read(path, records.REFITS) for path in refits_paths],
-        json.loads(Path(accuracy_path).read_text(encoding="utf-8")),
-        records.read(accuracy_refits_path, records.REFITS),
-        records.read(runs_path, records.RUNS),
-        settings,
-        max((end for end in ends if end == end), default=None),
-    )
-    records.write(limits_path, found, records.APPROACHES)

@@ -31,7 +31,6 @@ class Plan(Settings):
     runs: tuple[str, ...]  # names of the runs that the grid has already
     level: float
     seed: int
-    devices: int = neutral(1)  # that share one training job
     small_on_large: dict | None = neutral(None)  # runs that no law would see
     pool: str = neutral("size")  # of the training: what a run draws from
     least_images: int = neutral(1)  # of a run that its schedule can take

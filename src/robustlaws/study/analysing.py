@@ -9,6 +9,12 @@ _ONLY = {
     "two_stage": ("additive_two_stage",),
     "points": ("envelope",),
 }
+# What a fit has no use for, at fixed values.
+_ENVELOPE = {"observations": "final", "huber_delta": 0.001, "starts": "small", "small_on_large": None}
+_UNUSED = {
+    "envelope": _ENVELOPE,
+    "accuracy": _ENVELOPE | {"min_train_fraction": 0.5, "budgets": 2, "extrapolate": 1.0},
+}
 _ELSEWHERE = ("fit", "human_accuracy", "at_flops", "beside_published")  # no law is told these
 _AS_A_RULE = 10.0  # times the dearest run: the budget that is planned where none is given
 _PLANNERS = ("additive", "additive_two_stage", "bottleneck", "envelope")  # the first of these that is fitted
@@ -25,6 +31,7 @@ class Analysing:
             if name not in _ELSEWHERE and law in _ONLY.get(name, (law,))
         }
         own.setdefault("small_on_large", None)
+        own |= _UNUSED.get(law, {})
         return told.LawFit(law=law, seed=self._seed("law", law), **own)
 
     @property
@@ -37,9 +44,16 @@ class Analysing:
         own = self.config["laws"]
         return told.Limits(tuple(own.get("at_flops", ())), own.get("human_accuracy"), own["level"])
 
+    @property
+    def planning_law(self):
+        """The law that is planned with."""
+        fitted = self.config["laws"]["fit"]
+        return self.config.get("plan", {}).get("law", next(law for law in _PLANNERS if law in fitted))
+
     def plan(self):
         """Return the settings of the planner."""
         config, own = self.config, dict(self.config.get("plan", {}))
+        own.pop("law", None)
         if not any(name in own for name in ("flops", "gpu_hours", "accuracy")):
             dearest = max(cost.training_flops(t, t.draws)["flops"] for t in map(self.training, self.runs.values()))
             own["flops"] = _AS_A_RULE * dearest
@@ -47,7 +61,7 @@ class Analysing:
         by_size = "paper"
         shape = next(iter(config["models"].values()))
         return told.Plan(
-            law=own.pop("law", next(law for law in _PLANNERS if law in config["laws"]["fit"])),
+            law=self.planning_law,
             overhead=own.pop("overhead", 0.1),
             quantity=own.pop("quantity", "N_star"),
             **{name: own.pop(name, None) for name in ("dataset", "fid", "flops", "gpu_hours", "accuracy", "speed")},
@@ -65,7 +79,6 @@ class Analysing:
             pool=training.get("pool", "size"),
             least_images=_least_images(training.get("epoch_images"), training["warmup_fraction"]),
             taken=tuple(self.checkpoints),
-            devices=told.Compute(**config["compute"]).ranks,
             **own,
         )
 

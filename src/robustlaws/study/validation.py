@@ -4,6 +4,7 @@ Every error is one line: file, key, what was given, what would do.
 """
 
 from itertools import product
+from math import isfinite
 from pathlib import Path
 
 import yaml
@@ -12,7 +13,7 @@ from jsonschema import Draft202012Validator
 from robustlaws import named
 from robustlaws.attacks import ATTACKS, AUTOATTACK, AUTOATTACK_CLASSES, CHUNKED
 from robustlaws.figures import FIGURE_INPUTS, FIGURES
-from robustlaws.laws import LAWS
+from robustlaws.laws import LAWS, PARAMETERS
 from robustlaws.settings import Compute
 from robustlaws.study.generators import check_generators
 
@@ -56,6 +57,7 @@ def checked(config, schema_path, origin):
     )
     if errors:
         raise ValueError(_line(errors[0], schema, config, origin))
+    _check_finite(config, (), origin)
     _check_names(config, origin)
     check_generators(config, origin)
     _check_sizes(config, origin)
@@ -76,6 +78,14 @@ def _one_spelling(value, node, schema):
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return {"number": float, "integer": int}.get(node.get("type"), lambda same: same)(value)
     return value
+
+
+def _check_finite(value, path, origin):
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{origin} {_key(path)}: {value} is not a finite number")
+    if isinstance(value, (dict, list)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_finite(item, (*path, key), origin)
 
 
 def _key(path):
@@ -159,6 +169,8 @@ def _check_names(config, origin):
     two_stage = config["laws"].get("two_stage", {"base": None, "quality": []})
     each("laws.two_stage.base", [two_stage["base"]] if two_stage["base"] else [], config["datasets"])
     each("laws.two_stage.quality", two_stage["quality"], config["datasets"])
+    if two_stage["base"] in two_stage["quality"]:
+        raise ValueError(f"{origin} laws.two_stage.quality: {two_stage['base']!r} is the base; name other datasets")
     _check_plan(config, origin, each)
     each("figures", config["figures"], FIGURES)
     each("attacks", [name for name in config["attacks"] if name != "level"], ATTACKS)
@@ -192,7 +204,7 @@ def _check_plan(config, origin, each):
     for kind in (("flops", "gpu_hours", "accuracy"), ("dataset", "fid")):
         given = [name for name in kind if name in own]
         if len(given) > 1:
-            raise ValueError(f"{origin} plan: {' and '.join(given)} are both given; choose one")
+            raise ValueError(f"{origin} plan: {' and '.join(given)} are given; choose one of them")
     each("plan.dataset", [own["dataset"]] if "dataset" in own else [], config["datasets"])
     each("plan.law", [own["law"]] if "law" in own else [], config["laws"]["fit"])
 
@@ -279,10 +291,26 @@ def _check_attacks(config, origin):
             )
 
 
+def _check_conclusions(study):
+    """Check that laws see a run on each dataset that they are asked about, and that the plan's law has its quantity."""
+    seen = dict.fromkeys(sorted({run.dataset for run in study.runs.values() if run.recipe is None}))
+    two_stage, planned = study.config["laws"].get("two_stage"), study.config.get("plan", {})
+    asked = [("plan.dataset", planned["dataset"])] if "dataset" in planned else []
+    if two_stage and "additive_two_stage" in study.config["laws"]["fit"]:
+        asked += [("laws.two_stage.base", two_stage["base"])]
+        asked += [("laws.two_stage.quality", dataset) for dataset in two_stage["quality"]]
+    for key, dataset in asked:
+        named.check(dataset, seen, f"{study.origin} {key}")
+    law, quantity = study.planning_law, planned.get("quantity")
+    if quantity in {name for names in PARAMETERS.values() for name in names}:
+        named.check(quantity, PARAMETERS.get(law, ()), f"{study.origin} plan.quantity")
+
+
 def check_runs(study):
     """Check each kind of run of a `study.Study`; ValueError, one line, for one that cannot be made."""
     if not study.runs:
         raise ValueError(f"{study.origin} parts: no block of the grid is left; name one of them, or leave parts out")
+    _check_conclusions(study)
     datasets = study.config["datasets"]
     of_first_models = {(run.dataset, run.size, run.recipe): run for run in reversed(study.runs.values())}
     for index, block in enumerate(study.config["grid"]):
