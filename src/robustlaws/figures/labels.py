@@ -13,11 +13,12 @@ _PLACES = (
     ((5, -5), "left", "top"),
     ((-5, -5), "right", "top"),
 )
+LEVEL = _PLACES[:2]  # the only places where markers stand so close that another would be unclear
 
 _LARGE, _SMALL = 4.0, 2.2  # half the width of markers that have a text and of others, in points
 
 
-def beside(axes, texts, points=(), lines=()):
+def beside(axes, texts, points=(), lines=(), places=_PLACES):
     """Write each text beside its point where there is room; leave it out where there is none.
 
     Call it when nothing else will change the layout of the figure.
@@ -31,6 +32,8 @@ def beside(axes, texts, points=(), lines=()):
         Markers that no text may cover, beside those of the texts.
     lines : iterable of (x, y)
         Points of lines, which a text covers only if it fits nowhere else.
+    places : sequence of (offset, horizontal alignment, vertical alignment)
+        Where a text may stand, or `LEVEL`: only left or right of its point.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def beside(axes, texts, points=(), lines=()):
     scale = figure.dpi / 72
     taken = _boxes(axes, [(x, y) for x, y, _ in texts], _LARGE * scale) + _boxes(axes, list(points), _SMALL * scale)
     soft = _boxes(axes, list(lines), _SMALL * scale)
-    return [_write(axes, one, taken, soft) or _write(axes, one, taken, ()) for one in texts]
+    return [_write(axes, one, taken, soft, places) or _write(axes, one, taken, (), places) for one in texts]
 
 
 def _boxes(axes, points, size):
@@ -54,11 +57,11 @@ def _boxes(axes, points, size):
     return [(x - size, y - size, x + size, y + size) for x, y in pixels]
 
 
-def _write(axes, one, taken, soft):
+def _write(axes, one, taken, soft, places):
     """Write one text at the first place that is free, add its box to `taken`, and return whether there was one."""
     x, y, text = one
     frame = axes.get_window_extent().extents
-    for offset, across, up in _PLACES:
+    for offset, across, up in places:
         artist = axes.annotate(text, (x, y), xytext=offset, textcoords="offset points", ha=across, va=up,
                                fontsize=style.SMALLEST, zorder=5,
                                bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.3})  # fmt: skip
