@@ -13,12 +13,11 @@ _PLACES = (
     ((5, -5), "left", "top"),
     ((-5, -5), "right", "top"),
 )
-LEVEL = _PLACES[:2]  # the only places where markers stand so close that another would be unclear
 
 _LARGE, _SMALL = 4.0, 2.2  # half the width of markers that have a text and of others, in points
 
 
-def beside(axes, texts, points=(), lines=(), places=_PLACES):
+def beside(axes, texts, points=(), lines=(), alone=False):
     """Write each text beside its point where there is room; leave it out where there is none.
 
     Call it when nothing else will change the layout of the figure.
@@ -32,8 +31,9 @@ def beside(axes, texts, points=(), lines=(), places=_PLACES):
         Markers that no text may cover, beside those of the texts.
     lines : iterable of (x, y)
         Points of lines, which a text covers only if it fits nowhere else.
-    places : sequence of (offset, horizontal alignment, vertical alignment)
-        Where a text may stand, or `LEVEL`: only left or right of its point.
+    alone : bool
+        Where markers are crowded: a text stands only level with its marker, and only if no other marker touches that,
+        so that nobody reads it as another's.
 
     Returns
     -------
@@ -46,9 +46,16 @@ def beside(axes, texts, points=(), lines=(), places=_PLACES):
     figure = axes.get_figure(root=True)
     figure.draw_without_rendering()
     scale = figure.dpi / 72
-    taken = _boxes(axes, [(x, y) for x, y, _ in texts], _LARGE * scale) + _boxes(axes, list(points), _SMALL * scale)
+    own = _boxes(axes, [(x, y) for x, y, _ in texts], _LARGE * scale)
+    taken = own + _boxes(axes, list(points), _SMALL * scale)
     soft = _boxes(axes, list(lines), _SMALL * scale)
-    return [_write(axes, one, taken, soft, places) or _write(axes, one, taken, (), places) for one in texts]
+    places = _PLACES[:2] if alone else _PLACES
+    # each overlaps itself
+    touched = [alone and sum(_overlap(box, other) for other in taken) > 1 for box in own]
+    return [
+        not hidden and (_write(axes, one, taken, soft, places) or _write(axes, one, taken, (), places))
+        for one, hidden in zip(texts, touched, strict=True)
+    ]
 
 
 def _boxes(axes, points, size):

@@ -110,7 +110,7 @@ def _curves(figure, known, looks, runs, near, budget, unknown):
     )
     _write_models(axes, models)
     handles = [Line2D([], [], color=looks[fit.name].colour, linewidth=1.9, label=fit.title) for fit in known]
-    handles.append(Patch(color=style.INK, alpha=0.16, label=fits.interval_label(first)))
+    handles.append(Patch(color=style.INK, alpha=0.16, label=fits.interval_label([fit.summary for fit in known])))
     if len(lost):
         whose = f" ({first.title.split(':')[0]})" if len(known) > 1 else ""
         handles.append(Patch(label=_LOST + whose, **_HATCHED))
@@ -236,5 +236,6 @@ def _runs_alone(figure, near, budget, unknown):
     texts = [(run.params, run.adv_loss, fits.accuracy_label(run._asdict())) for run in near.itertuples()]
     texts = sorted((text for text in texts if text[2]), key=lambda text: text[1])
     style.below(figure, handles, [*unknown, _OF_RUNS] if texts else unknown)
-    # many runs of one size stand over each other: only a text level with its point is surely that point's
-    labels.beside(axes, texts, zip(near["params"], near["adv_loss"], strict=True), places=labels.LEVEL)
+    told = near[["autoattack_acc", "adv_acc"]].notna().any(axis=1)
+    # many runs of one size stand over each other
+    labels.beside(axes, texts, near.loc[~told, ["params", "adv_loss"]].to_numpy(), alone=True)
