@@ -100,6 +100,19 @@ def test_learning_curves_write_the_law_that_is_determined(tmp_path, drawn):
     assert "0.0512" not in text
 
 
+def test_the_exponent_alone_decides_whether_the_law_of_the_envelope_is_shown(tmp_path, drawn):
+    inputs = build(tmp_path / "in")
+    path = next(path for path in inputs["laws"] if path.stem == "envelope")
+    content = json.loads(path.read_text())
+    for entry in content["datasets"]:
+        entry["parameters"]["coefficient"] |= {"determined": False, "why": "too wide"}
+    path.write_text(json.dumps(content))
+    text = draw("learning_curves", tmp_path, inputs)[1]
+    assert "L* ~ F^-0.0512" in text
+    assert "12.3" not in text
+    assert "law of the envelope" in text
+
+
 def test_allocation_draws_no_law_whose_exponent_is_unknown(tmp_path, drawn):
     assert "beyond the study's budgets" in drawn["allocation"][1]
     unknown = build(tmp_path / "in", determined=False)

@@ -61,6 +61,7 @@ def test_the_curves_are_the_line_of_the_best_loss_and_their_band_reaches_fid_0(s
     np.testing.assert_allclose(region["low"], of(table, "line", "edm-18")["y"])
     np.testing.assert_allclose(region["high"], of(table, "line", "FID 0")["y"])
     assert "best for the budget (Approach 2)" in text
+    assert "90% interval" in text
     assert "FID 0 (no dataset)" in text
 
 
@@ -105,6 +106,19 @@ def test_accuracies_that_nobody_measured_come_from_the_loss_and_are_marked(tmp_p
     assert "accuracy from loss" in text
     assert "Line from loss to accuracy: printed elsewhere." in text
     assert "accuracy from loss" not in ordinary[1]
+
+
+def test_a_run_of_which_only_autoattack_is_known_has_its_star(tmp_path):
+    inputs = without_accuracies(tmp_path / "in", determined=False)
+    runs = records.read(inputs["runs"], records.RUNS)
+    best = runs["flops"].idxmax()
+    runs.loc[best, ["adv_loss", "autoattack_acc"]] = None, 0.737
+    records.write(inputs["runs"], runs, records.RUNS)
+    _, text, _, table = draw("accuracy", tmp_path, inputs)
+    shown = table[table["kind"] == "points"]
+    assert list(shown["label"]) == [runs["run"][best]]
+    assert (shown["x"].item(), shown["y"].item()) == (pytest.approx(runs["flops"][best]), 0.737)
+    assert "under AutoAttack" in text
 
 
 def test_without_accuracies_and_without_a_line_there_is_nothing(tmp_path):

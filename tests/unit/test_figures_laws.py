@@ -14,7 +14,7 @@ from robustlaws import named, records
 from robustlaws.figures import FIGURE_INPUTS, FIGURES, fits, labels, overhead, style
 from robustlaws.laws import additive, bottleneck, equal_loss, published
 from robustlaws.laws.observations import comparable
-from tests.unit.fitted_studies import DATASETS, MODELS, K, fitted, grid, outside
+from tests.unit.fitted_studies import DATASETS, MODELS, K, fitted, grid, outside, run_row
 
 NAMES = ("additive_fit", "bottleneck_fit", "efficient", "overhead")
 SMALL_ON_LARGE = {"params_below": 1e7, "images_above": 1e7, "fid_below": 10.0}
@@ -340,6 +340,54 @@ def test_labels_keep_clear_of_each_other_and_of_markers():
         assert not any(box.overlaps(other) for other in boxes[:i])
         assert not any(box.contains(x, y) for x, y in pixels)
     assert labels.beside(axes, []) == []
+
+
+def test_in_a_crowd_only_markers_that_none_touches_have_a_text_level_with_them():
+    figure = Figure(figsize=(4, 3))
+    axes = figure.subplots()
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    points = [(0.5, 0.2), (0.5, 0.5), (0.5, 0.51), (0.5, 0.8), (0.99, 0.35)]
+    written = labels.beside(axes, [(x, y, "12.3%") for x, y in points], [(0.5, 0.81)], alone=True)
+    assert written == [True, False, False, False, True]
+    for artist, (x, y) in zip(axes.texts, (points[0], points[-1]), strict=True):
+        box, (_, middle) = artist.get_window_extent(), axes.transData.transform((x, y))
+        assert box.y0 < middle < box.y1
+
+
+def test_without_n_star_only_runs_of_the_laws_are_shown(tmp_path):
+    others = outside()
+    inputs = fitted(tmp_path / "in", grid({"wrn-70-16": MODELS["wrn-70-16"]}) + others)
+    _, text, table, _ = draw("overhead", tmp_path, inputs)
+    assert "N* not determined: runs within" in text
+    assert len(table)
+    assert not set(table["label"]) & {row["run"] for row in others}
+    assert "71.4%" not in text
+
+
+@pytest.mark.parametrize(
+    ("levels", "text"),
+    [([0.9], "90% interval"), ([0.9, 0.9], "90% interval"), ([0.95, 0.9], "90%/95% interval"), ([None], "interval")],
+)
+def test_intervals_are_named_by_the_level_of_the_laws(levels, text):
+    assert fits.interval_label([{"interval": {"level": level}} if level else {} for level in levels]) == text
+
+
+def test_runs_of_several_kinds_at_one_place_are_all_seen(tmp_path):
+    place = {"params": 10**8, "flops": 1e18, "fid": 2.0, "loss": 1.0}
+    rows = [
+        run_row("m", "pure", 10**6, **place),
+        run_row("m", "mixed", 10**6, **place, real=0.2),
+        run_row("m", "pure", 10**6, **place, recipe="long"),
+        run_row("m", "nameless", 10**6, **place | {"fid": None}),
+        run_row("m", "lost", 10**6, **place | {"loss": None}),
+    ]
+    picture, _, table, _ = draw("efficient", tmp_path, fitted(tmp_path / "in", rows, ()))
+    assert len(table) == 5
+    panel = picture[: picture.shape[0] // 2, :, :3]
+    for kind in ("#D55E00", "#009E73", "#56B4E9", "#E69F00"):
+        colour = [int(kind[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        assert (abs(panel - colour).max(axis=2) < 0.02).sum() >= 10, kind
 
 
 @given(st.lists(st.floats(-5, 5), max_size=12), st.floats(0.01, 1))

@@ -167,11 +167,21 @@ def test_curves_of_recipes_are_paired_by_model_dataset_size_and_seed(tmp_path):
     text, table = draw("replacement", tmp_path, runs=runs, curves=[row for one in runs for row in curve(one)])[1:]
     assert set(table["label"]) == {"wrn-10-1/edm-5/2000/0", "wrn-10-1@with-replacement/edm-5/2000/0"}
     assert "+0.250 nats" in text
+    assert "the curves are measured on fewer" in text
     low, high = (100 * end for end in recipes.lead(0.48, 1000, 0.5, 1000)[1:])
     assert f"{MINUS}2.0 [{MINUS}{-low:.1f}, {high:.1f}] points" in text
     mine = table[table["series"] == "with-replacement"]
     assert list(mine["x"]) == [500, 1000, 1500, 2000]
     assert list(mine["y"]) == pytest.approx([1.25 * (2 - share) for share in (0.25, 0.5, 0.75, 1.0)])
+
+
+@pytest.mark.parametrize("images", [1000, None])
+def test_curves_on_all_test_images_or_on_unknown_ones_are_not_called_fewer(tmp_path, images):
+    runs = [run(), run(recipe="with-replacement")]
+    curves = [row | {"test_images": images} for one in runs for row in curve(one)]
+    text = draw("replacement", tmp_path, runs=runs, curves=curves)[1]
+    assert "with-replacement" in text
+    assert "fewer" not in text
 
 
 def test_drawing_with_replacement_is_preferred_where_there_are_many_recipes(tmp_path):

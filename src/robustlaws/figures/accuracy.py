@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.patches import Patch
 
 from robustlaws import records
-from robustlaws.figures import drawn, sources, style, words
+from robustlaws.figures import drawn, fits, sources, style, words
 from robustlaws.laws.accuracy import of_loss
 
 _LAWS = ("additive", "additive_two_stage", "bottleneck")  # the first of them whose N* the data determine
@@ -44,27 +44,25 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
     line = sources.read_json(accuracy)
     limits = records.read(limits, records.APPROACHES)
     known = words.is_determined(line.get("intercept")) and words.is_determined(line.get("slope"))
-    measured, computed = _accuracies(runs, line if known else None)
+    tables = _accuracies(runs, line if known else None)
     order = sources.fid_order(zip(runs["dataset"], runs["fid"], strict=True))
     looks = style.dataset_looks(order)
 
     with style.drawing(paths, 4.6) as figure:
         figure.suptitle("Adversarial accuracy against training compute")
         axes = figure.subplots()
-        if measured.empty and computed.empty:
+        if all(one.empty for one in tables):
             _nothing(axes, runs)
             return
-        _runs(axes, measured, computed, looks)
+        _runs(axes, *tables, looks)
         law, curves, remarks = _one_law(laws, table, order)
         if not known:
             curves, remarks = table.iloc[:0], [_no_line(line)]
         _curves(axes, curves, line, order, looks)
         ends, unknown = _ends(limits, law, order) if known else ({}, {})
         human = _human_level(limits)
-        flops = [*measured["flops"], *computed["flops"], *curves["flops"]]
-        shares = [*measured["adv_acc"], *measured["autoattack_acc"].dropna(), *computed["adv_acc"]]
-        shares += [*(of_loss(line, curves["loss"]) if len(curves) else []), *(row["value"] for row in ends.values())]
-        _scales(axes, flops, shares if human is None else [*shares, human], _ROOM if ends else 0)
+        levels = [row["value"] for row in ends.values()] + ([] if human is None else [human])
+        _scales(axes, *_extent(tables, curves, line, levels), _ROOM if ends else 0)
         _limits(axes, ends, looks)
         if unknown:
             remarks.append(words.not_determined("Limit at infinite compute", unknown))
@@ -73,19 +71,19 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
             remarks += _to_human(limits, law)
         if line.get("source"):
             remarks.append(f"Line from loss to accuracy: {line['source']}.")
-        handles = _handles(measured, computed, order, looks, curves, law)
-        if ends:
-            handles.append(style.handle("limit at infinite compute", style.FAINT, linestyle=style.DASHES[2]))
-        style.below(figure, handles, remarks)
+        style.below(figure, _handles(tables, order, looks, curves, law, ends), remarks)
 
 
 def _accuracies(runs, line):
-    """Return the runs with an accuracy, and those whose accuracy `line` (None: no line) gives from their loss."""
+    """Return the runs with an accuracy, those whose accuracy `line` (None: no line) gives, and those under AutoAttack.
+
+    One run may be in the last and in another: AutoAttack is an accuracy of its own.
+    """
     measured = runs[runs["adv_acc"].notna()]
     computed = runs[runs["adv_acc"].isna() & runs["adv_loss"].notna()].iloc[: None if line else 0]
     if len(computed):
         computed = computed.assign(adv_acc=of_loss(line, computed["adv_loss"].to_numpy()))
-    return measured, computed
+    return measured, computed, runs[runs["autoattack_acc"].notna()]
 
 
 def _nothing(axes, runs):
@@ -100,7 +98,7 @@ def _no_line(line):
     return f"No curves: the line from loss to accuracy is {words.NOT_DETERMINED}{why and ': '}{why}."
 
 
-def _runs(axes, measured, computed, looks):
+def _runs(axes, measured, computed, attacked, looks):
     for dataset, look in looks.items():
         for table, filled in ((measured, True), (computed, False)):
             mine = table[table["dataset"] == dataset]
@@ -108,9 +106,9 @@ def _runs(axes, measured, computed, looks):
             series = dataset if filled else f"{dataset}, from loss"
             drawn.points(axes, mine["flops"], mine["adv_acc"], series=series, label=mine["run"], marker=look.marker,
                          color=look.colour, **{"alpha": 0.8} | face)  # fmt: skip
-        attacked = measured[(measured["dataset"] == dataset) & measured["autoattack_acc"].notna()]
-        drawn.points(axes, attacked["flops"], attacked["autoattack_acc"], series=f"{dataset}, under AutoAttack",
-                     label=attacked["run"], marker="*", markerfacecolor=look.colour, markeredgecolor="black",
+        mine = attacked[attacked["dataset"] == dataset]
+        drawn.points(axes, mine["flops"], mine["autoattack_acc"], series=f"{dataset}, under AutoAttack",
+                     label=mine["run"], marker="*", markerfacecolor=look.colour, markeredgecolor="black",
                      markeredgewidth=0.8, markersize=11)  # fmt: skip
 
 
@@ -232,6 +230,14 @@ def _to_human(limits, law):
     return told
 
 
+def _extent(tables, curves, line, levels):
+    """Return all budgets and all accuracies that are drawn; `levels` are accuracies of no budget."""
+    measured, computed, attacked = tables
+    flops = [budget for table in (*tables, curves) for budget in table["flops"]]
+    shares = [*measured["adv_acc"], *computed["adv_acc"], *attacked["autoattack_acc"], *levels]
+    return flops, [*shares, *(of_loss(line, curves["loss"]) if len(curves) else [])]
+
+
 def _scales(axes, flops, shares, room):
     """Scale the axes to budgets and accuracies, with the share `room` of the width left free on the right."""
     low, high = style.padded(flops, 0.03, least=1.5)
@@ -246,13 +252,14 @@ def _scales(axes, flops, shares, room):
     axes.set_ylabel("adversarial accuracy")
 
 
-def _handles(measured, computed, order, looks, curves, law):
+def _handles(tables, order, looks, curves, law, ends):
+    measured, computed, attacked = tables
     handles = style.dataset_handles(looks, order, **({} if len(measured) else _HOLLOW))
     if len(measured) and len(computed):
         handles.append(style.handle("measured", style.FAINT, marker="o"))
     if len(computed):
         handles.append(style.handle("accuracy from loss", style.FAINT, marker="o", **_HOLLOW))
-    if measured["autoattack_acc"].notna().any():
+    if len(attacked):
         handles.append(style.handle("under AutoAttack", "black", marker="*", markerfacecolor="white", markersize=10,
                                     markeredgewidth=1))  # fmt: skip
     if len(curves):
@@ -263,7 +270,9 @@ def _handles(measured, computed, order, looks, curves, law):
             handles.append(style.handle("FID 0 (no dataset)", _FID_0.colour, linestyle="-"))
             handles.append(Patch(color=style.COLOURS[0], alpha=0.25, label=_BEST))
         if curves["loss_low"].notna().any():
-            handles.append(Patch(color=style.FAINT, alpha=0.2, label="interval"))
+            handles.append(Patch(color=style.FAINT, alpha=0.2, label=fits.interval_label([law])))
+    if ends:
+        handles.append(style.handle("limit at infinite compute", style.FAINT, linestyle=style.DASHES[2]))
     return handles
 
 

@@ -91,7 +91,7 @@ def _told(axes, line, count, known):
     told = [words.plural(count, "run")] if count else []
     if known:
         if line.get("r2") is not None:
-            told.insert(0, f"R² = {line['r2']:.3f}")
+            told.insert(0, f"R² = {words.r_squared(line['r2'])}")
         intercept, slope = line["intercept"]["value"], line["slope"]["value"]
         sign = "-" if slope < 0 else "+"
         told.insert(0, f"accuracy = {words.number(intercept, 4)} {sign} {words.number(abs(slope), 4)} L")

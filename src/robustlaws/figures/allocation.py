@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.patches import Patch
 
 from robustlaws import records
-from robustlaws.figures import drawn, sources, style, words
+from robustlaws.figures import drawn, fits, sources, style, words
 
 _QUANTITIES = (
     ("params", "N_star", "N* (parameters)"),
@@ -52,22 +52,13 @@ def draw(*, paths, runs, allocations, laws, limits):
         looks = style.law_looks(laws)
         remarks, lines = {}, []
         for row, (quantity, exponent, label) in zip(grid, _QUANTITIES, strict=True):
-            mine = []
-            for axes, dataset in zip(row, columns, strict=True):
-                drawn.name(axes, f"{label.split()[0]}, {_NO_DATASET if dataset is None else dataset}")
-                _runs(axes, runs[runs["dataset"] == dataset], quantity)
-                for law in laws:
-                    rows, why = _known(table, limits, law, dataset, quantity, exponent)
-                    if rows.empty:
-                        remarks.setdefault(law["law"], []).append((label.split()[0], dataset, why))
-                        continue
-                    _line(axes, rows, quantity, looks[law["law"]])
-                    mine.append(rows)
-            # intervals may span many decades: the runs and the lines decide what is seen
-            seen = style.padded([*runs[quantity], *(v for rows in mine for v in rows[quantity])], 0.12, least=2)
-            style.log_axis(row[0], "y", seen or (1, 10), words.count, most=6)
-            row[0].set_ylabel(label)
-            lines += mine
+            of_laws = {
+                dataset: {law["law"]: _known(table, limits, law, dataset, quantity, exponent) for law in laws}
+                for dataset in columns
+            }
+            lines += _row(row, runs, of_laws, looks, quantity, label)
+            for dataset, law, why in _missing(of_laws):
+                remarks.setdefault(law, []).append((label.split()[0], dataset, why))
         flops = style.padded([*runs["flops"], *(v for rows in lines for v in rows["flops"])], 0.03, least=2)
         for column, dataset in zip(grid.T, columns, strict=True):
             style.log_axis(column[0], "x", flops or (1, 10), words.scientific, most=5 if len(columns) < 3 else 3)
@@ -77,6 +68,28 @@ def draw(*, paths, runs, allocations, laws, limits):
         if None not in columns and laws:
             told.append("FID 0 is not shown: no law tells N* or D* there.")
         style.below(figure, _handles(laws, looks, lines), told)
+
+
+def _row(row, runs, of_laws, looks, quantity, label):
+    """Draw one quantity, a panel for each dataset of `of_laws` {dataset: {law: (rows, why)}}; return the lines."""
+    lines = []
+    for axes, (dataset, found) in zip(row, of_laws.items(), strict=True):
+        drawn.name(axes, f"{label.split()[0]}, {_NO_DATASET if dataset is None else dataset}")
+        _runs(axes, runs[runs["dataset"] == dataset], quantity)
+        for law, (rows, _) in found.items():
+            if len(rows):
+                _line(axes, rows, quantity, looks[law])
+                lines.append(rows)
+    # intervals may span many decades: the runs and the lines decide what is seen
+    seen = style.padded([*runs[quantity], *(v for rows in lines for v in rows[quantity])], 0.12, least=2)
+    style.log_axis(row[0], "y", seen or (1, 10), words.count, most=6)
+    row[0].set_ylabel(label)
+    return lines
+
+
+def _missing(of_laws):
+    """Return (dataset, law, why) of what is not drawn."""
+    return [(where, law, why) for where, found in of_laws.items() for law, (rows, why) in found.items() if rows.empty]
 
 
 def _title(dataset, order, room):
@@ -141,7 +154,8 @@ def _handles(laws, looks, lines):
     if any(not rows["measured"].all() for rows in lines):
         handles.append(style.handle(style.BEYOND, linestyle=style.DASHES[1]))
     if any(rows.filter(like="_low").notna().any(axis=None) for rows in lines):
-        handles.append(Patch(color=style.INK, alpha=0.16, label="interval"))
+        shown = [law for law in laws if law["law"] in names]
+        handles.append(Patch(color=style.INK, alpha=0.16, label=fits.interval_label(shown)))
     return handles
 
 

@@ -88,7 +88,8 @@ CAPTIONS = {
     "replacement": (
         "Learning curves of the study's own recipe beside those of other recipes with the same model, dataset, "
         "size and seed. It is the paper's comparison where the other recipe draws its images with replacement. The "
-        "number in each panel is the difference at the end of training."
+        "number in each panel is the difference at the end of training, on all test images; the curves may be measured "
+        "on fewer, which a remark then says."
     ),
     "adversarial": (
         "Adversarial images that fooled the most robust attacked network. Left to right: the test image, the "

@@ -115,5 +115,5 @@ def _handles(known, fit, others):
         label = "N* and D*, two stages" if fit.name != "additive" and others else "N* and D*"
         handles.append(Line2D([], [], color=style.RED, linewidth=1.8, label=label))
         handles += [Line2D([], [], color=style.RED, linestyle=style.DASHES[1], label="in one stage") for _ in others]
-        handles.append(Patch(color=style.RED, alpha=0.22, label=fits.interval_label(fit)))
+        handles.append(Patch(color=style.RED, alpha=0.22, label=fits.interval_label([fit.summary])))
     return handles

@@ -10,13 +10,16 @@ from robustlaws.figures import drawn, fits, labels, sources, style, words
 from robustlaws.laws.observations import NO_FID, NO_LOSS, REAL, RECIPE
 
 _BEYOND = 3.0  # how far past the dearest run the budgets go where an N* is known
-# What is said of runs that no law is fitted to; no line here has these colours.
+# What is said of runs that no law is fitted to; no line here has these colours. Each kind is drawn on the one before
+# and smaller, last of all the runs of the laws: of several at one place all are seen.
 _OUTSIDE = {
     REAL: ("mixes real images in", style.Look("#D55E00", "D")),
     RECIPE: ("another recipe", style.Look("#009E73", "s")),
     NO_FID: ("dataset without FID", style.Look("#56B4E9", "^")),
     NO_LOSS: ("loss not known", style.Look("#E69F00", "v")),
 }
+_SIZES = (13.0, 9.0, 8.0, 5.5)
+_INSIDE = 2.8
 
 
 def draw(*, paths, runs, laws, allocations):
@@ -107,14 +110,14 @@ def _region(axes, lines):
 
 
 def _runs(axes, runs):
-    inside = runs[runs["outside"] == ""]
-    drawn.points(axes, inside["flops"], inside["params"], series="runs", label=inside["run"], color=style.INK,
-                 markerfacecolor="white", markersize=4.5, markeredgewidth=0.8, alpha=0.75)  # fmt: skip
-    for reason, (what, look) in _OUTSIDE.items():
+    for (reason, (what, look)), size in zip(_OUTSIDE.items(), _SIZES, strict=True):
         mine = runs[runs["outside"] == reason]
         drawn.points(axes, mine["flops"], mine["params"], series=what, label=mine["run"], color=look.colour,
-                     marker=look.marker, markersize=7, markeredgecolor="white", markeredgewidth=0.7,
+                     marker=look.marker, markersize=size, markeredgecolor="white", markeredgewidth=0.7,
                      zorder=4)  # fmt: skip
+    inside = runs[runs["outside"] == ""]
+    drawn.points(axes, inside["flops"], inside["params"], series="runs", label=inside["run"], color=style.INK,
+                 markerfacecolor="white", markersize=_INSIDE, markeredgewidth=0.8, zorder=4)  # fmt: skip
 
 
 def _accuracies(runs):
@@ -144,12 +147,12 @@ def _handles(lines, laws, looks, region, runs):
     if any(not rows["measured"].all() for rows in lines.values()):
         found.append(Line2D([], [], color=style.INK, linestyle=style.DASHES[1], label=style.BEYOND))
     if (runs["outside"] == "").any():
-        found.append(Line2D([], [], color=style.INK, marker="o", markerfacecolor="white", markersize=4.5, linestyle="",
-                            markeredgewidth=0.8, label="runs that laws may use"))  # fmt: skip
+        found.append(Line2D([], [], color=style.INK, marker="o", markerfacecolor="white", markersize=_INSIDE,
+                            markeredgewidth=0.8, linestyle="", label="runs that laws may use"))  # fmt: skip
     found += [
-        Line2D([], [], color=look.colour, marker=look.marker, markersize=7, markeredgecolor="white", linestyle="",
+        Line2D([], [], color=look.colour, marker=look.marker, markersize=size, markeredgecolor="white", linestyle="",
                label=f"outside the laws: {what}")
-        for reason, (what, look) in _OUTSIDE.items()
+        for (reason, (what, look)), size in zip(_OUTSIDE.items(), _SIZES, strict=True)
         if (runs["outside"] == reason).any()
     ]  # fmt: skip
     return found

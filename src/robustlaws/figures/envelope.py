@@ -142,8 +142,7 @@ def _head(axes, text):
 
 def _formula(symbol, entry, cell):
     coefficient = (entry.get("parameters") or {}).get("coefficient") if symbol == "L*" else None
-    factor = f"= {words.number(coefficient['value'])}" if words.is_determined(coefficient) else "~"
-    return f"{symbol} {factor} F^{words.interval(cell)}"
+    return words.power_law(symbol, coefficient, words.interval(cell))
 
 
 def _law(axes, points, intercept, slope, law):

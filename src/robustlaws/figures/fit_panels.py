@@ -95,7 +95,7 @@ def corner(axes, text):
 
 def r2_label(r2):
     """Return `R² = 0.970`, or "" where there is none."""
-    return "" if r2 is None else f"R² = {r2:.3f}"
+    return "" if r2 is None else f"R² = {words.r_squared(r2)}"
 
 
 def handles(looks, labels, points, fit):

@@ -152,6 +152,7 @@ def accuracy_label(run):
     return f"{words.percent(run['adv_acc'])} PGD" if run["adv_acc"] == run["adv_acc"] else None
 
 
-def interval_label(fit):
-    """Return `90% interval`."""
-    return f"{100 * fit.summary['interval']['level']:.3g}% interval"
+def interval_label(laws):
+    """Return `90% interval` of law files, the levels of all if they differ, `interval` if none says its level."""
+    levels = sorted({law["interval"]["level"] for law in laws if law.get("interval")})
+    return " ".join([*(["/".join(f"{100 * level:.3g}%" for level in levels)] if levels else []), "interval"])

@@ -17,7 +17,7 @@ _PLACES = (
 _LARGE, _SMALL = 4.0, 2.2  # half the width of markers that have a text and of others, in points
 
 
-def beside(axes, texts, points=(), lines=()):
+def beside(axes, texts, points=(), lines=(), alone=False):
     """Write each text beside its point where there is room; leave it out where there is none.
 
     Call it when nothing else will change the layout of the figure.
@@ -31,6 +31,9 @@ def beside(axes, texts, points=(), lines=()):
         Markers that no text may cover, beside those of the texts.
     lines : iterable of (x, y)
         Points of lines, which a text covers only if it fits nowhere else.
+    alone : bool
+        Where markers are crowded: a text stands only level with its marker, and only if no other marker touches that,
+        so that nobody reads it as another's.
 
     Returns
     -------
@@ -43,9 +46,16 @@ def beside(axes, texts, points=(), lines=()):
     figure = axes.get_figure(root=True)
     figure.draw_without_rendering()
     scale = figure.dpi / 72
-    taken = _boxes(axes, [(x, y) for x, y, _ in texts], _LARGE * scale) + _boxes(axes, list(points), _SMALL * scale)
+    own = _boxes(axes, [(x, y) for x, y, _ in texts], _LARGE * scale)
+    taken = own + _boxes(axes, list(points), _SMALL * scale)
     soft = _boxes(axes, list(lines), _SMALL * scale)
-    return [_write(axes, one, taken, soft) or _write(axes, one, taken, ()) for one in texts]
+    places = _PLACES[:2] if alone else _PLACES
+    # each overlaps itself
+    touched = [alone and sum(_overlap(box, other) for other in taken) > 1 for box in own]
+    return [
+        not hidden and (_write(axes, one, taken, soft, places) or _write(axes, one, taken, (), places))
+        for one, hidden in zip(texts, touched, strict=True)
+    ]
 
 
 def _boxes(axes, points, size):
@@ -54,11 +64,11 @@ def _boxes(axes, points, size):
     return [(x - size, y - size, x + size, y + size) for x, y in pixels]
 
 
-def _write(axes, one, taken, soft):
+def _write(axes, one, taken, soft, places):
     """Write one text at the first place that is free, add its box to `taken`, and return whether there was one."""
     x, y, text = one
     frame = axes.get_window_extent().extents
-    for offset, across, up in _PLACES:
+    for offset, across, up in places:
         artist = axes.annotate(text, (x, y), xytext=offset, textcoords="offset points", ha=across, va=up,
                                fontsize=style.SMALLEST, zorder=5,
                                bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.3})  # fmt: skip

@@ -52,23 +52,16 @@ def draw(*, paths, curves, laws, allocations):
         grid = style.panels(figure, len(order), sharex=True, sharey=True)
         unknown, fitted = {}, False
         for axes, (dataset, fid) in zip(grid, order.items(), strict=True):
-            mine = table[table["dataset"] == dataset]
-            _curves(axes, mine, looks)
+            _curves(axes, table[table["dataset"] == dataset], looks)
             # only the laws tell FIDs here
             title = style.dataset_label(dataset, fid, 18) if known else style.short(dataset, 28)
             axes.set_title(title, fontsize=9.5)
             drawn.name(axes, dataset)
-            entry = sources.dataset_entry(envelope, dataset)
-            formula, why = _formula(entry)
-            if formula:
-                fitted = True
-                _law(axes, budgets[budgets["dataset"] == dataset])
-            elif why:
+            rows = budgets[budgets["dataset"] == dataset]
+            determined, why = _law(axes, rows, sources.dataset_entry(envelope, dataset))
+            fitted |= determined and len(rows) > 0
+            if why:
                 unknown[dataset] = why
-            text = formula or (f"law {words.NOT_DETERMINED}" if entry else "no law fitted")
-            axes.text(0.03, 0.04, text, transform=axes.transAxes, fontsize=8.5,
-                      color=style.RED if formula else style.INK,
-                      bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5})  # fmt: skip
         _scales(grid, table, len(order))
         style.outer_labels(grid, "training FLOPs", "adversarial loss (nats)")
         remarks = [words.not_determined("Law of the envelope", unknown)] if unknown else []
@@ -99,21 +92,22 @@ def _lower_envelope(table):
     return np.exp(flops), np.exp(np.minimum.accumulate(lowest))
 
 
-def _formula(entry):
-    """Return (text of the law of one dataset or None, why there is none)."""
+def _law(axes, budgets, entry):
+    """Draw the law of one dataset where its exponent is determined, and write it; return whether it is, and why not."""
     parameters = entry.get("parameters") or {}
-    cells = [parameters.get(name) for name in ("coefficient", "exponent")]
-    if all(map(words.is_determined, cells)):
-        return "L* = {} F^{}".format(*(words.number(cell["value"]) for cell in cells)), ""
-    reasons = [cell["why"] for cell in cells if cell and not words.is_determined(cell) and cell.get("why")]
-    return None, reasons[0] if reasons else ""
-
-
-def _law(axes, budgets):
-    budgets = budgets.sort_values("flops")
-    band = budgets.dropna(subset=["loss_low", "loss_high"])
-    drawn.band(axes, band["flops"], band["loss_low"], band["loss_high"], series=_LAW, color=style.RED, alpha=0.15)
-    drawn.line(axes, budgets["flops"], budgets["loss"], series=_LAW, color=style.RED, linewidth=1.8)
+    exponent = parameters.get("exponent")
+    determined = words.is_determined(exponent)
+    if determined:
+        text = words.power_law("L*", parameters.get("coefficient"), words.number(exponent["value"]))
+        budgets = budgets.sort_values("flops")
+        band = budgets.dropna(subset=["loss_low", "loss_high"])
+        drawn.band(axes, band["flops"], band["loss_low"], band["loss_high"], series=_LAW, color=style.RED, alpha=0.15)
+        drawn.line(axes, budgets["flops"], budgets["loss"], series=_LAW, color=style.RED, linewidth=1.8)
+    else:
+        text = f"law {words.NOT_DETERMINED}" if entry else "no law fitted"
+    axes.text(0.03, 0.04, text, transform=axes.transAxes, fontsize=8.5, color=style.RED if determined else style.INK,
+              bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5})  # fmt: skip
+    return determined, "" if determined else (exponent or {}).get("why") or ""
 
 
 def _scales(grid, table, count):

@@ -55,7 +55,7 @@ def draw(*, paths, runs, laws, refits):
         if known:
             _curves(figure, known, style.law_looks(laws), runs, near, budget, unknown)
         else:
-            _runs_alone(figure, near, budget, unknown)
+            _runs_alone(figure, near[near["outside"] == ""], budget, unknown)
 
 
 def _known(laws, refits):
@@ -110,7 +110,7 @@ def _curves(figure, known, looks, runs, near, budget, unknown):
     )
     _write_models(axes, models)
     handles = [Line2D([], [], color=looks[fit.name].colour, linewidth=1.9, label=fit.title) for fit in known]
-    handles.append(Patch(color=style.INK, alpha=0.16, label=fits.interval_label(first)))
+    handles.append(Patch(color=style.INK, alpha=0.16, label=fits.interval_label([fit.summary for fit in known])))
     if len(lost):
         whose = f" ({first.title.split(':')[0]})" if len(known) > 1 else ""
         handles.append(Patch(label=_LOST + whose, **_HATCHED))
@@ -125,17 +125,6 @@ def _curves(figure, known, looks, runs, near, budget, unknown):
 def _best(fit):
     """Return the best dataset of a law and its FID."""
     return next(iter(fit.datasets().items()))
-
-
-def _overheads(fit, ratios, budget, fid):
-    """Return the compute overhead (3, ratios): the fit, and both ends of its interval; inf where nothing helps."""
-    columns = {name: values[:, None] for name, values in fit.logs.items()}
-    if fit.name in fits.ADDITIVE:
-        _, found = additive.overhead({name: columns[name] for name in ("alpha", "beta")}, ratios)
-    else:
-        log_budget = np.log(budget / fit.flops_per_parameter_image)
-        _, found = equal_loss.overhead(fit.form, columns, ratios, log_budget, fid)
-    return fit.with_interval(found)
 
 
 def _models(runs, near, optimum):
@@ -224,9 +213,8 @@ def _apart(values, least):
 
 
 def _runs_alone(figure, near, budget, unknown):
-    """Draw the losses of the runs near the budget, where no N* is known that a size could be compared with."""
+    """Draw the losses of runs of the laws near the budget, where no N* is known that a size could be compared with."""
     axes = figure.subplots()
-    near = near[near["adv_loss"] > 0]
     order = sources.fid_order(zip(near["dataset"], near["fid"], strict=True))
     looks = style.dataset_looks(order)
     for dataset, look in looks.items():
@@ -248,4 +236,6 @@ def _runs_alone(figure, near, budget, unknown):
     texts = [(run.params, run.adv_loss, fits.accuracy_label(run._asdict())) for run in near.itertuples()]
     texts = sorted((text for text in texts if text[2]), key=lambda text: text[1])
     style.below(figure, handles, [*unknown, _OF_RUNS] if texts else unknown)
-    labels.beside(axes, texts, zip(near["params"], near["adv_loss"], strict=True))
+    told = near[["autoattack_acc", "adv_acc"]].notna().any(axis=1)
+    # many runs of one size stand over each other
+    labels.beside(axes, texts, near.loc[~told, ["params", "adv_loss"]].to_numpy(), alone=True)

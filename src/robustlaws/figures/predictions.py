@@ -56,6 +56,6 @@ def _panel(axes, table, law, looks, limits, columns):
     axes.set_aspect("equal")
     axes.set_title(style.wrapped(sources.title(law), columns), fontsize=9)
     error = float(np.median(np.abs(table["predicted"] / table["loss"] - 1)))
-    r2 = f"R² {words.NOT_DETERMINED}" if law.get("r2") is None else f"R² = {law['r2']:.3f}"
+    r2 = f"R² {words.NOT_DETERMINED}" if law.get("r2") is None else f"R² = {words.r_squared(law['r2'])}"
     axes.text(0.04, 0.96, f"{r2}\n{words.plural(len(table), 'point')}\nmedian error {words.percent(error)}",
               transform=axes.transAxes, va="top", fontsize=8.5)  # fmt: skip

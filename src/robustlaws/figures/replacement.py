@@ -49,11 +49,11 @@ def draw(*, paths, runs, curves):
         style.outer_labels(grid, "training images", "adversarial loss (nats)")
         met = {recipe for group in shown for recipe in group["recipe"]}
         handles = [
-            style.handle(recipes.label(recipe, 34), look.colour, linestyle=look.dash)
+            style.handle(recipes.label(recipe, 34), look.colour, linestyle=look.dash, **_line(recipe))
             for recipe, look in looks.items()
             if recipe in met
         ]
-        style.below(figure, handles, _remarks(shown, len(groups), left_out))
+        style.below(figure, handles, _remarks(shown, table, len(groups), left_out))
 
 
 def _chosen(others):
@@ -85,6 +85,11 @@ def _why_nothing(runs, ends):
     return "no other recipe trained the same model on the same dataset, size and seed as the study's own"
 
 
+def _line(recipe):
+    """Return how a recipe's line is drawn: the study's own wide and pale, so that one on top of it is seen."""
+    return {"linewidth": 2.2, "alpha": 0.55} if recipe == recipes.OWN else {"linewidth": 1.6, "alpha": 1.0}
+
+
 def _panel(axes, group, table, looks, columns):
     model, dataset, size = group[["model", "dataset", "size"]].iloc[0]
     drawn.name(axes, f"{model} on {dataset}, D = {size}")
@@ -93,10 +98,9 @@ def _panel(axes, group, table, looks, columns):
     for run in group.itertuples():
         curve = table[table["run"] == run.run].sort_values("images", kind="stable")
         look = looks[run.recipe]
-        own = run.recipe == recipes.OWN
         drawn.line(axes, curve["images"], curve["adv_loss"], series=recipes.label(run.recipe), label=run.run,
-                   color=look.colour, linestyle=look.dash, linewidth=2.2 if own else 1.6, alpha=0.55 if own else 1,
-                   zorder=2 if own else 3)  # fmt: skip
+                   color=look.colour, linestyle=look.dash, zorder=2 if run.recipe == recipes.OWN else 3,
+                   **_line(run.recipe))  # fmt: skip
         seen.append(curve)
     _scales(axes, pd.concat(seen), columns)
     for line, recipe in enumerate(recipe for recipe in dict.fromkeys(group["recipe"]) if recipe != recipes.OWN):
@@ -130,7 +134,7 @@ def _scales(axes, curves, columns):
     axes.xaxis.set_major_formatter(lambda value, _: words.count(value))
 
 
-def _remarks(shown, many, left_out):
+def _remarks(shown, curves, many, left_out):
     lines = ["In each panel: at the end of training, the other recipe's adversarial loss less that of the study's own "
              "on the same seeds."]  # fmt: skip
     if all(rows["recipe"].nunique() == 2 for rows in shown):
@@ -138,6 +142,8 @@ def _remarks(shown, many, left_out):
             f"{lines[0][:-1]}, and its accuracy under attack in percentage points, with the "
             f"{100 * recipes.LEVEL:.0f}% interval that the luck of the test images leaves."
         )
+    if _fewer(pd.concat(shown), curves):
+        lines.append("The end of training is measured on all test images; the curves are measured on fewer.")
     if any(rows["seed"].nunique() > 1 for rows in shown):
         lines.append("One line for each seed.")
     if left_out:
@@ -145,3 +151,10 @@ def _remarks(shown, many, left_out):
     if many > len(shown):
         lines.append(f"{len(shown)} of {many} combinations of model, dataset and size are shown, the most expensive.")
     return [" ".join(lines)]
+
+
+def _fewer(runs, curves):
+    """Return whether any run's curve is measured on fewer test images than its end; unknown numbers are not fewer."""
+    ends = runs.set_index("run")["test_images"]
+    of_curves = curves[curves["run"].isin(runs["run"])].groupby("run")["test_images"].min()
+    return bool((of_curves < ends.reindex(of_curves.index)).fillna(False).any())

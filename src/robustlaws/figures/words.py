@@ -100,6 +100,20 @@ def cell(entry):
     return f"{NOT_DETERMINED}: {why}" if why else NOT_DETERMINED
 
 
+def power_law(symbol, coefficient, exponent):
+    """Return `L* = 12.3 F^-0.05`, or `L* ~ F^-0.05` where the cell of the coefficient is not determined.
+
+    The exponent alone decides whether there is a law to be shown; `exponent` is text.
+    """
+    factor = f"= {number(coefficient['value'])}" if is_determined(coefficient) else "~"
+    return f"{symbol} {factor} F^{exponent}"
+
+
+def r_squared(value):
+    """Return 0.970, with a real minus sign below 0."""
+    return f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
+
+
 def not_determined(what, reasons, everything=()):
     """Return `... not determined on a and b: why.`, or the number of reasons where they differ.
 
