@@ -125,7 +125,7 @@ def _asked_of_form(found):
     asked += [_best("L*", "loss", published.APPROACHES_FLOPS, *place) for place in (_PFGM, _ZERO)]
     asked += [_limit(*place) for place in (_PFGM, _DG, _ZERO)]
     asked += [_best("accuracy", "accuracy", published.HUMAN_FLOPS, *place) for place in (_DG, _ZERO)]
-    return [*asked, _accuracy_limit(), _to_humans()]
+    return [*asked, _accuracy_limit(), _to_humans(found.name)]
 
 
 def _parameter(name):
@@ -182,12 +182,13 @@ def _accuracy_limit():
     return _Asked(ACCURACY_LIMIT, *_ZERO, lambda f: f.always(*_ZERO)["accuracy_limit"], value)
 
 
-def _to_humans():
+def _to_humans(law):
     def entry(found):
         return found.flops_to(published.HUMAN_ACCURACY, *_ZERO)
 
-    # the paper says "roughly"; its own constants end below human level
-    return _Asked(TO_HUMANS, *_ZERO, entry, lambda f: entry(f)["value"], published.HUMAN_FLOPS)
+    # the paper says "roughly", by approach 2, whose printed constants end below human level; approach 3 it leaves out
+    printed = None if law == "bottleneck" else published.HUMAN_FLOPS
+    return _Asked(TO_HUMANS, *_ZERO, entry, lambda f: entry(f)["value"], printed)
 
 
 def _asked_of_envelope(found):
