@@ -18,7 +18,7 @@ _OUTSIDE = {
     NO_FID: ("dataset without FID", style.Look("#56B4E9", "^")),
     NO_LOSS: ("loss not known", style.Look("#E69F00", "v")),
 }
-_SIZES = (13.0, 9.0, 8.0, 5.5)
+_SIZES = (13.0, 9.5, 9.0, 7.0)
 _INSIDE = 2.8
 
 
