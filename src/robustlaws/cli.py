@@ -30,6 +30,11 @@ def main(argv=None):
     except ValueError as error:
         print(f"robustlaws {argv[0]}: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # what may not be read, or is no name of a file
+        print(f"robustlaws {argv[0]}: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from robustlaws.finished import folder, study
 from robustlaws.laws import LAWS, additive, law, published
 from tests.unit import finished_tables as made
 
-QUICK = ("--refits", "12", "--laws", "additive")
+QUICK = ("--refits", "20", "--laws", "additive")
 TABLES = {
     "runs.parquet": records.RUNS,
     "curves.parquet": records.CURVES,
@@ -81,7 +81,7 @@ def test_every_figure_whose_inputs_are_there_is_drawn_or_has_nothing_to_show(fil
 def test_the_laws_are_those_of_the_library(filled):
     """The same as a direct call with the same settings: the command is no second way to fit."""
     out, _ = filled
-    work = study.Work(out, *tables_of(out), ("additive",), study.Choices(refits=12), "mine")
+    work = study.Work(out, *tables_of(out), ("additive",), study.Choices(refits=20), "mine")
     direct = additive.fit(work.runs, work.curves, work.law_settings("additive"))
     assert json.loads((out / "laws/additive.json").read_text()) == direct.summary
     found = law.values(direct.summary["parameters"])
@@ -133,7 +133,7 @@ OPTIONS = {
     "both": (("{table}", "--published"), "give either a TABLE of runs or --published"),
     "a level of percent": (("{table}", "--level", "90"), "--level 90: give a number between 0 and 1"),
     "humans in percent": (("{table}", "--human", "90.5"), "--human 90.5: give a number between 0 and 1"),
-    "no refits": (("{table}", "--refits", "0"), "--refits 0: give 1 or more"),
+    "no refits": (("{table}", "--refits", "0"), "--refits 0: too few for a level of 0.9; give 20 or more"),
     "a law that is none": (("{table}", "--laws", "linear"), "--laws: unknown 'linear'; known: "),
     "no laws": (("{table}", "--laws", ","), "--laws ',': give names"),
     "half a rule": (("{table}", "--small-on-large", "1e8,1e7"), "--small-on-large '1e8,1e7': give three numbers"),
@@ -279,7 +279,7 @@ LITTLE = {
 def test_a_table_that_says_little_is_fitted_without_a_traceback(case, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(study, "STEPS", study.STEPS[:4])
     path = made.write_csv(tmp_path / "mine.csv", LITTLE[case])
-    assert cli.main(["fit", str(path), "--out", str(tmp_path / "out"), "--refits", "5", "--human", "0.9"]) == 0
+    assert cli.main(["fit", str(path), "--out", str(tmp_path / "out"), "--refits", "20", "--human", "0.9"]) == 0
     told = capsys.readouterr().out
     limits = records.read(tmp_path / "out/laws/limits.parquet", records.APPROACHES)
     assert (limits.loc[~limits["determined"], "why"] != "").all()

@@ -150,11 +150,17 @@ def test_a_level_above_the_limit_is_never_reached_and_a_tail_that_never_is_has_n
     # one refit in five has a limit of 84.9%: 0.85 is never reached there, and the interval has no upper end
     e = np.where(np.arange(100) % 5 == 0, (0.849 - LINE["intercept"]) / LINE["slope"], published.ADDITIVE["E"])
     row = measured("additive", drawn("additive", E=e), told=Limits((1e30,), 0.85, 0.9))["FID 0", "flops_to_human", 0]
-    assert row["determined"]
+    assert not row["determined"]
+    assert row["why"].endswith("some of the refits never get there")
     assert row["value"] == row["low"]
     assert row["high"] is None
     exact = measured("additive")["FID 0", "flops_to_human", 0]
     assert exact["value"] == exact["low"] == exact["high"] == row["value"]
+    # the other way round: the fit never gets there, and one refit in five does
+    e = np.where(np.arange(100) % 5 == 0, (0.95 - LINE["intercept"]) / LINE["slope"], published.ADDITIVE["E"])
+    row = measured("additive", drawn("additive", E=e), told=Limits((1e30,), 0.92, 0.9))["FID 0", "flops_to_human", 0]
+    assert (row["value"], row["determined"]) == (None, False)
+    assert row["why"] == "the limit is 89.7%, but 20% of the refits get there"
 
 
 def test_refits_of_the_law_meet_those_of_the_line_in_turn():

@@ -8,6 +8,8 @@ from robustlaws.finished import columns
 
 _RULE = ("params_below", "images_above", "fid_below")  # of settings.LawFit.small_on_large
 
+_FEWEST_REFITS = 20
+
 
 def command(parser):
     """Give `parser` the arguments of `robustlaws fit`; return what carries it out."""
@@ -81,8 +83,6 @@ def _choices(given, study):
     _within("--level", given.level, 0, 1)
     _within("--human", given.human, 0, 1)
     _within("--flops-per-parameter-image", given.flops_per_parameter_image, 0, math.inf)
-    if given.refits is not None and given.refits < 1:
-        raise ValueError(f"--refits {given.refits}: give 1 or more")
     chosen = {name: getattr(given, name) for name in ("refits", "level", "starts", "recipe", "seed")}
     chosen |= {"human_accuracy": given.human, "small_on_large": _rule(given.small_on_large)}
     if given.laws is not None:
@@ -90,7 +90,11 @@ def _choices(given, study):
     if given.base is not None:
         chosen["two_stage"] = {"base": given.base, "quality": list(_listed("--quality", given.quality))}
     base = study.PUBLISHED if given.published else study.Choices()
-    return replace(base, **{name: value for name, value in chosen.items() if value is not None})
+    found = replace(base, **{name: value for name, value in chosen.items() if value is not None})
+    fewest = max(_FEWEST_REFITS, math.ceil(round(2 / (1 - found.level), 6)))  # one at least beyond each end
+    if found.refits < fewest:
+        raise ValueError(f"--refits {found.refits}: too few for a level of {found.level:g}; give {fewest} or more")
+    return found
 
 
 def _within(option, value, low, high):

@@ -49,6 +49,8 @@ def runs(path, flops_per_parameter_image=None):
     return _several(records.table([dict(zip(found, row, strict=True)) for row in _rows(found)], records.RUNS), path)
 
 
+_MOST_RUNS = 20_000
+_OVERSHOOT = 1.05  # the last batch, or accounting epochs that are rounded up
 _KEY = ("model", "recipe", "dataset", "size", "seed")
 
 
@@ -61,6 +63,14 @@ def _several(table, path):
     """Return the table; ValueError if it holds fewer than two runs that laws may use."""
     if len(table) < 2:
         raise ValueError(f"{path}: {len(table)} run; a law needs several, of different N and D (six at the very least)")
+    if len(table) > _MOST_RUNS:
+        raise ValueError(f"{path}: {len(table):,} rows; one row a run, not one a measurement: those go to --curves")
+    again = table["run"][table["run"].duplicated()]
+    if len(again):
+        raise ValueError(f"{path}: run {again.iloc[0]} stands there twice; give each run once")
+    for dataset, fids in table.groupby("dataset")["fid"]:
+        if fids.nunique() > 1:
+            raise ValueError(f"{path} column fid: {dataset} has {fids.nunique()} FIDs; a dataset has one")
     usable, left_out = comparable(table)
     if usable["adv_loss"].notna().sum() < 2:
         reasons = "; ".join(f"{count}: {reason}" for reason, count in left_out.items()) or "without a loss"
@@ -96,6 +106,9 @@ def _fill(brought, found, ratio):
     for target, value in (("dataset", EVERYTHING), ("seed", 1), ("real_fraction", 0.0)):
         found[target] = [value if one is None else one for one in found[target]]
     found["size"] = [one or seen for one, seen in zip(found["size"], found["images"], strict=True)]
+    for row, (size, seen) in enumerate(_rows(found, ("size", "images"))):
+        if size * _OVERSHOOT < seen:
+            raise brought.wrong("size", row, f"less than the {seen:,} images that the run saw")
     shapes = _rows(found, ("model", "depth", "width", "params"))
     found["model"] = [model or _model(depth, width, params) for model, depth, width, params in shapes]
 

@@ -66,8 +66,14 @@ class Fitted:
             return f"{int(ended.sum())} of {len(ended)} refits end at the edge of what the fit may try"
         return ""
 
-    def entry(self, compute, judge, name, dataset=None):
-        """Return the summary's entry of `compute(logs)`, a number of `dataset` if one is named."""
+    def poor(self, dataset):
+        """Return why the form says nothing of a dataset's own numbers, or ""."""
+        mine = self.everyone.of(self.everyone.dataset == dataset)
+        r2 = law.r_squared(mine.loss, self.predict(mine))
+        return f"the form does not hold for {dataset}: R2 {r2:.2g}" if r2 is not None and r2 < law.POOR else ""
+
+    def entry(self, compute, judge, name, dataset=None, why=""):
+        """Return the summary's entry of `compute(logs)`, a number of `dataset` if one is named; `why` it is unknown."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             value, samples = compute(self.logs), compute(self.refits)
             without = {
@@ -79,7 +85,7 @@ class Fitted:
             return law.unknown(self.reason(name)) | {"value": law.finite(value)}
         if judge is law.loss_above_zero:
             judge = judge(float(self.seen.loss.min()))
-        return law.entry(value, samples, self.level, judge, self.reason(name), without)
+        return law.entry(value, samples, self.level, judge, self.reason(name) or why, without)
 
     def _says(self, name, left_out):
         """Whether the fit without one dataset still has the levels of FID that `name` needs."""

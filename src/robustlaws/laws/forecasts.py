@@ -12,12 +12,15 @@ import numpy as np
 from robustlaws import named
 from robustlaws.laws import FORMS, accuracy, law, parametric
 from robustlaws.laws import refits as tabled
+from robustlaws.laws.observations import comparable
 
 WIDEST_ACCURACY = 0.2  # an interval of more says nothing that the measured accuracies did not
 WIDEST_BUDGET = 1e6  # factor; FLOPs rise so fast with accuracy that WIDEST_FACTOR is a small step
 ALWAYS = ("N_star", "D_star", "asymptote", "accuracy_limit")
 AT_BUDGET = ("params", "images", "loss", "accuracy")
 _STARS = (("params", "N_star", "N*"), ("images", "D_star", "D*"))
+_FURTHEST = 100.0  # times the dearest run: how far a power law without a limit is followed
+_FAR = "an envelope is a power of FLOPs: it says nothing so far from the runs"
 _LARGEST_LOG = 690.0  # 1e300: what double precision still holds
 _HALVINGS = 64  # of that range: to the last bit
 
@@ -59,7 +62,8 @@ class Measured:
     @classmethod
     def of(cls, runs):
         """Return it for the comparable runs of `records.RUNS`; without any, a lowest loss of inf and 0 FLOPs."""
-        runs = runs[(runs["real_fraction"] == 0) & runs["recipe"].isna() & runs["adv_loss"].notna()]
+        runs = runs[runs["adv_loss"].notna()]
+        runs = comparable(runs)[0] if len(runs) else runs
         if not len(runs):
             return cls(np.inf, 0.0)
         return cls(float(runs["adv_loss"].min()), float(runs["flops"].max()))
@@ -117,6 +121,11 @@ class Forecast:
         why = why or self.line.why
         if not why and found[0] in (0.0, 1.0):
             why = f"the line from loss to accuracy ends at {100 * found[0]:g}%"
+        # judged as the line has it: where it is cut off at 0 and 1 it would look surer than it is
+        line = self.line.beside(len(found))
+        beyond = (line["intercept"] + line["slope"] * np.asarray(loss)[:, None])[1:, 0]
+        if not why and len(beyond) and np.isfinite(beyond).all():
+            why = _share(*law.interval(beyond, self.level))
         return self.entry(found, _share, why)
 
     def outcome(self, loss, why):
@@ -264,7 +273,10 @@ class FormForecast(Forecast):
         flops = np.where(np.isnan(needed), np.nan, self.flops_for_loss(needed, fid))
         why = exponents or _of("the limit", limit)
         if not why and np.isinf(flops[0]):
-            return law.unknown(f"never: the limit is {100 * limit['value']:.1f}%")
+            below, there = f"the limit is {100 * limit['value']:.1f}%", float(np.isfinite(flops[1:]).mean())
+            if there <= (1 - self.level) / 2:
+                return law.unknown(f"never: {below}")
+            return law.unknown(f"{below}, but {100 * there:.0f}% of the refits get there")
         return self.entry(flops, _budget, why)
 
 
@@ -302,11 +314,12 @@ class EnvelopeForecast(Forecast):
             name: self.entry(self._samples(dataset, name, flops)[:, 0], law.positive, why) for name, why in whys.items()
         }
         loss = self._samples(dataset, "loss", flops)[:, 0]
-        return entries | self.outcome(loss, _of("exponent of L*", own["parameters"]["exponent"]))
+        why = _of("exponent of L*", own["parameters"]["exponent"])
+        return entries | self.outcome(loss, why or ("" if flops <= _FURTHEST * self.measured.dearest else _FAR))
 
     def flops_to(self, target, dataset, fid):
         """Return the entry of the FLOPs to an accuracy: none, as nothing says where a power law ends."""
-        return law.unknown("an envelope is a power of FLOPs: it says nothing so far from the runs")
+        return law.unknown(_FAR)
 
 
 @dataclass(frozen=True)
@@ -381,5 +394,6 @@ def _share(low, high):
 
 
 def _budget(low, high):
-    # an end at infinity is an answer: a tail of the refits never gets there
-    return f"spans a factor {high / low:.1e}" if math.isfinite(high) and high / low > WIDEST_BUDGET else ""
+    if not math.isfinite(high):
+        return "some of the refits never get there"
+    return f"spans a factor {high / low:.1e}" if high / low > WIDEST_BUDGET else ""

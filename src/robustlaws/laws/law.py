@@ -23,6 +23,7 @@ import pandas as pd
 
 WIDEST_EXPONENT = 0.5
 WIDEST_FACTOR = 10.0
+POOR = 0.5  # R2 of one dataset: below, the form does not hold for it
 FEWEST_LEVELS = 3  # a power law plus a constant has as many unknowns
 
 

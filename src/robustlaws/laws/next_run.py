@@ -203,8 +203,9 @@ def possible(forecast, flops, told):
             if run is None or run.flops > flops:
                 continue
             for dataset, fid in datasets:
-                name = f"{network.name}/{dataset}/{run.images}"
-                if name not in done and not _left_out(run, fid, told.small_on_large):
+                # a size that is no whole batch is the same run
+                name, same = (f"{network.name}/{dataset}/{images}" for images in (run.images, size))
+                if not {name, same} & done and not _left_out(run, fid, told.small_on_large):
                     found.setdefault(name, (run, dataset, fid))
     return list(found.values())
 

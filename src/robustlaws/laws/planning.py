@@ -1,5 +1,6 @@
 """The planner: from fitted laws and what may be spent to a model, its images, what they cost, and what comes of it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -262,7 +263,7 @@ def _open(forecast, samples):
     """Return the entry of a number that may be without end; `value` None where the fit itself says so."""
     if np.isinf(samples[0]):
         return law.unknown("no number of images does")
-    return forecast.entry(samples, lambda low, high: "")
+    return forecast.entry(samples, lambda low, high: "" if math.isfinite(high) else "no end in some of the refits")
 
 
 def _network(forecast, dataset, fid, run, losses, told):

@@ -7,7 +7,6 @@ from robustlaws.laws import fitting, law
 
 # Where the budgets of a study, or the range of one of its axes, count as narrow.
 _NARROW = 10.0
-_POOR = 0.5  # R2 of one dataset
 
 
 def of_stage(problem, best, names, recipe):
@@ -58,16 +57,19 @@ def _dataset(fitted, dataset, fid, log_budget):
     def share(logs):
         return form.share(logs, log_budget, fid)
 
+    poor = fitted.poor(dataset)
     judged = {name: law.loss_above_zero if name == "E'" else law.positive for name in form.at_fid(fitted.logs, fid)}
     return {
         "dataset": dataset,
         "fid": fid,
-        "parameters": {name: fitted.entry(term(name), judge, name, dataset) for name, judge in judged.items()},
+        "parameters": {name: fitted.entry(term(name), judge, name, dataset, poor) for name, judge in judged.items()},
         "exponents": {
-            "N_star": fitted.entry(share, law.allocation, "exponents"),
-            "D_star": fitted.entry(lambda logs: 1 - share(logs), law.allocation, "exponents"),
+            "N_star": fitted.entry(share, law.allocation, "exponents", why=poor),
+            "D_star": fitted.entry(lambda logs: 1 - share(logs), law.allocation, "exponents", why=poor),
         },
-        "asymptote": fitted.entry(lambda logs: form.asymptote(logs, fid), law.loss_above_zero, "asymptote", dataset),
+        "asymptote": fitted.entry(
+            lambda logs: form.asymptote(logs, fid), law.loss_above_zero, "asymptote", dataset, poor
+        ),
     }
 
 
@@ -176,7 +178,7 @@ def summary(fitted, settings):
     poor = [
         f"the form {'fits' if name in set(seen.dataset) else 'predicts'} {name} poorly: R2 {value:.2f}"
         for name, value in by_dataset.items()
-        if value is not None and value < _POOR
+        if value is not None and value < law.POOR
     ]
     # exponents that vary with the budget are taken at the middle of the study's own
     middle = np.sqrt(everyone.flops.min() * everyone.flops.max()) / everyone.flops_per_parameter_image
