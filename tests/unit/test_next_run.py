@@ -1,5 +1,7 @@
 """The next run worth doing: against linear-Gaussian algebra, and against fits with the new run among the others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from robustlaws import records
 from robustlaws.laws import additive, fitting, law, next_run, published
 from tests.unit.test_laws_fits import NO_CURVES, PAPER_PARAMS, settings, study
-from tests.unit.test_limits import forecast
+from tests.unit.test_limits import FIDS, forecast
 from tests.unit.test_planning import plan, spread
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -193,3 +195,12 @@ def test_what_cannot_be_said_is_said():
         next_run.worth_doing(one, exact, 1.65, 2e20, plan(quantity="speed"))
     with pytest.raises(ValueError, match="parameter of additive: unknown 'kappa'"):
         next_run.worth_doing(one, exact, 1.65, 2e20, plan(quantity="kappa"))
+
+
+@pytest.mark.parametrize(("quantity", "expected"), [("N_star", {"dg"}), ("zeta", {"pfgmpp"}), ("asymptote", {"dg"})])
+def test_a_law_in_stages_learns_of_a_number_from_the_stage_that_fits_it(quantity, expected):
+    one = forecast("additive", spread("additive", 200))
+    staged = replace(one, summary=one.summary | {"fit": {"base": "dg", "quality": ["pfgmpp"]}})
+    told = plan(quantity=quantity)
+    assert {dataset for _, dataset, _ in next_run.possible(staged, 2e20, told)} == expected
+    assert {dataset for _, dataset, _ in next_run.possible(one, 2e20, told)} == set(FIDS)

@@ -118,7 +118,10 @@ def worth_doing(forecast, predictions, fid, flops, told):
     values = np.log(np.where(values > 0, values, np.nan)) if quantity.by_factor else values
     one_fid = law.levels([one["fid"] for one in forecast.summary["datasets"]]) < 2
     unknowns = len(forecast.form.judges) - (len(forecast.form.of_quality) if one_fid else 0)
-    one_run = noise(predictions, unknowns)
+    stages = _stages(forecast)
+    # the others are predicted, not fitted
+    fitted = [*stages["base"], *stages["quality"]] if stages else [name for name, _ in forecast.places]
+    one_run = noise(predictions[predictions["dataset"].isin(fitted)], unknowns)
     usable = np.flatnonzero(np.isfinite(values))
     why = _nothing(values[usable], one_run)
     found = [] if why else possible(forecast, flops or _BEYOND[-1] * forecast.measured.dearest, told)
@@ -186,15 +189,31 @@ def _nothing(values, one_run):
     return "" if one_run > 0 else "the law fits its runs without any error: a further run would show nothing"
 
 
+def _stages(forecast):
+    """Return {"base": [dataset], "quality": datasets} of a law that is fitted in stages, else {}."""
+    fit = forecast.summary.get("fit") or {}
+    return {"base": [fit["base"]], "quality": list(fit["quality"])} if "base" in fit else {}
+
+
+def _telling(forecast, quantity):
+    """Return the datasets whose runs tell a law of a quantity: all, or those of the stage that it is fitted in."""
+    stages = _stages(forecast)
+    if not stages:
+        return [name for name, _ in forecast.places if name is not None]
+    return stages["quality" if quantity in ("eps", "zeta") else "base"]
+
+
 def possible(forecast, flops, told):
     """Return [(candidate, dataset, FID)] of the runs that could be done within `flops` and that the laws would use.
 
     Models of the study and their neighbours, its datasets, its sizes and powers of two beyond; no run that it has.
     """
-    datasets = [(name, fid) for name, fid in forecast.places if name is not None]
+    datasets = [(name, fid) for name, fid in forecast.places if name in _telling(forecast, told.quantity)]
     done = {name.rsplit("/", 1)[0] for name in told.runs}
     by_part = [name.split("/") for name in done]
-    sizes = sorted({int(size) for model, dataset, size in by_part if "@" not in model and dataset in dict(datasets)})
+    sizes = sorted(
+        {int(size) for model, dataset, size in by_part if "@" not in model and dataset in dict(forecast.places)}
+    )
     sizes += [sizes[-1] * times for times in _BEYOND] if sizes else []
     found = {}
     for network in candidates.around(told):
