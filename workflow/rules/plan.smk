@@ -25,7 +25,7 @@ rule plan:
     params:
         settings=as_params(study.plan()),
         # how long the runs took, where the config gives no speed; times differ from run to run and make nothing stale
-        folder=subpath(rules.measure_limits.output.limits, ancestor=2),
+        folder=subpath(input.runs, ancestor=2),
         revision=revision("plan"),
     script:
         "../scripts/plan.py"
