@@ -55,7 +55,7 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
             _nothing(axes, runs)
             return
         _runs(axes, *tables, looks)
-        law, curves, remarks = _one_law(laws, table, order)
+        law, curves, remarks = _one_law(laws, table, order, limits)
         if not known:
             curves, remarks = table.iloc[:0], [_no_line(line)]
         _curves(axes, curves, line, order, looks)
@@ -112,10 +112,10 @@ def _runs(axes, measured, computed, attacked, looks):
                      markeredgewidth=0.8, markersize=11)  # fmt: skip
 
 
-def _one_law(laws, table, order):
+def _one_law(laws, table, order, limits):
     """Return the law that is drawn (None: there is none), the rows of its curves, and remarks on what is missing."""
     found = [law for law in (sources.law_named(laws, name) for name in _LAWS) if law]
-    each = [(law, *_placed(table[table["law"] == law["law"]], law, order)) for law in found]
+    each = [(law, *_placed(table[table["law"] == law["law"]], law, order, limits)) for law in found]
     if not each:
         return None, table.iloc[:0], ["No curves: no law was fitted that gives a loss for a budget."]
     number = next((i for i, (_, rows, _) in enumerate(each) if len(rows)), 0)
@@ -125,7 +125,7 @@ def _one_law(laws, table, order):
     return law, rows, before + remarks
 
 
-def _placed(table, law, order):
+def _placed(table, law, order, limits):
     """Return the rows of datasets whose N* the data determine, and remarks on the others.
 
     A curve at an optimum that is not known would hang somewhere above the runs and look like a finding.
@@ -139,7 +139,9 @@ def _placed(table, law, order):
         if entry and not words.is_determined(cell):
             unknown[dataset] = (cell or {}).get("why") or "no reason given"
     known = set(order) - set(unknown)
-    table = table[table["dataset"].isin(known) | (table["dataset"].isna() & bool(not unknown))]
+    here = limits[(limits["law"] == law["law"]) & limits["dataset"].isna() & (limits["quantity"] == "N_star")]
+    at_0 = bool(known) and (bool(here["determined"].all()) if len(here) else not unknown)
+    table = table[table["dataset"].isin(known) | (table["dataset"].isna() & at_0)]
     return table, [words.not_determined("Curves not drawn: N*", unknown)] if unknown else []
 
 

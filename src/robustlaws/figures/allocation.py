@@ -109,8 +109,8 @@ def _verdict(limits, law, dataset, exponent):
         cell = (sources.dataset_entry(law, dataset).get("exponents") or {}).get(exponent)
         return "" if cell is None or words.is_determined(cell) else cell.get("why") or "no reason given"
     found = limits[(limits["law"] == law["law"]) & limits["dataset"].isna() & (limits["quantity"] == exponent)]
-    if len(found) and not found["determined"].iloc[0]:
-        return found["why"].iloc[0] or "no reason given"
+    if len(found):
+        return "" if found["determined"].iloc[0] else found["why"].iloc[0] or "no reason given"
     # a law that cannot say it for the datasets themselves cannot for one that nobody has
     unknown = (_verdict(limits, law, entry["dataset"], exponent) for entry in law.get("datasets") or [])
     return next(filter(None, unknown), "")
