@@ -140,7 +140,8 @@ def _placed(table, law, order, limits):
             unknown[dataset] = (cell or {}).get("why") or "no reason given"
     known = set(order) - set(unknown)
     here = limits[(limits["law"] == law["law"]) & limits["dataset"].isna() & (limits["quantity"] == "N_star")]
-    at_0 = bool(known) and (bool(here["determined"].all()) if len(here) else not unknown)
+    somewhere = any(sources.dataset_entry(law, dataset) for dataset in known)
+    at_0 = somewhere and (bool(here["determined"].all()) if len(here) else not unknown)
     table = table[table["dataset"].isin(known) | (table["dataset"].isna() & at_0)]
     return table, [words.not_determined("Curves not drawn: N*", unknown)] if unknown else []
 

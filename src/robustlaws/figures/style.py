@@ -222,7 +222,7 @@ def below(figure, handles=(), lines=(), columns=3):
     """
     handles = list(handles)
     columns = _legend_columns([handle.get_label() for handle in handles], columns)
-    text = "\n".join(wrapped(line, 132) for line in lines if line)
+    text = "\n".join(wrapped(line, 124) for line in lines if line)
     remarks = 0.155 * (text.count("\n") + 1) + 0.1 if text else 0.0  # inches
     legend = 0.185 * math.ceil(len(handles) / columns) + 0.12 if handles else 0.0
     height = figure.get_figheight() + remarks + legend
