@@ -117,18 +117,21 @@ def test_allocation_ends_with_fid_0_and_shows_the_laws_as_they_are(tmp_path):
     assert "Without a line at FID 0: Approach 1: envelope of training curves." in text
 
 
-@pytest.mark.parametrize("unsure", ["the limits", "a dataset"])
-def test_allocation_shows_no_fid_0_that_is_not_determined(tmp_path, unsure):
+def test_allocation_shows_no_fid_0_that_is_not_determined(tmp_path):
     inputs = build(tmp_path / "in", laws=("additive",))
-    if unsure == "the limits":
-        rows = limit_rows(("additive",), {}, determined=False)
-        records.write(inputs["limits"], rows, records.APPROACHES)
-    else:
-        content = json.loads(inputs["laws"][0].read_text())
-        content["datasets"][1]["exponents"]["N_star"]["determined"] = False
-        content["datasets"][1]["exponents"]["D_star"]["determined"] = False
-        inputs["laws"][0].write_text(json.dumps(content))
+    records.write(inputs["limits"], limit_rows(("additive",), {}, determined=False), records.APPROACHES)
     _, text, _, table = draw("allocation", tmp_path, inputs)
     assert "N*, FID 0" not in set(table["panel"])
     assert "FID 0 is not shown: no law tells N* or D* there." in text
+    assert (table["series"] == "additive").any()
+
+
+def test_one_dataset_that_a_law_does_not_tell_of_leaves_fid_0_as_it_is(tmp_path):
+    inputs = build(tmp_path / "in", laws=("additive",))
+    content = json.loads(inputs["laws"][0].read_text())
+    for exponent in ("N_star", "D_star"):
+        content["datasets"][1]["exponents"][exponent]["determined"] = False
+    inputs["laws"][0].write_text(json.dumps(content))
+    _, _, _, table = draw("allocation", tmp_path, inputs)
+    assert "N*, FID 0" in set(table["panel"])
     assert (table["series"] == "additive").any()
