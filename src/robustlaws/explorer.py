@@ -9,7 +9,6 @@ import hashlib
 import json
 from importlib.resources import files
 
-import jinja2
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from robustlaws import records
 from robustlaws.figures import sources, style, words
 from robustlaws.files import write_text
 from robustlaws.laws.accuracy import of_loss
+from robustlaws.report.page import environment
 
 _SCRIPTS = ("explorer_plot.js", "explorer.js")
 # As style.COLOURS and in their order, light enough for a dark page.
@@ -112,12 +112,16 @@ def write(path, *, runs, predictions, allocations, laws, accuracy, title, descri
     }
     ours = [files("robustlaws").joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS]
     scripts = [get_plotlyjs(), *ours]
-    page = _template().render(
-        title=title,
-        description=description,
-        digests=[_digest(script) for script in scripts],
-        scripts=scripts,
-        data=as_json(data),
+    page = (
+        environment(".")
+        .get_template("explorer.html.j2")
+        .render(
+            title=title,
+            description=description,
+            digests=[_digest(script) for script in scripts],
+            scripts=scripts,
+            data=as_json(data),
+        )
     )
     write_text(path, page)
 
@@ -132,13 +136,6 @@ def as_json(data):
 
 def _digest(script):
     return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-
-
-def _template():
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.from_string(files("robustlaws").joinpath("explorer.html.j2").read_text(encoding="utf-8"))
 
 
 def _quantities(runs):

@@ -5,7 +5,6 @@ import struct
 import tempfile
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from robustlaws import plan_block, plan_tables, records, speed
@@ -13,6 +12,7 @@ from robustlaws.figures import planned, sources
 from robustlaws.files import write_text
 from robustlaws.joblog import log
 from robustlaws.laws import forecasts, law, next_run, planning
+from robustlaws.report import page
 
 
 def write(
@@ -76,37 +76,33 @@ def _laws(law_paths, refits_paths, accuracy_path, accuracy_refits_path, runs, le
 
 
 def _page(proposal, found, chosen, laws, runs, fast, block, told):
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("robustlaws", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
     tables = plan_tables
     named = proposal.networks or proposal.bought
-    return environment.get_template("plan_page.html.j2").render(
-        sentences=tables.summary(proposal, found, fast, chosen.title),
-        spent=tables.spent(proposal, fast, told, chosen.title),
-        why=tables.why(proposal, chosen.summary) if proposal.why else [],
-        optimum=tables.optimum(proposal),
-        approaches=tables.approaches(proposal),
-        region=tables.region(proposal) if proposal.approaches else "",
-        forecasts=tables.forecasts(proposal.networks),
-        bills=tables.bills(named, fast),
-        held=any(one.run.held for one in named),
-        resized=None if proposal.sizes is None else tables.resized(proposal.sizes, told),
-        overhead=f"{100 * told.overhead:.3g}%",
-        best_runs=tables.best_runs(runs),
-        picture=_picture(proposal, laws, runs),
-        found=found,
-        interval=tables.interval(found) if found.runs else "",
-        next_runs=tables.next_runs(found, fast),
-        largest=tables.largest(found, fast),
-        caveats=tables.caveats(found) if found.runs else [],
-        level=f"{100 * told.level:.3g}%",
-        block=block,
+    return (
+        page.environment(".")
+        .get_template("plan_page.html.j2")
+        .render(
+            sentences=tables.summary(proposal, found, fast, chosen.title),
+            spent=tables.spent(proposal, fast, told, chosen.title),
+            why=tables.why(proposal, chosen.summary) if proposal.why else [],
+            optimum=tables.optimum(proposal),
+            approaches=tables.approaches(proposal),
+            region=tables.region(proposal) if proposal.approaches else "",
+            forecasts=tables.forecasts(proposal.networks),
+            bills=tables.bills(named, fast),
+            held=any(one.run.held for one in named),
+            resized=None if proposal.sizes is None else tables.resized(proposal.sizes, told),
+            overhead=f"{100 * told.overhead:.3g}%",
+            best_runs=tables.best_runs(runs),
+            picture=_picture(proposal, laws, runs),
+            found=found,
+            interval=tables.interval(found) if found.runs else "",
+            next_runs=tables.next_runs(found, fast),
+            largest=tables.largest(found, fast),
+            caveats=tables.caveats(found) if found.runs else [],
+            level=f"{100 * told.level:.3g}%",
+            block=block,
+        )
     )
 
 

@@ -3,6 +3,24 @@
 import jinja2
 
 
+def environment(folder):
+    """Return how all pages are rendered: text is escaped, and a name that the content lacks is an error.
+
+    Parameters
+    ----------
+    folder : str
+        Below the package, where templates are looked for.
+    """
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("robustlaws", folder),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+
+
 def render(**content):
     """Return the page as HTML.
 
@@ -11,12 +29,4 @@ def render(**content):
     jinja2.UndefinedError
         If the template names what `content` lacks: an error here, not a gap there.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("robustlaws", "report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("page.html.j2").render(content)
+    return environment("report").get_template("page.html.j2").render(content)
