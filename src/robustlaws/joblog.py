@@ -12,6 +12,18 @@ log = logging.getLogger("robustlaws")
 
 
 @contextmanager
+def job(snakemake):
+    """Be the job of a rule: its log is kept (see :func:`to`).
+
+    Parameters
+    ----------
+    snakemake : the object that Snakemake gives to a script
+    """
+    with to(snakemake.log[0]):
+        yield
+
+
+@contextmanager
 def to(path):
     """Send everything the block prints or logs to the file at `path`.
 

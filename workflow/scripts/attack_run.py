@@ -3,7 +3,7 @@
 from robustlaws import joblog, named, settings
 from robustlaws.attacks import ATTACKS
 
-with joblog.to(snakemake.log[0]):
+with joblog.job(snakemake):
     named.load(snakemake.wildcards.attack, ATTACKS)(
         weights_path=snakemake.input.weights,
         test_path=snakemake.input.test,

@@ -3,7 +3,7 @@
 from robustlaws import joblog, named
 from robustlaws.figures import FIGURES
 
-with joblog.to(snakemake.log[0]):
+with joblog.job(snakemake):
     named.load(snakemake.wildcards.figure, FIGURES)(
         paths=dict(snakemake.output.items()),
         **dict(snakemake.input.items()),

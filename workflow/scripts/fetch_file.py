@@ -2,7 +2,7 @@
 
 from robustlaws import joblog
 
-with joblog.to(snakemake.log[0]):
+with joblog.job(snakemake):
     from robustlaws.data import fetching
 
     fetching.fetch(snakemake.output.path)

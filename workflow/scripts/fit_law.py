@@ -2,7 +2,7 @@
 
 from robustlaws import joblog, settings
 
-with joblog.to(snakemake.log[0]):
+with joblog.job(snakemake):
     from robustlaws.laws import tables
 
     tables.fit_law(

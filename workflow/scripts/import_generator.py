@@ -2,7 +2,7 @@
 
 from robustlaws import joblog, settings
 
-with joblog.to(snakemake.log[0]):
+with joblog.job(snakemake):
     from robustlaws.generators import checkpoints
 
     checkpoints.import_generator(

@@ -3,7 +3,7 @@
 from robustlaws import joblog, named, settings
 from robustlaws.generators import GENERATORS
 
-with joblog.to(snakemake.log[0]):
+with joblog.job(snakemake):
     told = settings.GeneratorTraining(**snakemake.params.settings)
     named.load(told.kind, GENERATORS)(
         train_path=snakemake.input.train,
