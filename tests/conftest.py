@@ -7,6 +7,20 @@ import numpy as np
 import pytest
 
 REFERENCE = Path(__file__).parent / "reference" / "data"
+LONGEST = ("workflow", "cluster")  # groups of tests that share a finished study or the machine's SLURM
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep the tests of a file, or of a group of files, in one process, the longest groups at the front."""
+    groups = {}
+    for item in items:
+        mark = item.get_closest_marker("xdist_group")
+        if mark is None:
+            mark = pytest.mark.xdist_group(item.nodeid.split("::")[0]).mark
+            item.add_marker(pytest.mark.xdist_group(*mark.args))
+        groups[item] = mark.args[0]
+    items.sort(key=lambda item: LONGEST.index(groups[item]) if groups[item] in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)
