@@ -29,13 +29,15 @@ def minutes(rule):
 
 
 def minutes_for_files(rule):
-    """Return the resource runtime of a rule that reads its input files whole: the study does not know their size."""
+    """Return the resource runtime of a rule whose input files are read whole, which the study has no size of."""
     return lambda wildcards, input, attempt: needs().minutes(rule, dict(wildcards.items()), attempt, input)
 
 
-def warn_of_too_few_retries():
-    """Say before a cluster gets to work which jobs are likely to be given up before they are done."""
+# Before a cluster gets to work: which jobs are likely to be given up before they are done.
+onstart:
     if not workflow.local_exec:
-        asked = [(job.rule.name, dict(job.wildcards_dict), job.restart_times) for job in workflow.dag.needrun_jobs()]
+        asked = [
+            (job.rule.name, dict(job.wildcards_dict), job.restart_times) for job in workflow.dag.needrun_jobs()
+        ]
         for line in needs().too_few_retries(asked):
             logger.warning(line)

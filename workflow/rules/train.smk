@@ -31,7 +31,3 @@ rule train_run:
 
 
 RUN_WEIGHTS = {"last": rules.train_run.output.weights, "best": rules.train_run.output.best}
-
-
-onstart:
-    warn_of_too_few_retries()
