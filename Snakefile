@@ -22,6 +22,9 @@ include: "workflow/rules/inputs.smk"
 study = checked_study()
 
 
+include: "workflow/rules/needs.smk"
+
+
 pathvars:
     results=f"results/{study.name}",
     run="{model}/{dataset}/{size}/{seed}",

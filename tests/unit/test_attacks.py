@@ -12,7 +12,7 @@ from robustlaws.attacks import pgd, record
 from robustlaws.data import shards
 from robustlaws.files import digest
 from robustlaws.networks import checkpoint, wrn
-from robustlaws.settings import Architecture, AutoAttack, PgdCw, Threat, Training
+from robustlaws.settings import Architecture, AutoAttack, Compute, PgdCw, Threat, Training
 from tests.unit.test_training import told
 
 ARCHITECTURE = Architecture(10, 1, 10, 1, 8, (0.3,), (0.38,))
@@ -82,7 +82,7 @@ def test_pgd_attacks_no_network_that_cannot_be_judged(tmp_path, network, images)
     shards.write(tmp_path / "test.h5", images[0].numpy(), images[1].numpy(), {})
     settings = PgdCw("m/d/1/1", ARCHITECTURE, Threat("Linf", 0.02), 11, 2, 0.01, 5.0, None, 16)
     paths = {"weights_path": tmp_path / "w.safetensors", "test_path": tmp_path / "test.h5"}
-    given = paths | {"outcome_path": tmp_path / "pgd.h5", "settings": settings, "n_threads": 1, "n_gpus": 0}
+    given = paths | {"outcome_path": tmp_path / "pgd.h5", "settings": settings, "compute": Compute()}
     checkpoint.save(paths["weights_path"], network, settings)
     pgd.pgd_cw(**given)
     columns, about = record.read(tmp_path / "pgd.h5")

@@ -17,7 +17,7 @@ from pyautoattack.fab_pt import FABAttack_PT
 from robustlaws.attacks import AUTOATTACK, autoattack, gathering, record
 from robustlaws.data import shards
 from robustlaws.networks import checkpoint, wrn
-from robustlaws.settings import Architecture, AutoAttack, Threat
+from robustlaws.settings import Architecture, AutoAttack, Compute, Threat
 
 ARCHITECTURE = Architecture(10, 1, 10, 1, 8, (0.3,), (0.38,))
 SETTINGS = AutoAttack("m/d/1/1", ARCHITECTURE, Threat("Linf", 0.012), 11, "standard", 50, 50)
@@ -69,8 +69,7 @@ def attack(folder, path, settings=SETTINGS, chunk=0, **changes):
         "state_path": f"{path}.partial",
         "chunk": chunk,
         "settings": settings,
-        "n_threads": 1,
-        "n_gpus": 0,
+        "compute": Compute(),
     }
     autoattack.attack_chunk(**(given | changes))
     return path

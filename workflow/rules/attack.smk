@@ -19,9 +19,9 @@ rule attack_run:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        gpu=min(1, config["compute"]["gpus"]),
-        mem_mb=2000,
-        runtime=60,
+        gpu=ONE_GPU,
+        mem_mb=memory("attack_run"),
+        runtime=minutes("attack_run"),
     params:
         settings=lambda wildcards: as_params(study.attack(wildcards.attack, wildcards.victim)),
         revision=lambda wildcards: revision(f"attack.{wildcards.attack}"),
@@ -49,9 +49,9 @@ rule attack_chunk:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        gpu=min(1, config["compute"]["gpus"]),
-        mem_mb=2000,
-        runtime=60,
+        gpu=ONE_GPU,
+        mem_mb=memory("attack_chunk"),
+        runtime=minutes("attack_chunk"),
     params:
         settings=lambda wildcards: as_params(
             study.attack(wildcards.attack, wildcards.victim).of_chunk(int(wildcards.chunk))
@@ -82,8 +82,8 @@ rule gather_chunks:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("gather_chunks"),
+        runtime=minutes("gather_chunks"),
     params:
         settings=lambda wildcards: as_params(study.attack(wildcards.attack, wildcards.victim)),
         revision=revision("gather"),

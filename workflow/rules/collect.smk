@@ -20,8 +20,8 @@ rule collect_runs:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("collect_runs"),
+        runtime=minutes("collect_runs"),
     params:
         settings=as_params(study.collecting()),
         revision=revision("collect"),
@@ -47,8 +47,8 @@ rule collect_attacks:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("collect_attacks"),
+        runtime=minutes("collect_attacks"),
     params:
         settings=as_params(study.collecting_attacks()),
         revision=revision("collect.attacks"),

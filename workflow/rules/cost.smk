@@ -12,8 +12,8 @@ rule cost:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("cost"),
+        runtime=minutes("cost"),
     params:
         folder=subpath(rules.write_report.output.page, parent=True),
         schema=str(Path(workflow.basedir, "workflow/schemas/config.yaml")),

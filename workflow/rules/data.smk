@@ -18,8 +18,8 @@ rule fetch_file:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=memory("fetch_file"),
+        runtime=minutes("fetch_file"),
     script:
         "../scripts/fetch_file.py"
 
@@ -39,8 +39,8 @@ rule import_data:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("import_data"),
+        runtime=minutes_for_files("import_data"),
     params:
         settings=as_params(study.importing()),
         contents=lambda wildcards, input: listing([*input.train_files, *input.test_files]),
@@ -64,8 +64,8 @@ rule stage_samples:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory("stage_samples"),
+        runtime=minutes_for_files("stage_samples"),
     params:
         settings=lambda wildcards: as_params(study.staging(wildcards.generator)),
         contents=lambda wildcards, input: listing(input.files),

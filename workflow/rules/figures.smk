@@ -38,8 +38,8 @@ rule draw_figure:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("draw_figure"),
+        runtime=minutes("draw_figure"),
     params:
         revision=lambda wildcards: revision(f"figure.{wildcards.figure}"),
     script:
@@ -63,8 +63,8 @@ rule draw_explorer:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("draw_explorer"),
+        runtime=minutes("draw_explorer"),
     params:
         about=study.about,
         revision=revision("explorer"),

@@ -20,9 +20,9 @@ rule train_generator:
         "../../envs/gpu.yaml"
     threads: 1  # two were ten times slower than one beside any other load, and may round differently
     resources:
-        gpu=min(1, config["compute"]["gpus"]),
-        mem_mb=2000,
-        runtime=60,
+        gpu=ONE_GPU,
+        mem_mb=memory("train_generator"),
+        runtime=minutes("train_generator"),
     params:
         settings=lambda wildcards: as_params(study.generator(wildcards.generator)),
         revision=lambda wildcards: revision(f"generator.{study.kind(wildcards.generator)}"),
@@ -46,8 +46,8 @@ rule import_generator:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("import_generator"),
+        runtime=minutes("import_generator"),
     params:
         settings=lambda wildcards: as_params(study.imported(wildcards.generator)),
         revision=revision("generator.import"),
@@ -69,9 +69,9 @@ rule sample_shard:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        gpu=min(1, config["compute"]["gpus"]),
-        mem_mb=2000,
-        runtime=60,
+        gpu=ONE_GPU,
+        mem_mb=memory("sample_shard"),
+        runtime=minutes("sample_shard"),
     params:
         settings=lambda wildcards: as_params(study.sampling(wildcards.dataset, wildcards.shard)),
         revision=lambda wildcards: revision(f"sampler.{study.kind(study.generator_of(wildcards.dataset))}"),

@@ -18,9 +18,9 @@ rule train_extractor:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        gpu=min(1, config["compute"]["gpus"]),
-        mem_mb=2000,
-        runtime=60,
+        gpu=ONE_GPU,
+        mem_mb=memory("train_extractor"),
+        runtime=minutes("train_extractor"),
     params:
         settings=lambda wildcards: as_params(study.encoder(wildcards.generator, "extractor")),
         revision=revision("guidance"),
@@ -48,9 +48,9 @@ rule train_discriminator:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        gpu=min(1, config["compute"]["gpus"]),
-        mem_mb=2000,
-        runtime=60,
+        gpu=ONE_GPU,
+        mem_mb=memory("train_discriminator"),
+        runtime=minutes("train_discriminator"),
     params:
         settings=lambda wildcards: as_params(study.encoder(wildcards.generator, "discriminator")),
         revision=revision("guidance"),
@@ -77,8 +77,8 @@ rule import_pair:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("import_pair"),
+        runtime=minutes("import_pair"),
     params:
         settings=lambda wildcards: as_params(study.imported(wildcards.generator)),
         revision=revision("generator.import"),

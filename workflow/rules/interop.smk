@@ -15,8 +15,8 @@ rule import_checkpoint:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=20,
+        mem_mb=memory("import_checkpoint"),
+        runtime=minutes("import_checkpoint"),
     params:
         settings=lambda wildcards: as_params(study.checkpoint(wildcards.checkpoint)),
         revision=revision("import"),
@@ -40,8 +40,8 @@ rule export_run:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=20,
+        mem_mb=memory("export_run"),
+        runtime=minutes("export_run"),
     params:
         settings=lambda wildcards: as_params(study.export(of_run(wildcards))),
         revision=revision("export"),

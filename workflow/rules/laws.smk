@@ -19,8 +19,8 @@ rule fit_law:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("fit_law"),
+        runtime=minutes("fit_law"),
     params:
         settings=lambda wildcards: as_params(study.law(wildcards.law)),
         revision=lambda wildcards: revision(f"law.{wildcards.law}"),
@@ -42,8 +42,8 @@ rule fit_accuracy:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("fit_accuracy"),
+        runtime=minutes("fit_accuracy"),
     params:
         settings=as_params(study.law("accuracy")),
         revision=revision("law.accuracy"),
@@ -69,8 +69,8 @@ rule measure_limits:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("measure_limits"),
+        runtime=minutes("measure_limits"),
     params:
         settings=as_params(study.limits()),
         revision=revision("limits"),

@@ -20,8 +20,8 @@ rule plan:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("plan"),
+        runtime=minutes("plan"),
     params:
         settings=as_params(study.plan()),
         # how long the runs took, where the config gives no speed; times differ from run to run and make nothing stale

@@ -12,8 +12,8 @@ rule published:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("published"),
+        runtime=minutes("published"),
     params:
         revision=revision("published"),
     script:

@@ -16,9 +16,9 @@ rule train_features:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        gpu=min(1, config["compute"]["gpus"]),
-        mem_mb=2000,
-        runtime=60,
+        gpu=ONE_GPU,
+        mem_mb=memory("train_features"),
+        runtime=minutes("train_features"),
     params:
         settings=lambda wildcards: as_params(study.features()),
         revision=revision("features"),
@@ -46,9 +46,9 @@ rule measure_split:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        gpu=min(1, config["compute"]["gpus"]),
-        mem_mb=2000,
-        runtime=60,
+        gpu=ONE_GPU,
+        mem_mb=memory("measure_split"),
+        runtime=minutes("measure_split"),
     params:
         settings=as_params(study.moments()),
         revision=revision("moments"),
@@ -70,9 +70,9 @@ rule measure_shard:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        gpu=min(1, config["compute"]["gpus"]),
-        mem_mb=2000,
-        runtime=60,
+        gpu=ONE_GPU,
+        mem_mb=memory("measure_shard"),
+        runtime=minutes("measure_shard"),
     params:
         settings=lambda wildcards: as_params(study.shard_moments(wildcards.dataset, wildcards.shard)),
         revision=revision("moments"),
@@ -99,8 +99,8 @@ rule measure_quality:
         "../../envs/gpu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory("measure_quality"),
+        runtime=minutes("measure_quality"),
     params:
         settings=lambda wildcards: as_params(study.quality(wildcards.dataset)),
         revision=revision("quality"),

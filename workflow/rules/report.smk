@@ -26,8 +26,8 @@ rule write_report:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("write_report"),
+        runtime=minutes("write_report"),
     params:
         config=study.science,
         benchmarks=subpath(rules.collect_runs.benchmark, ancestor=2),

@@ -16,11 +16,13 @@ rule train_run:
         "<results>/benchmarks/train/<run>.tsv"
     conda:
         "../../envs/gpu.yaml"
-    threads: config["compute"].get("processes", max(1, config["compute"]["gpus"]))
+    # beside each GPU one that drives it and one that reads
+    threads: COMPUTE.get("processes") or max(1, 2 * COMPUTE["gpus"])
     resources:
-        gpu=config["compute"]["gpus"],
-        mem_mb=2000,
-        runtime=60,
+        gpu=COMPUTE["gpus"] * NODES,
+        nodes=NODES if NODES > 1 else None,
+        mem_mb=memory("train_run"),
+        runtime=minutes("train_run"),
     params:
         settings=lambda wildcards: as_params(study.training(of_run(wildcards))),
         revision=revision("train"),

@@ -1,6 +1,6 @@
 """Bind rule attack_run to the attack that its wildcard names."""
 
-from robustlaws import joblog, named, settings
+from robustlaws import joblog, named, scheduler, settings
 from robustlaws.attacks import ATTACKS
 
 with joblog.job(snakemake):
@@ -9,6 +9,7 @@ with joblog.job(snakemake):
         test_path=snakemake.input.test,
         outcome_path=snakemake.output.outcome,
         settings=settings.ATTACK_SETTINGS[snakemake.wildcards.attack](**snakemake.params.settings),
-        n_threads=snakemake.threads,
-        n_gpus=snakemake.resources.gpu,
+        compute=settings.Compute.of_one(
+            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, scheduler.end()
+        ),
     )

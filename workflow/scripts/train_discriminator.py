@@ -1,6 +1,6 @@
 """Bind rule train_discriminator to robustlaws.generators.guidance_fitting.train_discriminator."""
 
-from robustlaws import joblog, settings
+from robustlaws import joblog, scheduler, settings
 
 with joblog.job(snakemake):
     from robustlaws.generators import guidance_fitting
@@ -15,5 +15,7 @@ with joblog.job(snakemake):
         state_path=f"{snakemake.output.discriminator_weights}.partial",  # undeclared: survives a failed job
         settings=settings.EncoderTraining(**snakemake.params.settings),
         revision=snakemake.params.revision,
-        compute=settings.Compute.of_one(snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu),
+        compute=settings.Compute.of_one(
+            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, scheduler.end()
+        ),
     )

@@ -1,6 +1,6 @@
 """Bind rule train_extractor to robustlaws.generators.guidance_fitting.train_extractor."""
 
-from robustlaws import joblog, settings
+from robustlaws import joblog, scheduler, settings
 
 with joblog.job(snakemake):
     from robustlaws.generators import guidance_fitting
@@ -12,5 +12,7 @@ with joblog.job(snakemake):
         state_path=f"{snakemake.output.extractor_weights}.partial",  # undeclared: survives a failed job
         settings=settings.EncoderTraining(**snakemake.params.settings),
         revision=snakemake.params.revision,
-        compute=settings.Compute.of_one(snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu),
+        compute=settings.Compute.of_one(
+            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, scheduler.end()
+        ),
     )

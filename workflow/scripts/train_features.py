@@ -1,6 +1,6 @@
 """Bind rule train_features to robustlaws.generators.quality.train_features."""
 
-from robustlaws import joblog, settings
+from robustlaws import joblog, scheduler, settings
 
 with joblog.job(snakemake):
     from robustlaws.generators import quality
@@ -10,6 +10,7 @@ with joblog.job(snakemake):
         test_path=snakemake.input.test,
         weights_path=snakemake.output.weights,
         settings=settings.Features(**snakemake.params.settings),
-        n_threads=snakemake.threads,
-        n_gpus=snakemake.resources.gpu,
+        compute=settings.Compute.of_one(
+            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, scheduler.end()
+        ),
     )

@@ -1,6 +1,6 @@
 """Bind rule train_generator to the trainer that the generator's kind names."""
 
-from robustlaws import joblog, named, settings
+from robustlaws import joblog, named, scheduler, settings
 from robustlaws.generators import GENERATORS
 
 with joblog.job(snakemake):
@@ -13,5 +13,7 @@ with joblog.job(snakemake):
         state_path=f"{snakemake.output.weights}.partial",  # undeclared: survives a failed job
         settings=told,
         revision=snakemake.params.revision,
-        compute=settings.Compute.of_one(snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu),
+        compute=settings.Compute.of_one(
+            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, scheduler.end()
+        ),
     )

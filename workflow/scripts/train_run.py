@@ -1,6 +1,6 @@
 """Bind rule train_run to robustlaws.training.loop.train."""
 
-from robustlaws import joblog, settings
+from robustlaws import joblog, scheduler, settings
 
 with joblog.job(snakemake):
     from robustlaws.training import loop
@@ -15,5 +15,5 @@ with joblog.job(snakemake):
         state_path=f"{snakemake.output.weights}.partial",  # undeclared: survives a failed job
         settings=settings.Training(**snakemake.params.settings),
         revision=snakemake.params.revision,
-        compute=settings.Compute(**snakemake.config["compute"], threads=snakemake.threads),
+        compute=settings.Compute(**snakemake.config["compute"], threads=snakemake.threads, ends=scheduler.end()),
     )

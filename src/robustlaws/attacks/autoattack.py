@@ -10,6 +10,8 @@ A state is saved between two attacks. Within one there is none to save: the pack
 the attack has ended, and its own state file holds no images and fails when it is taken up again (0.2.0).
 """
 
+import time
+
 import numpy as np
 import pyautoattack
 import torch
@@ -22,9 +24,10 @@ from robustlaws.files import digest
 from robustlaws.joblog import Progress, log
 from robustlaws.networks import checkpoint
 from robustlaws.settings import as_params
+from robustlaws.stopping import Stop, Stopped
 
 
-def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, settings, n_threads, n_gpus):
+def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, settings, compute):
     """Attack one chunk of the test images and write which attack broke which image, and the images.
 
     Parameters
@@ -38,15 +41,17 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
     chunk : int
         Which one: images number chunk * settings.chunk and on, attacked with seed settings.seed + chunk.
     settings : settings.AutoAttack
-    n_threads, n_gpus : int
+    compute : settings.Compute
 
     Raises
     ------
     ValueError
         If the test split has no such images, or the network cannot be attacked (:mod:`robustlaws.attacks.guards`).
+    Stopped
+        Between two attacks, when the time is used up: the state is saved.
     """
-    s = settings.of_chunk(chunk)
-    where = device.prepare(n_threads, n_gpus)
+    s, deadline = settings.of_chunk(chunk), compute.deadline(time.time())
+    where = device.prepare(compute.threads, compute.gpus)
     network = checkpoint.load(weights_path, s.architecture, where)
     images, labels = shards.read_range(test_path, chunk * s.chunk, s.images)
     x, y = to_network(torch.from_numpy(images), where).contiguous(), torch.from_numpy(labels).to(where)
@@ -61,7 +66,8 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
     if not state.resume():
         with torch.no_grad():
             state.begin(x, network(x).argmax(1).cpu().numpy())
-    break_images(network, x, y, state, s, s.seed + chunk)
+    # a signal may kill at once: what it would wait for is lost then, but nothing that was saved
+    break_images(network, x, y, state, s, s.seed + chunk, Stop(deadline))
     robust = (state.clean_prediction == labels) & (state.broken_by < 0)
     columns = {
         "index": np.arange(chunk * s.chunk, s.images),
@@ -76,7 +82,7 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
     states.forget(state_path)
 
 
-def break_images(network, images, labels, state, settings, seed):
+def break_images(network, images, labels, state, settings, seed, stop):
     """Run the attacks that `state` has not seen, and leave in it what they did.
 
     Parameters
@@ -89,12 +95,22 @@ def break_images(network, images, labels, state, settings, seed):
         Begun or resumed; saved after each attack.
     settings : settings.AutoAttack
     seed : int
+    stop : stopping.Stop
+        Looked at between two attacks.
+
+    Raises
+    ------
+    Stopped
+        If asked to stop.
     """
     suite = _suite(network, images.device, settings, seed, settings.names[: state.done])
     right = state.clean_prediction == labels.cpu().numpy()
     what = f"AutoAttack on {settings.run}, seed {seed}"
     progress = Progress(what, len(settings.names), unit="attacks", done=state.done, every=0.0)
     for index, attack in list(enumerate(settings.names))[state.done :]:
+        if reason := stop.reason():
+            where = f"{what}: stopped ({reason}) after {state.done} of {len(settings.names)} attacks, state saved"
+            raise Stopped(f"{where}; the same job goes on from there")
         standing = np.flatnonzero(right & (state.broken_by < 0))
         log.info("%s: %s on %d of %d images", what, attack, len(standing), len(labels))
         if len(standing):

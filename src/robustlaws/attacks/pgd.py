@@ -171,7 +171,7 @@ def averages(outcome, labels):
     }
 
 
-def pgd_cw(*, weights_path, test_path, outcome_path, settings, n_threads, n_gpus):
+def pgd_cw(*, weights_path, test_path, outcome_path, settings, compute):
     """Attack one run and write its per-image outcome.
 
     Parameters
@@ -179,8 +179,9 @@ def pgd_cw(*, weights_path, test_path, outcome_path, settings, n_threads, n_gpus
     weights_path, test_path, outcome_path : path
         Weights of the run, test images, HDF5 to write (:mod:`robustlaws.attacks.record`).
     settings : settings.PgdCw
+    compute : settings.Compute
     """
-    where = device.prepare(n_threads, n_gpus)
+    where = device.prepare(compute.threads, compute.gpus)
     network = checkpoint.load(weights_path, settings.architecture, where)
     images, labels = shards.read(test_path)
     images, labels = images[: settings.images], labels[: settings.images]

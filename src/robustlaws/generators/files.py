@@ -61,7 +61,7 @@ def stage(*, sample_paths, samples_path, state_path, settings, compute):
     if settings.sha256 and len(settings.sha256) != len(sample_paths):
         wanted = f"{len(settings.sha256)} given for {len(sample_paths)} files"
         raise ValueError(f"generators.{settings.generator}.sha256: {wanted}; give one for each, in their order")
-    deadline = compute.budget_minutes and time.time() + 60 * compute.budget_minutes
+    deadline = compute.deadline(time.time())
     with states.held(state_path), Stop(deadline) as stop:
         staging = _Staging([layouts.opened(path, settings) for path in sample_paths], state_path, settings, stop)
         staging.check_sources()

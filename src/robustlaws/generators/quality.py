@@ -22,7 +22,7 @@ from robustlaws.networks import checkpoint, wrn
 from robustlaws.seeds import derive
 
 
-def train_features(*, train_path, test_path, weights_path, settings, n_threads, n_gpus):
+def train_features(*, train_path, test_path, weights_path, settings, compute):
     """Train the classifier whose penultimate layer gives the features.
 
     Parameters
@@ -32,9 +32,10 @@ def train_features(*, train_path, test_path, weights_path, settings, n_threads, 
     weights_path : path
         safetensors to write.
     settings : settings.Features
+    compute : settings.Compute
     """
     s = settings
-    where = device.prepare(n_threads, n_gpus)
+    where = device.prepare(compute.threads, compute.gpus)
     torch.manual_seed(derive(s.seed, "weights"))
     network = wrn.build(s.architecture).to(where).train()
     images, labels = (torch.from_numpy(part) for part in shards.read(train_path))

@@ -46,7 +46,7 @@ def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
         After SIGTERM, SIGUSR1 or Ctrl-C, or when the time budget is used up: the images so far are kept.
     """
     s, files = settings, {name: path for name, path in files.items() if path}
-    deadline = compute.budget_minutes and time.time() + 60 * compute.budget_minutes
+    deadline = compute.deadline(time.time())
     where = device.prepare_generating(compute)
     sampler = named.load(s.sampler, SAMPLERS, f"datasets.{s.dataset}.generator")(files, s, where)
     compiled = compute.compile and hasattr(sampler, "compile")  # a sampler without a network of ours has none

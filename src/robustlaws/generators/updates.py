@@ -108,7 +108,7 @@ def carry_out(work, state_path, owner, compute):
     total = work.settings.updates
     progress = Progress(f"training {work.name}", total, "updates", done=work.update)
     saved = started = time.monotonic()
-    deadline = compute.budget_minutes and time.time() + 60 * compute.budget_minutes
+    deadline = compute.deadline(time.time())
     with Stop(deadline) as stop:
         while work.update < total:
             reason = stop.reason()

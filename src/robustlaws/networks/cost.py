@@ -66,6 +66,17 @@ def wrn_forward_flops(depth, width, image_size, classes=10, channels=3):
     return flops + 4 * last * size**2 + 2 * last * classes  # BatchNorm, SiLU, mean; linear
 
 
+def wrn_touched(depth, width, image_size):
+    """Return how many of the FLOPs of a forward pass are those of layers that work element by element.
+
+    As many numbers, about, a forward pass of one image leaves for the backward pass to the weights.
+    """
+    total, last = 0, 64 * width
+    for block in _blocks(depth, width, image_size):
+        total += 3 * block.channels_in * block.size_in**2 + 4 * block.channels_out * block.size_out**2
+    return total + 4 * last * block.size_out**2
+
+
 class _Block:
     def __init__(self, channels_in, channels_out, size_in, size_out):
         self.channels_in, self.channels_out = channels_in, channels_out

@@ -81,6 +81,9 @@ class Architecture(Settings):
     std: tuple[float, ...]
 
 
+GRACE = 300.0  # seconds before the end of a job that are kept for saving its state, at most
+
+
 @dataclass(frozen=True)
 class Compute(Settings):
     """What a job may use. Decides no number of a result beyond rounding, so it makes nothing stale."""
@@ -89,15 +92,28 @@ class Compute(Settings):
     threads: int = 1
     state_minutes: float = 10.0  # between two saved states
     budget_minutes: float | None = None  # after which the job saves its state and stops
+    ends: float | None = None  # when the batch system will end the job (seconds since the epoch)
     processes: int | None = None  # of each node; None: one for each GPU, or one
     nodes: int = 1
     node_command: tuple[str, ...] = ()  # starts the command after it once on every node
     compile: bool = False  # torch.compile
 
     @classmethod
-    def of_one(cls, config, threads, gpus):
+    def of_one(cls, config, threads, gpus, ends):
         """Return what a job of one process may use: the study's `compute`, but `gpus` (0 or 1)."""
-        return cls(**config | {"gpus": gpus}, threads=threads)
+        alone = {"gpus": gpus, "processes": None, "nodes": 1}
+        return cls(**config | alone, threads=threads, ends=ends)
+
+    def deadline(self, now):
+        """Return when a job that begins at `now` has to stop, or None; both in seconds since the epoch.
+
+        A batch system ends a job without a word that reaches this process, so it stops by itself a tenth of its time
+        before, and five minutes before at most: enough to bring a state of several GB to a shared disk.
+        """
+        times = [now + 60 * self.budget_minutes] if self.budget_minutes else []
+        if self.ends is not None:
+            times.append(self.ends - min(GRACE, (self.ends - now) / 10))
+        return min(times, default=None)
 
     @property
     def ranks(self):

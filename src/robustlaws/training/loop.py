@@ -62,7 +62,7 @@ def train(
         "settings": told.as_params(settings),
         "revision": revision,
         "compute": told.as_params(compute),
-        "deadline": compute.budget_minutes and time.time() + 60 * compute.budget_minutes,
+        "deadline": compute.deadline(time.time()),
     }
     if compute.ranks > 1:
         ranks.launch("robustlaws.training.loop:train_as_rank", job, compute, state_path)

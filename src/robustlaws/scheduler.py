@@ -1,0 +1,54 @@
+"""What the batch system says about the job that this process is a part of."""
+
+import os
+import subprocess
+from datetime import datetime
+
+from robustlaws.joblog import log
+
+_ASKED = 30.0  # seconds to wait for an answer
+
+
+def job():
+    """Return the number of the SLURM job that this process is a part of, or None outside one."""
+    return os.environ.get("SLURM_JOB_ID")
+
+
+def end():
+    """Return when the batch system will end this job.
+
+    Returns
+    -------
+    float or None
+        Seconds since the epoch; None outside a batch system, for a job without a limit, and, with a warning, where the
+        batch system does not say.
+    """
+    number = job()
+    if number is None:
+        return None
+    given = os.environ.get("SLURM_JOB_END_TIME", "")
+    if given.isdigit():
+        return float(given)
+    try:
+        # not the format that a user may have chosen for times
+        told = {**os.environ, "SLURM_TIME_FORMAT": "standard"}
+        command = ["squeue", "--noheader", "--jobs", number, "--format", "%e"]
+        asked = subprocess.run(
+            command, env=told, capture_output=True, text=True, check=True, timeout=_ASKED, stdin=subprocess.DEVNULL
+        )
+        return _time(asked.stdout.split())
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        log.warning(
+            "the end of SLURM job %s is not known (%s); it is not stopped before", number, said[0] if said else error
+        )
+        return None
+
+
+def _time(words):
+    """Return the time that squeue printed, in this machine's time zone; None for a job that has no end."""
+    if len(set(words)) != 1:
+        raise ValueError(f"squeue says {' '.join(words) or 'nothing'}")
+    if words[0] in ("N/A", "NONE", "None", "Unknown"):
+        return None
+    return datetime.fromisoformat(words[0]).timestamp()
