@@ -17,12 +17,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from robustlaws import device, joblog, named, settings
+from robustlaws import device, faults, joblog, named, settings
 from robustlaws.files import write_json, write_text
 from robustlaws.networks import wrn
 from robustlaws.stopping import Stop, Stopped
 
-_ERRORS = {"ValueError": ValueError, "Stopped": Stopped}
+_ERRORS = {"ValueError": ValueError, "Stopped": Stopped}  # any other is told as it is
 
 
 class Alone:
@@ -154,7 +154,7 @@ def launch(target, arguments, compute, folder):
     Raises
     ------
     ValueError, Stopped
-        What a rank raised. RuntimeError if one ended without a word: its output says why.
+        What a rank raised; faults.Told for anything else.
     """
     # names of its own: ranks of a launcher that was killed may not have noticed yet
     folder, mine = Path(folder), f"{socket.gethostname()}-{os.getpid()}"
@@ -181,9 +181,12 @@ def launch(target, arguments, compute, folder):
                 write_text(request, reason)
     failed = json.loads(outcome.read_text(encoding="utf-8")) if outcome.exists() else None
     if failed:
-        raise _ERRORS.get(failed["error"], RuntimeError)(failed["says"])
+        raise _ERRORS.get(failed["error"], faults.Told)(failed["says"])
     if status:
-        raise RuntimeError(f"a process of the {compute.ranks} that share the run ended with status {status}")
+        raise faults.Told(
+            f"a process of the {compute.ranks} that share the run ended with status {status} and without a word; "
+            "what it printed stands in the log; run the same command again"
+        )
 
 
 def _wait(process, seconds=0.2):
@@ -220,7 +223,7 @@ def main(path):
     except Exception as error:
         outcome = Path(job["outcome"])
         if not outcome.exists():
-            said = json.dumps({"error": type(error).__name__, "says": str(error), "rank": index})
+            said = json.dumps({"error": type(error).__name__, "says": faults.line(error), "rank": index})
             own = outcome.with_suffix(f".{index}")  # several may fail at once
             write_text(own, said)
             os.replace(own, outcome)
