@@ -2,7 +2,7 @@
 
 The kernel's lock on a file keeps away other processes of this machine, and goes when its process does. Some network
 file systems do not pass it on to other machines, and some have none. So the holder is also written down, in a file
-that only one process can make, and shows that it lives by writing on it: a holder elsewhere that stops doing so is gone.
+that only one process can make, and shows that it lives by touching it: a holder elsewhere that stops doing so is gone.
 """
 
 import errno

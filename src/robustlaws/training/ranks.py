@@ -163,6 +163,8 @@ def launch(target, arguments, compute, folder):
         old.unlink(missing_ok=True)
     job = {"target": target, "arguments": arguments, "compute": settings.as_params(compute)}
     files = {"request": str(request), "outcome": str(outcome)}
+    if compute.gpus and compute.nodes == 1:  # on several nodes a scheduler has given them out
+        files["gpus"] = device.take(compute.gpus, compute.processes_per_node)
     write_json(path, job | files | {"host": socket.gethostname(), "process": os.getpid()})
     meeting = ["--standalone"]
     if compute.nodes > 1:
@@ -212,7 +214,8 @@ def main(path):
         # one rank looks at the shared folder; any rank beside the job notices that it is gone
         launcher = job["process"] if job["host"] == socket.gethostname() else None
         with Stop(request=None if index else job["request"], launcher=launcher) as stop:
-            where = device.prepare(max(1, compute.threads // compute.processes_per_node), compute.gpus, local)
+            mine = job["gpus"][local] if "gpus" in job else local
+            where = device.prepare(max(1, compute.threads // compute.processes_per_node), compute.gpus, mine)
             torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if compute.gpus else "gloo")
             named.resolve(job["target"])(Together(where), stop, **job["arguments"])
             torch.distributed.barrier()  # none leaves while another still talks to it
