@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from robustlaws import joblog, named
+from robustlaws import faults, joblog, named
 
 # Name of a subcommand: what adds its arguments to a parser and returns the function that takes them and gives the
 # exit status, as "module:function"; and its line of help. Only the one that is asked for is imported.
@@ -31,7 +31,7 @@ def main(argv=None):
         print(f"robustlaws {argv[0]}: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # what may not be read, or is no name of a file
-        print(f"robustlaws {argv[0]}: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        print(f"robustlaws {argv[0]}: {faults.line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

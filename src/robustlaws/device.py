@@ -3,13 +3,16 @@
 import ctypes
 import ctypes.util
 import sys
+from contextlib import contextmanager
 
 import torch
+
+from robustlaws import faults, gpus, states
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
-def prepare(n_threads, n_gpus=0, index=0):
+def prepare(n_threads, n_gpus=0, taken=None):
     """Return the torch device of this process after setting its thread count.
 
     Parameters
@@ -18,8 +21,8 @@ def prepare(n_threads, n_gpus=0, index=0):
         Threads that the process was given; more than these would fight with other jobs.
     n_gpus : int
         GPUs that the job was given on this node; 0 means the CPU.
-    index : int
-        Which of them this process takes.
+    taken : int, optional
+        The GPU to use, which the job has; None: one that no other job of this machine has, until the process ends.
 
     Raises
     ------
@@ -30,17 +33,47 @@ def prepare(n_threads, n_gpus=0, index=0):
     _keep_freed_memory()
     if n_gpus == 0:
         return torch.device("cpu")
+    where = torch.device("cuda", take(n_gpus, 1)[0] if taken is None else taken)
+    torch.cuda.set_device(where)
+    # said, so that no version of torch decides it: TF32 where a GPU has it, but not in the last layer
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
+    return where
+
+
+def take(n_gpus, count):
+    """Return the numbers of `count` GPUs after taking them for this process, see :func:`gpus.take`.
+
+    Raises
+    ------
+    ValueError
+        If torch sees fewer than `n_gpus`.
+    """
     seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if seen < n_gpus:
         raise ValueError(
             f"compute.gpus: {n_gpus} asked for, torch {torch.__version__} sees {seen or 'none'} here;"
             f" set it to {seen}{'' if seen else ', the CPU'}"
         )
-    where = torch.device("cuda", index)
-    torch.cuda.set_device(where)
-    # said, so that no version of torch decides it: TF32 where a GPU has it, but not in the last layer
-    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
-    return where
+    return gpus.take(count, [str(torch.cuda.get_device_properties(number).uuid) for number in range(seen)])
+
+
+@contextmanager
+def watched(what, state_path):
+    """Let a GPU that fails in the block say so, and what of the work `what` is left in `state_path`.
+
+    Nothing is saved from it: a GPU that has failed answers no further call of the process.
+
+    Raises
+    ------
+    faults.Told
+        In the place of torch's error.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not faults.of_gpu(error):
+            raise
+        raise faults.Told(f"{what}: {faults.line(error)}; {states.kept(state_path)}") from error
 
 
 def prepare_generating(compute):

@@ -5,47 +5,24 @@ written after it, `state-<number>.json` with its SHA-256 and its owner: the sett
 it belongs to. Whatever is killed when, or damaged later, the newest state that is whole is found.
 """
 
-import fcntl
 import json
 import shutil
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
+from robustlaws import faults
 from robustlaws.files import digest, replacing, write_json
 from robustlaws.joblog import log
 
 _KEPT = 2  # the newest and the one before it
 
 
-@contextmanager
-def held(folder, seconds=60.0):
-    """Keep `folder` for this process: two at work on the same states would undo each other.
-
-    Raises
-    ------
-    ValueError
-        If another process has it for longer than `seconds`; one whose job was killed gives it up
-        as soon as it notices.
-    """
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + seconds
-    with open(Path(folder) / "lock", "w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ValueError(
-                        f"{folder}: another process is at work on this run; wait for it or stop it"
-                    ) from None
-                time.sleep(0.1)
-        yield
-
-
 def save(folder, content, owner, step):
     """Write one more state and forget all but the two newest.
+
+    A disk that is full, or away for a while, does not end the work: the newest whole state stays, this is said on the
+    terminal and in the log, and the next state is tried in its turn. Ending would lose what was done since; going on
+    loses nothing more, and there may be room again before the end. Where a full disk holds two states, the older one
+    makes room.
 
     Parameters
     ----------
@@ -55,19 +32,68 @@ def save(folder, content, owner, step):
         What the state belongs to; only a job of the same owner takes it up.
     step : int
         How far the work is, for messages.
-    """
-    import torch  # here and below: who only holds a folder need not wait for it
 
+    Returns
+    -------
+    str
+        Why the state was not written, in words; empty if it was.
+    """
     folder = Path(folder)
+    try:
+        try:
+            _write(folder, content, owner, step)
+        except Exception as error:
+            if faults.number(error) not in faults.FULL or len(_numbers(folder, "json")) < _KEPT:
+                raise
+            _keep(folder, 1)
+            _write(folder, content, owner, step)
+    except Exception as error:
+        if faults.number(error) is None:
+            raise
+        why = faults.line(error)
+        log.error("state at step %d not saved: %s. Going on; %s", step, why, kept(folder))
+        return why
+    _keep(folder, _KEPT)
+    return ""
+
+
+def _write(folder, content, owner, step):
+    import torch  # who only looks at a folder need not wait for it
+
     path = folder / f"state-{max(_numbers(folder, 'pt'), default=0) + 1:06d}.pt"
-    with replacing(path) as partial:
-        torch.save(content, partial)
-        about = {"sha256": digest(partial), "step": step, "owner": owner}
-    write_json(path.with_suffix(".json"), about)
-    kept = sorted(_numbers(folder, "json"))[-_KEPT:]
+    try:
+        with replacing(path) as partial:
+            with open(partial, "wb") as file:  # through Python, which says what went wrong
+                torch.save(content, file)
+            about = {"sha256": digest(partial), "step": step, "owner": owner}
+        write_json(path.with_suffix(".json"), about)
+    except BaseException:
+        path.unlink(missing_ok=True)  # without its description it only takes room
+        raise
+
+
+def _keep(folder, count):
+    """Remove all but the `count` newest states, those without a description among them."""
+    kept = sorted(_numbers(folder, "json"))[-count:]
     for kind in ("json", "pt"):  # the description first: a state without one does not count
         for number in set(_numbers(folder, kind)) - set(kept):
             (folder / f"state-{number:06d}.{kind}").unlink(missing_ok=True)
+
+
+def outcome(failed, folder):
+    """Return in words what :func:`save`, which returned `failed`, has left in `folder`."""
+    return f"state not saved ({failed}), {kept(folder)}" if failed else "state saved"
+
+
+def kept(folder):
+    """Return in words what is left of a job in `folder` when it ends now."""
+    for number in sorted(_numbers(Path(folder), "json"), reverse=True):
+        try:
+            about = json.loads((Path(folder) / f"state-{number:06d}.json").read_text(encoding="utf-8"))
+            return f"the state of step {about['step']} is kept"
+        except (OSError, ValueError, KeyError):
+            continue
+    return "no state is kept yet"
 
 
 def newest(folder, owner, refuse=True):
@@ -114,7 +140,7 @@ def newest(folder, owner, refuse=True):
 
 def read(path):
     """Return the content of the state at `path`, its tensors on the CPU."""
-    import torch
+    import torch  # as above
 
     return torch.load(path, map_location="cpu", weights_only=True)
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robustlaws import states
+from robustlaws import holding
 from robustlaws.data import appending, batches, packing, shards
 
 RNG = np.random.default_rng(0)
@@ -267,7 +267,7 @@ def test_work_of_others_or_damaged_work_is_not_taken_up(tmp_path, caplog, other)
 
 
 def test_two_processes_exclude_each_other(tmp_path, monkeypatch):
-    monkeypatch.setattr(states, "held", functools.partial(states.held, seconds=0.2))
+    monkeypatch.setattr(holding, "held", functools.partial(holding.held, seconds=0.2))
     with shards.Writer(tmp_path / "s.h5", 4, (4, 4, 1), OWNER, tmp_path / "p"):
         with pytest.raises(ValueError, match="another process"):
             shards.Writer(tmp_path / "s.h5", 4, (4, 4, 1), OWNER, tmp_path / "p").__enter__()

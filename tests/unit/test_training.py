@@ -6,7 +6,7 @@ import signal
 import pytest
 import torch
 
-from robustlaws import records, states
+from robustlaws import holding, records, states
 from robustlaws.attacks import pgd
 from robustlaws.data import shards
 from robustlaws.data.batches import Batches, Held
@@ -199,11 +199,11 @@ def test_the_one_before_stays_whatever_damage_lies_about(tmp_path):
 
 
 def test_two_jobs_never_work_on_the_same_states(tmp_path):
-    with states.held(tmp_path):
+    with holding.held(tmp_path):
         with pytest.raises(ValueError, match="another process is at work on this run"):
-            with states.held(tmp_path, seconds=0.2):
+            with holding.held(tmp_path, seconds=0.2):
                 pass
-    with states.held(tmp_path):
+    with holding.held(tmp_path):
         pass
 
 

@@ -15,7 +15,7 @@ import json
 import h5py
 import numpy as np
 
-from robustlaws.files import replacing
+from robustlaws.files import hdf5, replacing
 from robustlaws.settings import as_params
 
 FORMAT = "robustlaws-attack-1"
@@ -50,7 +50,7 @@ def write(path, labels, robust, columns, settings, attributes):
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) != 1:
         raise ValueError(f"{path}: columns of different lengths: {lengths}")
-    with replacing(path) as partial, h5py.File(partial, "w", track_order=True) as file:
+    with replacing(path) as partial, hdf5(partial, track_order=True) as file:
         for name, values in columns.items():
             file.create_dataset(name, data=values)
         about = {"run": settings.run, "epsilon": settings.threat.epsilon, "settings": settings_text(settings)}

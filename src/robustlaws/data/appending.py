@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from robustlaws import holding
 from robustlaws.data.packing import FORMAT, assemble, check_arrays, check_layout
-from robustlaws.files import replacing, write_json
+from robustlaws.files import named, replacing, write_json
 from robustlaws.joblog import log
 
 
@@ -61,12 +62,8 @@ class Writer:
         self._size = math.prod(self.image_shape)
 
     def __enter__(self):
-        from robustlaws.states import held  # here: it brings torch, which reading a shard can do without
-
         with ExitStack() as stack:
-            stack.enter_context(held(self.folder))
-            if not (self.folder / "lock").exists():  # removed by the process that had it until now
-                raise ValueError(f"{self.path}: another process has just finished it; run again if it is still wanted")
+            stack.enter_context(holding.held(self.folder))
             self.done = self._taken_up()
             self._images = stack.enter_context(self._opened("image.raw", self._size))
             self._labels = stack.enter_context(self._opened("label.raw", 8))
@@ -74,10 +71,14 @@ class Writer:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *error):
-        with self._stack:
-            if not self._images.closed:
-                self._save()
+    def __exit__(self, kind, *_):
+        try:
+            with named(self.folder), self._stack:
+                if not self._images.closed:
+                    self._save()
+        except OSError:
+            if kind is None:  # else what went wrong first is what there is to say
+                raise
 
     def append(self, images, labels):
         """Add `images` (uint8, (n, height, width, channels)) and their `labels` (integers, (n,)).
@@ -96,8 +97,9 @@ class Writer:
             (self._images, np.ascontiguousarray(images), self._size),
             (self._labels, np.ascontiguousarray(labels, dtype="<i8"), 8),
         ):
-            file.seek(self.done * size)
-            file.write(values)
+            with named(self.folder):
+                file.seek(self.done * size)
+                file.write(values)
         self.done += len(images)
         if time.monotonic() - self._saved >= self.seconds:
             self._save()
@@ -157,8 +159,9 @@ class Writer:
         return open(path, "r+b")
 
     def _save(self):
-        for file in (self._images, self._labels):
-            file.flush()
-            os.fsync(file.fileno())
+        with named(self.folder):
+            for file in (self._images, self._labels):
+                file.flush()
+                os.fsync(file.fileno())
         write_json(self.folder / "journal.json", {**self._about, "done": self.done})
         self._saved = time.monotonic()

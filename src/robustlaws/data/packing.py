@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from robustlaws import named
+from robustlaws.files import hdf5
 
 FORMAT = "robustlaws-shard-2"
 BLOCK = 512  # bytes of the HDF5 user block
@@ -114,7 +115,7 @@ def assemble(path, portion, count, image_shape, attributes, layout):
         arguments = {**arguments, "chunks": (_chunk(image_shape, count), *image_shape)}
     kept = _kept(path, attributes)
     sha256, labels_there = hashlib.sha256(), []
-    with h5py.File(path, "w", libver=_LIBVER, track_order=True, userblock_size=BLOCK) as file:
+    with hdf5(path, libver=_LIBVER, track_order=True, userblock_size=BLOCK) as file:
         # no times in the file: the same images give the same bytes
         image = file.create_dataset("image", (count, *image_shape), np.uint8, track_times=False, **arguments)
         digest = file.create_dataset("digest", count, "<u8", track_times=False)

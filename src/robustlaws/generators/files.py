@@ -17,10 +17,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from robustlaws import holding, states
 from robustlaws import settings as told
-from robustlaws import states
 from robustlaws.data.arrays import class_indices
-from robustlaws.files import replacing, write_json
+from robustlaws.files import hdf5, named, replacing, write_at, write_json
 from robustlaws.generators import layouts
 from robustlaws.generators.order import Order
 from robustlaws.joblog import Progress, log
@@ -62,7 +62,7 @@ def stage(*, sample_paths, samples_path, state_path, settings, compute):
         wanted = f"{len(settings.sha256)} given for {len(sample_paths)} files"
         raise ValueError(f"generators.{settings.generator}.sha256: {wanted}; give one for each, in their order")
     deadline = compute.deadline(time.time())
-    with states.held(state_path), Stop(deadline) as stop:
+    with holding.held(state_path), Stop(deadline) as stop:
         staging = _Staging([layouts.opened(path, settings) for path in sample_paths], state_path, settings, stop)
         staging.check_sources()
         staging.begin()
@@ -133,7 +133,7 @@ class _Staging:
         if self.unpacked is not None:
             return
         s, packed = self.settings, sum(part.count for part in self.packed)
-        with h5py.File(self.index_path, "w") as file:
+        with named(self.index_path), hdf5(self.index_path) as file:
             kind = np.min_scalar_type(max(s.classes - 1, 1))
             file.attrs["format"] = FORMAT
             file["about"] = json.dumps(self._about())
@@ -190,10 +190,10 @@ class _Staging:
         if needed > free:
             raise ValueError(f"{self.index_path}: {needed:,} bytes of images to unpack, {free:,} free there; make room")
         progress, noted = Progress("unpacking", total, done=self.unpacked), time.monotonic()
-        with open(self.index_path, "r+b", buffering=0) as file:
+        with named(self.index_path), open(self.index_path, "r+b", buffering=0) as file:
             try:
                 for block in self._blocks():
-                    os.pwrite(file.fileno(), memoryview(block).cast("B"), offset + self.unpacked * size)
+                    write_at(file.fileno(), block, offset + self.unpacked * size)
                     self.unpacked += len(block)
                     progress.advance(len(block))
                     if time.monotonic() - noted > seconds:

@@ -12,7 +12,7 @@ from collections import deque
 
 import torch
 
-from robustlaws import states
+from robustlaws import device, states
 from robustlaws.joblog import Progress, log
 from robustlaws.seeds import derive
 from robustlaws.stopping import Stop, Stopped
@@ -71,10 +71,10 @@ class Work(ABC):
         self._recent.extend(losses)
 
     def save(self, folder, owner):
-        """Write a state."""
+        """Write a state; return why it could not be, or an empty string."""
         self.look_at_losses()  # no state of a network that is lost already
         content = {name: part.state_dict() for name, part in self.kept.items()}
-        states.save(folder, {"update": self.update, **content}, owner, self.update)
+        return states.save(folder, {"update": self.update, **content}, owner, self.update)
 
     def take_up(self, state):
         """Go on from a state."""
@@ -109,13 +109,13 @@ def carry_out(work, state_path, owner, compute):
     progress = Progress(f"training {work.name}", total, "updates", done=work.update)
     saved = started = time.monotonic()
     deadline = compute.deadline(time.time())
-    with Stop(deadline) as stop:
+    with device.watched(work.name, state_path), Stop(deadline) as stop:
         while work.update < total:
             reason = stop.reason()
             if reason or time.monotonic() - saved > 60 * compute.state_minutes:
-                work.save(state_path, owner)
+                saved = states.outcome(work.save(state_path, owner), state_path)
                 if reason:
-                    where = f"{work.name}: stopped ({reason}) at update {work.update} of {total}, state saved"
+                    where = f"{work.name}: stopped ({reason}) at update {work.update} of {total}, {saved}"
                     raise Stopped(f"{where}; the same job goes on from there")
                 work.saved(state_path)
                 saved = time.monotonic()

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 import torch
 
-from robustlaws import device, records, states
+from robustlaws import device, holding, records, states
 from robustlaws import settings as told
 from robustlaws.data import reader, shards
 from robustlaws.data.batches import Batches, Held
@@ -48,8 +48,12 @@ def train(
     ValueError
         If the shards hold too few images or more than are needed, or are damaged, the loss is no longer finite,
         a state is of other settings, or a GPU is asked for where there is none.
+    OSError
+        If the disk is full at the end. One that is full for a while costs a state, not the run.
     Stopped
         After SIGTERM, SIGUSR1 or Ctrl-C, or when the time budget is used up: the state is saved.
+    faults.Told
+        If a GPU fails: the newest state is kept.
     """
     job = {
         "real_path": real_path and str(real_path),
@@ -67,8 +71,9 @@ def train(
     if compute.ranks > 1:
         ranks.launch("robustlaws.training.loop:train_as_rank", job, compute, state_path)
     else:
+        where = device.prepare(compute.threads, compute.gpus)  # may wait for a GPU, which a signal must end
         with Stop() as stop:
-            train_as_rank(ranks.Alone(device.prepare(compute.threads, compute.gpus)), stop, **job)
+            train_as_rank(ranks.Alone(where), stop, **job)
     states.forget(state_path)
 
 
@@ -76,15 +81,18 @@ def train_as_rank(me, stop, *, settings, revision, compute, deadline, state_path
     """Do one rank's part of a run; the first rank writes the files. Arguments are JSON values of :func:`train`."""
     settings, compute = told.Training(**settings), told.Compute(**compute)
     stop.deadline = deadline
-    with states.held(state_path) if me.index == 0 else nullcontext():
+    with (
+        holding.held(state_path) if me.index == 0 else nullcontext(),
+        device.watched(settings.run, state_path),
+    ):
         run, test, validation = _begin(me, settings, compute, paths)
         states_of_run = _States(state_path, _owner(settings, revision, paths), me)
         states_of_run.take_up(run)
         try:
             _advance(run, test, validation, stop, compute, states_of_run)
         except Stopped as stopped:
-            states_of_run.save(run)
-            where = f"{settings.run}: stopped ({stopped}) at step {run.step} of {settings.steps}, state saved"
+            saved = states.outcome(states_of_run.save(run), state_path)
+            where = f"{settings.run}: stopped ({stopped}) at step {run.step} of {settings.steps}, {saved}"
             raise Stopped(f"{where}; the same job goes on from there") from None
         except torch.OutOfMemoryError as error:
             first = str(error).splitlines()[0]
@@ -131,12 +139,14 @@ class _States:
             run.take_up(states.read(chosen[0]))
 
     def save(self, run):
-        """Write a state; no rank leaves before it is written."""
+        """Write a state; no rank leaves before it is written. Return why it could not be, or an empty string."""
         run.look_at_losses()
+        failed = ""
         if self.ranks.index == 0:
-            states.save(self.folder, run.state(), self.owner, run.step)
-            log.info("state saved at step %d of %d", run.step, run.settings.steps)
-        self.ranks.gathered(None)
+            failed = states.save(self.folder, run.state(), self.owner, run.step)
+            if not failed:
+                log.info("state saved at step %d of %d", run.step, run.settings.steps)
+        return self.ranks.gathered(failed)[0]
 
 
 def _owner(settings, revision, paths):

@@ -17,12 +17,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from robustlaws import device, joblog, named, settings
+from robustlaws import device, faults, joblog, named, settings
 from robustlaws.files import write_json, write_text
 from robustlaws.networks import wrn
 from robustlaws.stopping import Stop, Stopped
 
-_ERRORS = {"ValueError": ValueError, "Stopped": Stopped}
+_ERRORS = {"ValueError": ValueError, "Stopped": Stopped}  # any other is told as it is
 
 
 class Alone:
@@ -154,7 +154,7 @@ def launch(target, arguments, compute, folder):
     Raises
     ------
     ValueError, Stopped
-        What a rank raised. RuntimeError if one ended without a word: its output says why.
+        What a rank raised; faults.Told for anything else.
     """
     # names of its own: ranks of a launcher that was killed may not have noticed yet
     folder, mine = Path(folder), f"{socket.gethostname()}-{os.getpid()}"
@@ -163,6 +163,8 @@ def launch(target, arguments, compute, folder):
         old.unlink(missing_ok=True)
     job = {"target": target, "arguments": arguments, "compute": settings.as_params(compute)}
     files = {"request": str(request), "outcome": str(outcome)}
+    if compute.gpus and compute.nodes == 1:  # on several nodes a scheduler has given them out
+        files["gpus"] = device.take(compute.gpus, compute.processes_per_node)
     write_json(path, job | files | {"host": socket.gethostname(), "process": os.getpid()})
     meeting = ["--standalone"]
     if compute.nodes > 1:
@@ -181,9 +183,12 @@ def launch(target, arguments, compute, folder):
                 write_text(request, reason)
     failed = json.loads(outcome.read_text(encoding="utf-8")) if outcome.exists() else None
     if failed:
-        raise _ERRORS.get(failed["error"], RuntimeError)(failed["says"])
+        raise _ERRORS.get(failed["error"], faults.Told)(failed["says"])
     if status:
-        raise RuntimeError(f"a process of the {compute.ranks} that share the run ended with status {status}")
+        raise faults.Told(
+            f"a process of the {compute.ranks} that share the run ended with status {status} and without a word; "
+            "what it printed stands in the log; run the same command again"
+        )
 
 
 def _wait(process, seconds=0.2):
@@ -209,7 +214,8 @@ def main(path):
         # one rank looks at the shared folder; any rank beside the job notices that it is gone
         launcher = job["process"] if job["host"] == socket.gethostname() else None
         with Stop(request=None if index else job["request"], launcher=launcher) as stop:
-            where = device.prepare(max(1, compute.threads // compute.processes_per_node), compute.gpus, local)
+            mine = job["gpus"][local] if "gpus" in job else local
+            where = device.prepare(max(1, compute.threads // compute.processes_per_node), compute.gpus, mine)
             torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if compute.gpus else "gloo")
             named.resolve(job["target"])(Together(where), stop, **job["arguments"])
             torch.distributed.barrier()  # none leaves while another still talks to it
@@ -220,7 +226,7 @@ def main(path):
     except Exception as error:
         outcome = Path(job["outcome"])
         if not outcome.exists():
-            said = json.dumps({"error": type(error).__name__, "says": str(error), "rank": index})
+            said = json.dumps({"error": type(error).__name__, "says": faults.line(error), "rank": index})
             own = outcome.with_suffix(f".{index}")  # several may fail at once
             write_text(own, said)
             os.replace(own, outcome)

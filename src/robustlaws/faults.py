@@ -1,0 +1,132 @@
+"""What went wrong with the machine, in one line: what, where, and what would do. Imports no torch."""
+
+import errno
+import os
+import re
+import shutil
+import socket
+from pathlib import Path
+
+import psutil
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+UNWRITABLE = {*FULL, errno.EROFS, errno.EFBIG}
+# What a disk or a network file system answers that has failed or gone, not what a damaged file looks like.
+LOST = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EREMOTEIO}
+# Libraries that are no Python say it in their text only.
+_SAID = {os.strerror(code): code for code in (*UNWRITABLE, *LOST)}
+_GPU = re.compile(r"CUDA (driver )?error|CUDA failure|cuDNN error|CUDNN_STATUS|CUBLAS_STATUS|NCCL error|HIP error")
+_NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|Cannot allocate memory|malloc of size")
+
+
+class Told(Exception):
+    """A failure whose text is the line for the terminal already."""
+
+
+def number(error):
+    """Return the errno of the file system's failure behind `error`, or None.
+
+    Libraries hide it: in the error that theirs came from, or in a text.
+    """
+    for one in _chain(error):
+        if isinstance(one, OSError) and one.errno in (*UNWRITABLE, *LOST):
+            return one.errno
+        for said, code in _SAID.items():
+            if said in str(one):
+                return code
+    return None
+
+
+def of_gpu(error):
+    """Return whether `error` says that a GPU failed, which no later call in this process survives."""
+    if not isinstance(error, RuntimeError) or type(error).__name__ == "OutOfMemoryError":
+        return False
+    return type(error).__name__ == "AcceleratorError" or bool(_GPU.search(str(error)))
+
+
+def line(error):
+    """Return `error` as one line for the person at the terminal."""
+    said = one_line(str(error)) or type(error).__name__
+    if isinstance(error, Told):
+        return said
+    code, path = number(error), _path(error)
+    if code in UNWRITABLE:
+        return f"{path or said}: cannot be written, {_unwritable(code, path)}; then run the same command again"
+    if code in LOST:
+        what = f"{path}: cannot be read or written" if path and isinstance(error, OSError) else said
+        see = f"`ls -l {path}`" if path else "it"
+        return (
+            f"{what}: its disk or network file system failed ({os.strerror(code)}); "
+            f"once {see} works again, run the same command again"
+        )
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(said):
+        return _no_memory(said)
+    if type(error).__name__ == "OutOfMemoryError":
+        return f"{said}; take a larger GPU, stop what else is on it, or lower the batch in the config"
+    if of_gpu(error):
+        host = socket.gethostname()
+        return (
+            f"a GPU of {host} failed ({said}); run the same command again, "
+            f"without that machine if it fails again (SLURM: --exclude={host})"
+        )
+    if isinstance(error, OSError):
+        return _refused(error, path, said)
+    # what the library raises on purpose says all itself
+    meant = isinstance(error, ValueError) or type(error).__module__.startswith("robustlaws.")
+    return said if meant else f"{type(error).__name__}: {said}"
+
+
+def one_line(text):
+    """Return `text` without what follows its first line that is not empty."""
+    return next((part.strip() for part in text.splitlines() if part.strip()), "")
+
+
+def size(count):
+    """Return a number of bytes in words: "0 MB", "3.1 GB"."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+def _chain(error):
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _path(error):
+    return next((one.filename for one in _chain(error) if isinstance(one, OSError) and one.filename), None)
+
+
+def _unwritable(code, path):
+    if code == errno.EROFS:
+        return "its file system is read-only here; have it mounted for writing"
+    if code == errno.EFBIG:
+        return "no file may be that large there (see ulimit -f); allow it"
+    if code == errno.EDQUOT:
+        return "your quota there is used up; delete or move what is not needed"
+    folder = next((folder for folder in Path(path or ".").absolute().parents if folder.exists()), None)
+    free = ""
+    if folder is not None:
+        there = shutil.disk_usage(folder)
+        free = f" ({size(there.free)} of {size(there.total)} are free without it)"
+    return f"the disk is full{free}; make room"
+
+
+def _no_memory(said):
+    there = psutil.virtual_memory()
+    detail = "" if said == "MemoryError" else f" ({said})"
+    return (
+        f"out of memory{detail}; {size(there.available)} of the machine's {size(there.total)} are free: "
+        "give the job more (mem_mb), or stop what runs beside it, and run the same command again"
+    )
+
+
+def _refused(error, path, said):
+    if not path:
+        return f"{type(error).__name__}: {said}"
+    if error.errno == errno.ENOENT:
+        return f"{path}: not there (any more); bring it back, or run again if a job makes it"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{path}: not allowed to read or write it; change its permissions (chmod, chown), then run again"
+    return f"{path}: {error.strerror or said}"

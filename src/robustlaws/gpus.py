@@ -1,0 +1,76 @@
+"""GPUs that no other job of this machine has: where no scheduler gives them out, jobs take them themselves.
+
+A job holds a lock on one small file per GPU in the folder for temporary files. The kernel lets the locks go when the
+process ends, however that is.
+"""
+
+import fcntl
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from robustlaws.joblog import log
+
+_held = {}  # name of a GPU -> the open file of its lock: until the process ends
+
+
+def take(count, names, seconds=None, folder=None):
+    """Take `count` GPUs for this process, all at once, waiting for them if need be.
+
+    Parameters
+    ----------
+    count : int
+    names : list of str
+        Of the GPUs that this process sees, in torch's order; the same on this machine for every process.
+    seconds : float, optional
+        How long to wait; None: until they are free.
+    folder : path, optional
+        Of the locks, the same for all jobs of the machine.
+
+    Returns
+    -------
+    list of int
+        Positions in `names`; those that the process has already come first.
+
+    Raises
+    ------
+    ValueError
+        If too few are free in time.
+    """
+    folder, begun, said = Path(folder or tempfile.gettempdir()), time.monotonic(), False
+    mine = [name for name in names if name in _held]
+    while len(mine) < count:
+        fresh = {}
+        for name in names:
+            if len(mine) + len(fresh) < count and name not in mine and (file := _locked(folder, name)):
+                fresh[name] = file
+        if len(mine) + len(fresh) == count:
+            _held.update(fresh)
+            mine += fresh
+            break
+        for file in fresh.values():  # two jobs with half of what they need would wait for each other
+            os.close(file)
+        what = f"{count} of {len(names)} GPUs wanted, {len(mine) + len(fresh)} free"
+        if seconds is not None and time.monotonic() - begun > seconds:
+            raise ValueError(f"{what} for {seconds:g} s: other jobs have them; wait for these or stop them")
+        if not said:
+            log.info("%s: waiting for other jobs of this machine", what)
+            said = True
+        time.sleep(min(1.0, seconds or 1.0))
+    return [names.index(name) for name in mine[:count]]
+
+
+def _locked(folder, name):
+    """Return the descriptor of the lock file of a GPU, locked by this process; None if another has it."""
+    path = folder / f"robustlaws-gpu-{name}.lock"
+    try:  # not with O_CREAT where it is there: in a sticky folder that is refused for the file of somebody else
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        file = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    return file
