@@ -18,11 +18,10 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from robustlaws.stamps import content_digest, read
+from robustlaws.stamps import FORMAT, content_digest, read
 
 __all__ = ["FORMAT", "content_digest", "current", "go_on_from", "job", "of", "of_job", "read", "seeds", "starts"]
 
-FORMAT = "robustlaws-provenance-1"
 _GIT_SECONDS = 10.0  # a file system that hangs must not hold up a job
 _job = ContextVar("the job at work", default=None)
 
