@@ -9,8 +9,8 @@ import json
 import shutil
 from pathlib import Path
 
-from robustlaws import faults
-from robustlaws.files import digest, replacing, write_json
+from robustlaws import faults, provenance
+from robustlaws.files import digest, read_json, replacing, write_json
 from robustlaws.joblog import log
 
 _KEPT = 2  # the newest and the one before it
@@ -65,8 +65,8 @@ def _write(folder, content, owner, step):
         with replacing(path) as partial:
             with open(partial, "wb") as file:  # through Python, which says what went wrong
                 torch.save(content, file)
-            about = {"sha256": digest(partial), "step": step, "owner": owner}
-        write_json(path.with_suffix(".json"), about)
+            about = {"sha256": digest(partial), "step": step, "owner": owner, "starts": provenance.starts()}
+        write_json(path.with_suffix(".json"), about, stamped=False)
     except BaseException:
         path.unlink(missing_ok=True)  # without its description it only takes room
         raise
@@ -118,7 +118,7 @@ def newest(folder, owner, refuse=True):
     for number in sorted(_numbers(folder, "json"), reverse=True):
         path = folder / f"state-{number:06d}.json"
         try:
-            about = json.loads(path.read_text(encoding="utf-8"))
+            about = read_json(path)
             whole = digest(path.with_suffix(".pt")) == about["sha256"]
         except (FileNotFoundError, ValueError, KeyError):
             whole = False
@@ -134,6 +134,7 @@ def newest(folder, owner, refuse=True):
                 raise ValueError(f"{what}; put the setting back to go on with it, or delete that folder to start anew")
             log.warning("%s; starting from the beginning", what)
             return None
+        provenance.go_on_from(about.get("starts", []))
         return path.with_suffix(".pt")
     return None
 

@@ -11,7 +11,7 @@ from importlib import import_module
 import h5py
 import numpy as np
 
-from robustlaws import named
+from robustlaws import named, stamps
 from robustlaws.files import hdf5
 
 FORMAT = "robustlaws-shard-2"
@@ -92,7 +92,7 @@ def _chunk(image_shape, count):
     return max(1, min(_CHUNK_IMAGES, count, _CHUNK_BYTES // math.prod(image_shape)))
 
 
-def assemble(path, portion, count, image_shape, attributes, layout):
+def assemble(path, portion, count, image_shape, attributes, layout, stamp):
     """Write the file at `path`, a few megabytes of images in memory at a time.
 
     Parameters
@@ -102,6 +102,8 @@ def assemble(path, portion, count, image_shape, attributes, layout):
         Gives a part of the content, in order.
     count, image_shape, attributes, layout
         As in the file; checked before, but for the attributes.
+    stamp : dict or None
+        Provenance of the file.
 
     Raises
     ------
@@ -134,6 +136,7 @@ def assemble(path, portion, count, image_shape, attributes, layout):
                 _keep(file.attrs, name, value)
             except (TypeError, ValueError, OSError, RuntimeError):
                 raise ValueError(f"{path}: attribute {name} cannot be kept: {value!r}; give text or numbers") from None
+        stamps.stamp_hdf5(file, stamp)
     with open(path, "r+b") as file:
         block = _block(file)
         file.seek(0)
@@ -143,7 +146,7 @@ def assemble(path, portion, count, image_shape, attributes, layout):
 def _kept(path, attributes):
     kept = {}
     for name, value in attributes.items():
-        if name in ("format", "checksum"):
+        if name in ("format", "checksum", stamps.KEY):
             raise ValueError(f"{path}: attribute {name} is the format's own; give yours another name")
         if isinstance(value, dict):
             value = json.dumps(value)
