@@ -43,7 +43,7 @@ wildcard_constraints:
 
 for (
     stage
-) in "data generate guidance quality train interop attack collect laws figures published plan report cost".split():
+) in "data generate guidance quality train interop attack collect laws figures published plan provenance report cost".split():
 
     include: f"workflow/rules/{stage}.smk"
 
