@@ -1,12 +1,10 @@
 """Gather what the runs left behind into the tables of a study."""
 
-import json
-from pathlib import Path
-
 import pandas as pd
 
 from robustlaws import records
 from robustlaws.attacks import record
+from robustlaws.files import read_json
 
 
 def collect(*, curve_paths, pgd_paths, autoattack_paths, quality_paths, runs_path, curves_path, settings):
@@ -29,7 +27,7 @@ def collect(*, curve_paths, pgd_paths, autoattack_paths, quality_paths, runs_pat
     ValueError
         If a run has no PGD record or curve, or a file is not what it should be.
     """
-    quality = [json.loads(Path(path).read_text(encoding="utf-8")) for path in quality_paths]
+    quality = [read_json(path) for path in quality_paths]
     fids = {item["dataset"]: item["fid"] for item in quality}
     pgd = {
         about["run"]: about | {"test_images": len(columns["label"])} for columns, about in map(record.read, pgd_paths)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from robustlaws import settings as told
 from robustlaws.costing_page import page
-from robustlaws.files import write_json, write_text
+from robustlaws.files import read_json, write_json, write_text
 from robustlaws.joblog import log
 from robustlaws.speed import of_run
 from robustlaws.study import Study
@@ -219,7 +219,7 @@ def known(study, folder, left=()):
             rule, names, kind = "import_pair", ("extractor", "discriminator"), told.Encoder
         paths = [folder / "generators" / generator / f"{name}.json" for name in names]
         if all(path.exists() for path in paths) and (rule, (("generator", generator),)) not in left:
-            made = tuple(kind(**json.loads(path.read_text(encoding="utf-8"))["network"]) for path in paths)
+            made = tuple(kind(**read_json(path)["network"]) for path in paths)
             networks[generator] = made if len(made) > 1 else made[0]
     return Known(**lengths, networks=networks)
 

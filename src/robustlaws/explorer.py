@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from robustlaws import records
 from robustlaws.figures import sources, style, words
-from robustlaws.files import write_text
+from robustlaws.files import read_json, write_text
 from robustlaws.laws.accuracy import of_loss
 from robustlaws.report.page import environment
 
@@ -108,7 +108,7 @@ def write(path, *, runs, predictions, allocations, laws, accuracy, title, descri
         ],
         "categories": _categories(runs, order),
         "scale": _scale(),
-        "laws": _laws(allocations, laws, sources.read_json(accuracy), list(order)),
+        "laws": _laws(allocations, laws, read_json(accuracy), list(order)),
     }
     ours = [files("robustlaws").joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS]
     scripts = [get_plotlyjs(), *ours]

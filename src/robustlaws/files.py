@@ -6,6 +6,8 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
+from robustlaws import provenance, stamps
+
 
 @contextmanager
 def replacing(path):
@@ -52,17 +54,42 @@ def listing(paths):
     return found.hexdigest() if folders else ""
 
 
-def write_json(path, content):
+def write_json(path, content, stamped=True):
     """Write `content` (dicts, lists, strings, finite numbers, booleans, None) as JSON.
+
+    Parameters
+    ----------
+    path : path
+    content : dict
+    stamped : bool
+        Whether it is an output, which carries the provenance of the job that writes it; notes that a job keeps for
+        itself do not.
 
     Raises
     ------
     ValueError
         If a number is not finite: JSON has no word for it.
     """
-    text = json.dumps(content, indent=2, allow_nan=False)
+    text = stamps.json_text(content, provenance.current(path) if stamped else None)
     with replacing(path) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
+
+
+def read_json(path):
+    """Return the content of a JSON file of this project, without its provenance.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not a readable JSON file ({error})") from None
+    if isinstance(content, dict):
+        content.pop(stamps.KEY, None)
+    return content
 
 
 def write_text(path, text):

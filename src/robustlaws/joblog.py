@@ -8,18 +8,20 @@ import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
+from robustlaws import provenance
+
 log = logging.getLogger("robustlaws")
 
 
 @contextmanager
 def job(snakemake):
-    """Be the job of a rule: its log is kept (see :func:`to`).
+    """Be the job of a rule: its log is kept (see :func:`to`), and its files say where they come from.
 
     Parameters
     ----------
     snakemake : the object that Snakemake gives to a script
     """
-    with to(snakemake.log[0]):
+    with to(snakemake.log[0]), provenance.of_job(snakemake):
         yield
 
 

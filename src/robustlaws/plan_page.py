@@ -9,7 +9,7 @@ import numpy as np
 
 from robustlaws import plan_block, plan_tables, records, speed
 from robustlaws.figures import planned, sources
-from robustlaws.files import write_text
+from robustlaws.files import read_json, write_text
 from robustlaws.joblog import log
 from robustlaws.laws import forecasts, law, next_run, planning
 from robustlaws.report import page
@@ -67,7 +67,7 @@ def write(
 
 
 def _laws(law_paths, refits_paths, accuracy_path, accuracy_refits_path, runs, level):
-    line = forecasts.Line.of(sources.read_json(accuracy_path), records.read(accuracy_refits_path, records.REFITS))
+    line = forecasts.Line.of(read_json(accuracy_path), records.read(accuracy_refits_path, records.REFITS))
     measured = forecasts.Measured.of(runs)
     return [
         forecasts.read(summary, records.read(refits, records.REFITS), line, measured, level)

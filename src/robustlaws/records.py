@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from robustlaws import provenance, stamps
 from robustlaws.files import replacing
 
 
@@ -308,7 +309,7 @@ def write(path, rows, columns):
     arrow = pa.Table.from_pandas(frame, schema=_arrow_schema(columns), preserve_index=False)
     with replacing(path) as partial:
         # pandas' own metadata would carry its version into the bytes
-        pq.write_table(arrow.replace_schema_metadata(None), partial)
+        stamps.write_table(arrow.replace_schema_metadata(None), partial, provenance.current(path))
 
 
 def read(path, columns):

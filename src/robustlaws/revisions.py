@@ -25,7 +25,8 @@ _PACKAGE = Path(__file__).parent
 _LEDGER = _PACKAGE / "revisions.toml"
 
 # Modules that decide no byte of an output: what they say reaches a job through its params, or only its log.
-_ASIDE = {"robustlaws", "robustlaws.joblog", "robustlaws.named", "robustlaws.settings", "robustlaws.files"}
+_ASIDE = {"robustlaws", "robustlaws.joblog", "robustlaws.named", "robustlaws.settings", "robustlaws.files",
+          "robustlaws.provenance"}  # fmt: skip
 
 # What a module loads by name, from a table that its imports do not show.
 _FORMS = ("robustlaws.laws.additive", "robustlaws.laws.two_stage", "robustlaws.laws.bottleneck")

@@ -12,7 +12,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from robustlaws.files import digest, replacing, write_json
+from robustlaws import provenance
+from robustlaws.files import digest, read_json, replacing, write_json
 from robustlaws.joblog import log
 
 _KEPT = 2  # the newest and the one before it
@@ -62,8 +63,8 @@ def save(folder, content, owner, step):
     path = folder / f"state-{max(_numbers(folder, 'pt'), default=0) + 1:06d}.pt"
     with replacing(path) as partial:
         torch.save(content, partial)
-        about = {"sha256": digest(partial), "step": step, "owner": owner}
-    write_json(path.with_suffix(".json"), about)
+        about = {"sha256": digest(partial), "step": step, "owner": owner, "starts": provenance.starts()}
+    write_json(path.with_suffix(".json"), about, stamped=False)
     kept = sorted(_numbers(folder, "json"))[-_KEPT:]
     for kind in ("json", "pt"):  # the description first: a state without one does not count
         for number in set(_numbers(folder, kind)) - set(kept):
@@ -92,7 +93,7 @@ def newest(folder, owner, refuse=True):
     for number in sorted(_numbers(folder, "json"), reverse=True):
         path = folder / f"state-{number:06d}.json"
         try:
-            about = json.loads(path.read_text(encoding="utf-8"))
+            about = read_json(path)
             whole = digest(path.with_suffix(".pt")) == about["sha256"]
         except (FileNotFoundError, ValueError, KeyError):
             whole = False
@@ -108,6 +109,7 @@ def newest(folder, owner, refuse=True):
                 raise ValueError(f"{what}; put the setting back to go on with it, or delete that folder to start anew")
             log.warning("%s; starting from the beginning", what)
             return None
+        provenance.go_on_from(about.get("starts", []))
         return path.with_suffix(".pt")
     return None
 

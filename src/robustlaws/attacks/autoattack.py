@@ -18,10 +18,10 @@ from robustlaws import device, states
 from robustlaws.attacks import guards, record
 from robustlaws.data import shards
 from robustlaws.data.batches import to_network
-from robustlaws.files import digest
 from robustlaws.joblog import Progress, log
 from robustlaws.networks import checkpoint
 from robustlaws.settings import as_params
+from robustlaws.stamps import content_digest
 
 
 def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, settings, n_threads, n_gpus):
@@ -55,7 +55,7 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
         "chunk": chunk,
         "chunk_seeds": [s.seed + chunk],
         "pyautoattack": pyautoattack.__version__,
-        "weights_sha256": digest(weights_path),
+        "weights_sha256": content_digest(weights_path),
     }
     state = _State(state_path, {"settings": as_params(s), "images": shards.checksum(images, labels), **about})
     if not state.resume():

@@ -11,10 +11,10 @@ from robustlaws import device, threat
 from robustlaws.attacks import guards, record
 from robustlaws.data import shards
 from robustlaws.data.batches import to_network
-from robustlaws.files import digest
 from robustlaws.joblog import Progress
 from robustlaws.networks import checkpoint
 from robustlaws.seeds import derive
+from robustlaws.stamps import content_digest
 from robustlaws.training.trades import divergence
 
 _COMPACT = 64  # images; a batch shrinks in steps of this size, as each new size costs the kernels a set-up
@@ -200,7 +200,7 @@ def pgd_cw(*, weights_path, test_path, outcome_path, settings, n_threads, n_gpus
         progress=Progress(f"PGD-{settings.steps} on {settings.run}", len(images)),
     )
     robust = outcome["adversarial_prediction"] == labels
-    about = {"attacks": ["pgd_cw"], "weights_sha256": digest(weights_path)}
+    about = {"attacks": ["pgd_cw"], "weights_sha256": content_digest(weights_path)}
     record.write(outcome_path, labels, robust, outcome, settings, about | averages(outcome, labels))
 
 

@@ -15,6 +15,7 @@ import json
 import h5py
 import numpy as np
 
+from robustlaws import provenance, stamps
 from robustlaws.files import replacing
 from robustlaws.settings import as_params
 
@@ -56,6 +57,7 @@ def write(path, labels, robust, columns, settings, attributes):
         about = {"run": settings.run, "epsilon": settings.threat.epsilon, "settings": settings_text(settings)}
         for name, value in {"format": FORMAT, **about, **attributes}.items():
             file.attrs[name] = value
+        stamps.stamp_hdf5(file, provenance.current(path))
 
 
 def settings_text(settings):
@@ -67,7 +69,8 @@ def read(path):
     """Return (columns, attributes) of the record at `path`; ValueError if it is none."""
     try:
         with h5py.File(path, "r") as file:
-            attributes = {n: v.tolist() if isinstance(v, np.ndarray) else v for n, v in file.attrs.items()}
+            names = [name for name in file.attrs if name != stamps.KEY]
+            attributes = {n: v.tolist() if isinstance(v := file.attrs[n], np.ndarray) else v for n in names}
             columns = {name: values[()] for name, values in file.items()}
     except OSError as error:
         raise ValueError(f"{path}: not a readable HDF5 file ({error})") from None

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from robustlaws import provenance
 from robustlaws.data.packing import FORMAT, assemble, check_arrays, check_layout
-from robustlaws.files import replacing, write_json
+from robustlaws.files import read_json, replacing, write_json
 from robustlaws.joblog import log
 
 
@@ -122,15 +123,16 @@ class Writer:
             return images.reshape(-1, *self.image_shape), labels
 
         with replacing(self.path) as partial:
-            assemble(partial, portion, self.count, self.image_shape, attributes, self.layout)
+            stamp = provenance.current(self.path)
+            assemble(partial, portion, self.count, self.image_shape, attributes, self.layout, stamp)
         self._images.close()
         shutil.rmtree(self.folder)
 
     def _taken_up(self):
         """Return how many images of the same owner are there."""
         try:
-            journal = json.loads((self.folder / "journal.json").read_text(encoding="utf-8"))
-            done = int(journal.pop("done"))
+            journal = read_json(self.folder / "journal.json")
+            done, starts = int(journal.pop("done")), journal.pop("starts", [])
             there = min(
                 (self.folder / name).stat().st_size // size
                 for name, size in (("image.raw", self._size), ("label.raw", 8))
@@ -147,6 +149,7 @@ class Writer:
             log.warning("%s: holds fewer images than its journal says; starting from the beginning", self.folder)
             return 0
         if done:
+            provenance.go_on_from(starts)
             log.info("%s: going on after %s of %s images", self.path, f"{done:,}", f"{self.count:,}")
         return done
 
@@ -160,5 +163,6 @@ class Writer:
         for file in (self._images, self._labels):
             file.flush()
             os.fsync(file.fileno())
-        write_json(self.folder / "journal.json", {**self._about, "done": self.done})
+        journal = {**self._about, "done": self.done, "starts": provenance.starts()}
+        write_json(self.folder / "journal.json", journal, stamped=False)
         self._saved = time.monotonic()

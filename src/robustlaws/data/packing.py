@@ -11,7 +11,7 @@ from importlib import import_module
 import h5py
 import numpy as np
 
-from robustlaws import named
+from robustlaws import named, stamps
 
 FORMAT = "robustlaws-shard-2"
 BLOCK = 512  # bytes of the HDF5 user block
@@ -91,7 +91,7 @@ def _chunk(image_shape, count):
     return max(1, min(_CHUNK_IMAGES, count, _CHUNK_BYTES // math.prod(image_shape)))
 
 
-def assemble(path, portion, count, image_shape, attributes, layout):
+def assemble(path, portion, count, image_shape, attributes, layout, stamp):
     """Write the file at `path`, a few megabytes of images in memory at a time.
 
     Parameters
@@ -101,6 +101,8 @@ def assemble(path, portion, count, image_shape, attributes, layout):
         Gives a part of the content, in order.
     count, image_shape, attributes, layout
         As in the file; checked before, but for the attributes.
+    stamp : dict or None
+        Provenance of the file.
 
     Raises
     ------
@@ -133,6 +135,7 @@ def assemble(path, portion, count, image_shape, attributes, layout):
                 _keep(file.attrs, name, value)
             except (TypeError, ValueError, OSError, RuntimeError):
                 raise ValueError(f"{path}: attribute {name} cannot be kept: {value!r}; give text or numbers") from None
+        stamps.stamp_hdf5(file, stamp)
     with open(path, "r+b") as file:
         block = _block(file)
         file.seek(0)
@@ -142,7 +145,7 @@ def assemble(path, portion, count, image_shape, attributes, layout):
 def _kept(path, attributes):
     kept = {}
     for name, value in attributes.items():
-        if name in ("format", "checksum"):
+        if name in ("format", "checksum", stamps.KEY):
             raise ValueError(f"{path}: attribute {name} is the format's own; give yours another name")
         if isinstance(value, dict):
             value = json.dumps(value)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from robustlaws import provenance, stamps
 from robustlaws.data.appending import Writer
 from robustlaws.data.packing import (
     FORMAT,
@@ -83,7 +84,8 @@ def write(path, images, labels, attributes, layout="contiguous"):
         raise ValueError(f"{path}: a shard without images; give one at least")
     check_layout(path, layout)
     with replacing(path) as partial:
-        assemble(partial, lambda a, b: (images[a:b], labels[a:b]), len(images), images.shape[1:], attributes, layout)
+        shape, stamp = images.shape[1:], provenance.current(path)
+        assemble(partial, lambda a, b: (images[a:b], labels[a:b]), len(images), shape, attributes, layout, stamp)
 
 
 def attributes(path):
@@ -210,8 +212,8 @@ def _check_format(file, path):
 
 
 def attributes_of(file):
-    """Return the attributes of an :func:`opened` file as a dict of Python's own values."""
-    return {name: _plain(value) for name, value in file.attrs.items()}
+    """Return the attributes of an :func:`opened` file, but for its provenance, as a dict of Python's own values."""
+    return {name: _plain(file.attrs[name]) for name in file.attrs if name != stamps.KEY}
 
 
 def values(file, path, first, stop):

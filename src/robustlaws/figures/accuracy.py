@@ -5,6 +5,7 @@ from matplotlib.patches import Patch
 
 from robustlaws import records
 from robustlaws.figures import drawn, fits, sources, style, words
+from robustlaws.files import read_json
 from robustlaws.laws.accuracy import of_loss
 
 _LAWS = ("additive", "additive_two_stage", "bottleneck")  # the first of them whose N* the data determine
@@ -41,7 +42,7 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
     laws = sources.read_laws(laws)
     table = sources.read_tables(allocations, records.ALLOCATIONS)
     table = table[table["loss"].notna()]
-    line = sources.read_json(accuracy)
+    line = read_json(accuracy)
     limits = records.read(limits, records.APPROACHES)
     known = words.is_determined(line.get("intercept")) and words.is_determined(line.get("slope"))
     tables = _accuracies(runs, line if known else None)

@@ -5,6 +5,7 @@ from matplotlib.patches import Patch
 
 from robustlaws import records
 from robustlaws.figures import drawn, sources, style, words
+from robustlaws.files import read_json
 from robustlaws.laws import law, refits
 from robustlaws.laws.accuracy import of_loss
 
@@ -36,7 +37,7 @@ def draw(*, paths, runs, accuracy, accuracy_refits):
     left_out = table[(table["real_fraction"] > 0) & table["adv_acc"].notna()]
     runs = table[table["real_fraction"] == 0]
     shown = runs[runs["adv_acc"].notna()]
-    line = sources.read_json(accuracy)
+    line = read_json(accuracy)
     samples = refits.samples(records.read(accuracy_refits, records.REFITS), "accuracy")
     known = words.is_determined(line.get("intercept")) and words.is_determined(line.get("slope"))
     order = sources.fid_order(zip(shown["dataset"], shown["fid"], strict=True))

@@ -4,6 +4,7 @@ import numpy as np
 
 from robustlaws.data import shards as shard_files
 from robustlaws.figures import drawn, mosaics, sources, style, words
+from robustlaws.files import read_json
 
 _MOST_CLASSES = 10
 
@@ -79,7 +80,7 @@ def draw(*, paths, train_images, shards, quality):
     ValueError
         If a file cannot be read or its images are neither grey nor RGB.
     """
-    fids = {entry["dataset"]: entry.get("fid") for entry in map(sources.read_json, quality)}
+    fids = {entry["dataset"]: entry.get("fid") for entry in map(read_json, quality)}
     described = {path: shard_files.attributes(path) for path in shards}
     by_name = {str(attributes["dataset"]): path for path, attributes in described.items()}
     order = sources.fid_order((name, fids.get(name)) for name in by_name)

@@ -1,20 +1,10 @@
 """What the figures and the report read: law files, lists of tables, and the order of datasets."""
 
-import json
-from pathlib import Path
-
 import pandas as pd
 
 from robustlaws import records
 from robustlaws.figures import words
-
-
-def read_json(path):
-    """Return the content of a JSON file; ValueError naming `path` if it is none."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: not a readable JSON file ({error})") from None
+from robustlaws.files import read_json
 
 
 def read_laws(paths):

@@ -5,13 +5,12 @@ what they were made from, and whether all of them belong together (`finished`).
 """
 
 import fcntl
-import json
 import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
-from robustlaws.files import write_json
+from robustlaws.files import read_json, write_json
 
 FORMAT = "robustlaws-fit-1"
 MARK = "fit.json"
@@ -30,7 +29,7 @@ def check(folder):
 def _mark(folder):
     """Return what the mark of a folder says, or None if it has none of ours."""
     try:
-        mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        mark = read_json(folder / MARK)
     except (OSError, ValueError):
         return None
     return mark if isinstance(mark, dict) and mark.get("format") == FORMAT else None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from robustlaws import explorer, named, records, report, seeds, settings
 from robustlaws.figures import FIGURE_INPUTS, FIGURES, sources
-from robustlaws.files import digest, write_json
+from robustlaws.files import digest, read_json, write_json
 from robustlaws.finished import comparison, folder, learning, published, tables
 from robustlaws.joblog import Progress, log
 from robustlaws.laws import FORMS, LAWS, conclusions
@@ -188,7 +188,7 @@ def _compare(work):
             sources.read_laws(nouns["laws"]),
             [records.read(path, records.REFITS) for path in nouns["refits"]],
             [records.read(path, records.PREDICTIONS) for path in nouns["predictions"]],
-            sources.read_json(nouns["accuracy"]),
+            read_json(nouns["accuracy"]),
             work.runs,
             _by_recipe(work),
             work.choices.level,

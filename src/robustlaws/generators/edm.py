@@ -7,9 +7,9 @@ import torch
 from torch.nn.functional import one_hot
 
 from robustlaws import device
-from robustlaws.files import digest
 from robustlaws.generators import heun, storage
 from robustlaws.generators.draws import Draws
+from robustlaws.stamps import content_digest
 
 
 def to_uint8(x):
@@ -49,7 +49,7 @@ class Sampler:
         self.network = self.network.to(memory_format=self.layout)
         s = settings
         self.levels = heun.noise_levels(s.steps, s.sigma_min, s.sigma_max, s.rho)
-        self.provenance = {f"{name}_sha256": digest(path) for name, path in files.items()}
+        self.provenance = {f"{name}_sha256": content_digest(path) for name, path in files.items()}
         self.provenance["torch"] = str(torch.__version__)
 
     def _check(self, path):

@@ -17,10 +17,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from robustlaws import provenance, stamps, states
 from robustlaws import settings as told
-from robustlaws import states
 from robustlaws.data.arrays import class_indices
-from robustlaws.files import replacing, write_json
+from robustlaws.files import read_json, replacing, write_json
 from robustlaws.generators import layouts
 from robustlaws.generators.order import Order
 from robustlaws.joblog import Progress, log
@@ -70,6 +70,9 @@ def stage(*, sample_paths, samples_path, state_path, settings, compute):
         staging.check_unchanged()
         with replacing(samples_path) as partial:
             shutil.move(staging.index_path, partial)
+            # after the move: a kill in here must not leave a damaged index to go on with
+            with h5py.File(partial, "r+") as file:
+                stamps.stamp_hdf5(file, provenance.current(samples_path))
     states.forget(state_path)
     log.info("%s: %d images of %d files", settings.generator, staging.count, len(sample_paths))
 
@@ -91,19 +94,21 @@ class _Staging:
 
     def _take_up(self):
         try:
-            journal = json.loads(self._journal_path.read_text(encoding="utf-8"))
+            journal = read_json(self._journal_path)
         except (FileNotFoundError, ValueError):
             return
         if journal["owner"] != self._owner:
             log.warning("%s: of other files or settings; starting from the beginning", self._journal_path)
             return
         self.sha256 = journal["sha256"]
+        provenance.go_on_from(journal.get("starts", []))
         if self.index_path.exists():
             self.unpacked = journal["unpacked"]
         log.info("going on: %d files checked, %d images unpacked", len(self.sha256), self.unpacked or 0)
 
     def _note(self):
-        write_json(self._journal_path, {"owner": self._owner, "sha256": self.sha256, "unpacked": self.unpacked})
+        journal = {"owner": self._owner, "sha256": self.sha256, "unpacked": self.unpacked}
+        write_json(self._journal_path, journal | {"starts": provenance.starts()}, stamped=False)
 
     def _check_stop(self):
         if reason := self.stop.reason():
@@ -133,7 +138,7 @@ class _Staging:
         if self.unpacked is not None:
             return
         s, packed = self.settings, sum(part.count for part in self.packed)
-        with h5py.File(self.index_path, "w") as file:
+        with h5py.File(self.index_path, "w", track_order=True) as file:
             kind = np.min_scalar_type(max(s.classes - 1, 1))
             file.attrs["format"] = FORMAT
             file["about"] = json.dumps(self._about())

@@ -14,10 +14,10 @@ from robustlaws import device, states
 from robustlaws import settings as told
 from robustlaws.data import shards
 from robustlaws.data.batches import Walk, permutation, to_network
-from robustlaws.files import digest
 from robustlaws.generators import storage, updates
 from robustlaws.networks import discriminator
 from robustlaws.seeds import derive
+from robustlaws.stamps import content_digest
 
 _FIRST_TIME, _LAST_TIME = 1e-5, 1.0
 _BETA_0, _BETA_1 = discriminator.BETA_MIN, discriminator.BETA_MAX
@@ -97,7 +97,7 @@ def train_discriminator(
     """
     where = device.prepare_generating(compute)
     named = {"real": train_path} | {f"fake {index}": path for index, path in enumerate(fake_paths)}
-    owner = _owner(settings, revision, named) | {"extractor": digest(extractor_weights_path)}
+    owner = _owner(settings, revision, named) | {"extractor": content_digest(extractor_weights_path)}
     with states.held(state_path):
         images, labels = shards.read(train_path)
         fakes, fake_labels = shards.read_prefix(fake_paths, settings.fakes)

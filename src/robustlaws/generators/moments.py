@@ -17,12 +17,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from robustlaws import device, named
+from robustlaws import device, named, provenance, stamps
 from robustlaws.data import shards
 from robustlaws.data.batches import to_network
-from robustlaws.files import digest, replacing
+from robustlaws.files import replacing
 from robustlaws.joblog import Progress
 from robustlaws.networks import checkpoint, inception
+from robustlaws.stamps import content_digest
 
 FORMAT = "robustlaws-moments-1"
 _READ = 4096  # images read from a file at once, about
@@ -206,8 +207,7 @@ def _write(path, pieces, about):
         "scatter": np.stack([scatter[rows, columns] for _, _, scatter in pieces]),
     }
     with replacing(path) as partial:
-        # one metadata entry: the order of several is random, and the bytes with it
-        save_file(tensors, partial, metadata={"about": json.dumps(about)})
+        stamps.save_tensors(save_file, tensors, partial, "about", json.dumps(about), provenance.current(path))
 
 
 def about(path):
@@ -274,7 +274,7 @@ def reference_moments(path):
 def _classifier(path, architecture, where):
     network = checkpoint.load(path, architecture, where)
     name = f"WRN-{architecture.depth}-{architecture.width} classifier trained on the study's own training images"
-    identity = {"name": name, "dimensions": network.logits.in_features, "sha256": digest(path)}
+    identity = {"name": name, "dimensions": network.logits.in_features, "sha256": content_digest(path)}
     return lambda images: network.features(to_network(images, where)), identity
 
 

@@ -20,6 +20,7 @@ from robustlaws.files import digest
 from robustlaws.generators import draws
 from robustlaws.networks import checkpoint
 from robustlaws.seeds import derive
+from robustlaws.stamps import content_digest
 
 _OURS = ("batch_size", "generator", "num_inference_steps", "output_type", "return_dict")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -76,7 +77,7 @@ class Sampler:
             **({} if local else {"pipeline_revision": folder.name}),  # of the hub: the commit
             "scheduler": type(self._pipeline.scheduler).__name__,
             "weights_sha256": _digest(folder, weights),
-            **({"classifier_sha256": digest(files["classifier"])} if self._classifier else {}),
+            **({"classifier_sha256": content_digest(files["classifier"])} if self._classifier else {}),
             "diffusers": diffusers.__version__,
             "torch": str(torch.__version__),  # a subclass of str, which HDF5 does not take
         }

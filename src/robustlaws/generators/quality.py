@@ -15,11 +15,12 @@ from torch.nn import functional as F
 from robustlaws import device
 from robustlaws.data import shards
 from robustlaws.data.batches import permutation, to_network
-from robustlaws.files import digest, write_json
+from robustlaws.files import write_json
 from robustlaws.generators import moments
 from robustlaws.joblog import Progress, log
 from robustlaws.networks import checkpoint, wrn
 from robustlaws.seeds import derive
+from robustlaws.stamps import content_digest
 
 
 def train_features(*, train_path, test_path, weights_path, settings, n_threads, n_gpus):
@@ -109,7 +110,7 @@ def measure(*, moments_paths, real_path, test_moments_path, quality_path, settin
         "images_all": made.count,
         "prefixes": [{"images": stop, "fid": distances[0, stop]} for stop in s.prefixes],
         "real_images": real.count,
-        "real_sha256": digest(real_path),
+        "real_sha256": content_digest(real_path),
         "features": made.features,
         "floor": None,
     }

@@ -3,16 +3,14 @@
 Nothing in either file is executed. The same weights give the same bytes.
 """
 
-import json
 import math
-from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from robustlaws import settings
-from robustlaws.files import replacing, write_json
+from robustlaws import provenance, settings, stamps
+from robustlaws.files import read_json, replacing, write_json
 from robustlaws.networks import ddpmpp, discriminator
 
 FORMAT = "robustlaws-generator-1"
@@ -48,8 +46,7 @@ def save(config_path, weights_path, module, about):
         raise ValueError(f"{config_path} kind: a {type(module).__name__} is no {config['kind']}")
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in module.state_dict().items()}
     with replacing(weights_path) as partial:
-        # one metadata entry: the order of several is random, and the bytes with it
-        save_file(tensors, partial, metadata={"format": "pt"})
+        stamps.save_tensors(save_file, tensors, partial, "format", "pt", provenance.current(weights_path))
     write_json(config_path, config)
 
 
@@ -87,7 +84,7 @@ def load(config_path, weights_path, where):
 
 def _read(path):
     try:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        config = read_json(path)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: no JSON ({str(error).splitlines()[0]})") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:

@@ -1,9 +1,7 @@
 """Draw conclusions out of the fitted laws of a study on disk, and write them."""
 
-import json
-from pathlib import Path
-
 from robustlaws import records
+from robustlaws.files import read_json
 from robustlaws.laws import limits
 
 
@@ -42,9 +40,9 @@ def measure_limits(
     """
     ends = [records.read(path, records.ALLOCATIONS)["flops"].max() for path in allocation_paths]
     found = limits.measure(
-        [json.loads(Path(path).read_text(encoding="utf-8")) for path in law_paths],
+        [read_json(path) for path in law_paths],
         [records.read(path, records.REFITS) for path in refits_paths],
-        json.loads(Path(accuracy_path).read_text(encoding="utf-8")),
+        read_json(accuracy_path),
         records.read(accuracy_refits_path, records.REFITS),
         records.read(runs_path, records.RUNS),
         settings,

@@ -5,6 +5,7 @@ import json
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from robustlaws import provenance, stamps
 from robustlaws.files import replacing
 from robustlaws.networks import wrn
 from robustlaws.settings import as_params
@@ -14,8 +15,8 @@ def save(path, network, settings):
     """Write the state dict of `network` with the settings it was trained under."""
     tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     with replacing(path) as partial:
-        # one metadata entry: the order of several is random, and the bytes with it
-        save_file(tensors, partial, metadata={"settings": json.dumps(as_params(settings))})
+        about = json.dumps(as_params(settings))
+        stamps.save_tensors(save_file, tensors, partial, "settings", about, provenance.current(path))
 
 
 def load(path, architecture, where):

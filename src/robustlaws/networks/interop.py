@@ -24,6 +24,7 @@ from robustlaws.data import shards
 from robustlaws.files import digest, replacing, write_json
 from robustlaws.joblog import log
 from robustlaws.networks import checkpoint, wrn
+from robustlaws.stamps import content_digest
 
 # distributed training adds module., a wrapper with a normalisation layer model., the paper's Sequential 0.
 _PREFIX = re.compile(r"(?:module\.)?(?:model\.)?(?:0\.)?")
@@ -180,7 +181,7 @@ def export(*, weights_path, record_paths, test_path, checkpoint_path, info_path,
         columns, about = record.read(path)
         if about["run"] != settings.run:
             raise ValueError(f"{path}: a record of {about['run']}, not of {settings.run}")
-        if about["weights_sha256"] != digest(weights_path):
+        if about["weights_sha256"] != content_digest(weights_path):
             raise ValueError(f"{path}: a record of other weights than {weights_path}; attack these")
         records.append(columns)
     clean, autoattack = records[0], records[-1] if settings.autoattack else None

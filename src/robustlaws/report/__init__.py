@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from robustlaws import records
 from robustlaws.figures import sources
-from robustlaws.files import write_text
+from robustlaws.files import read_json, write_text
 from robustlaws.report import approaches, findings, origins, page, pictures, published, stages, tables
 from robustlaws.report import laws as law_sections
 
@@ -88,7 +88,7 @@ def _of_runs(runs, curves, attacks, quality, laws, limits):
     attacks = None if attacks is None else records.read(attacks, records.ATTACKS)
     return {
         "summary": findings.summary(runs, attacks, laws, limits),
-        "datasets": tables.datasets(runs, [sources.read_json(file) for file in quality]),
+        "datasets": tables.datasets(runs, [read_json(file) for file in quality]),
         "models": tables.models(runs),
         "runs": tables.runs_tables(runs),
         "measured": bool(runs["adv_acc"].notna().any()),
@@ -105,7 +105,7 @@ def _of_laws(laws, limits, accuracy, comparison):
         "approaches": approaches.table(limits, law_sections.unconverged(laws)),
         "laws": [law_sections.section(law) for law in laws],
         "overview": law_sections.overview(laws),
-        "line": law_sections.line(None if accuracy is None else sources.read_json(accuracy)),
+        "line": law_sections.line(None if accuracy is None else read_json(accuracy)),
         "published": published.table(published.read(comparison), laws, limits),
     }
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from robustlaws import device, joblog, named, settings
-from robustlaws.files import write_json, write_text
+from robustlaws import device, joblog, named, provenance, settings
+from robustlaws.files import read_json, write_json, write_text
 from robustlaws.networks import wrn
 from robustlaws.stopping import Stop, Stopped
 
@@ -163,7 +163,8 @@ def launch(target, arguments, compute, folder):
         old.unlink(missing_ok=True)
     job = {"target": target, "arguments": arguments, "compute": settings.as_params(compute)}
     files = {"request": str(request), "outcome": str(outcome)}
-    write_json(path, job | files | {"host": socket.gethostname(), "process": os.getpid()})
+    process = {"host": socket.gethostname(), "process": os.getpid(), "provenance": provenance.job()}
+    write_json(path, job | files | process, stamped=False)
     meeting = ["--standalone"]
     if compute.nodes > 1:
         meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={socket.gethostname()}:{_free_port()}", "--rdzv-id=run"]
@@ -179,7 +180,7 @@ def launch(target, arguments, compute, folder):
         while (status := _wait(started)) is None:
             if (reason := stop.reason()) and not request.exists():
                 write_text(request, reason)
-    failed = json.loads(outcome.read_text(encoding="utf-8")) if outcome.exists() else None
+    failed = read_json(outcome) if outcome.exists() else None
     if failed:
         raise _ERRORS.get(failed["error"], RuntimeError)(failed["says"])
     if status:
@@ -208,7 +209,8 @@ def main(path):
     try:
         # one rank looks at the shared folder; any rank beside the job notices that it is gone
         launcher = job["process"] if job["host"] == socket.gethostname() else None
-        with Stop(request=None if index else job["request"], launcher=launcher) as stop:
+        stopping = Stop(request=None if index else job["request"], launcher=launcher)
+        with provenance.of(job["provenance"]), stopping as stop:
             where = device.prepare(max(1, compute.threads // compute.processes_per_node), compute.gpus, local)
             torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if compute.gpus else "gloo")
             named.resolve(job["target"])(Together(where), stop, **job["arguments"])
@@ -216,7 +218,7 @@ def main(path):
             torch.distributed.destroy_process_group()
     except Stopped as stopped:  # on all ranks alike, and no failure: the launcher must not kill the others
         if index == 0:
-            write_json(job["outcome"], {"error": "Stopped", "says": str(stopped)})
+            write_json(job["outcome"], {"error": "Stopped", "says": str(stopped)}, stamped=False)
     except Exception as error:
         outcome = Path(job["outcome"])
         if not outcome.exists():
