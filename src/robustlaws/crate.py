@@ -7,7 +7,7 @@ Source: RO-Crate 1.1; Process, Workflow and Provenance Run Crate 0.5; Workflow R
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -62,6 +62,11 @@ class Job:
         return " ".join([self.rule, *(f"{name}={value}" for name, value in self.facts["wildcards"].items())])
 
     @property
+    def end(self):
+        """When the last of its files was finished."""
+        return max(origin.job["end"] for origin in self.files)
+
+    @property
     def tool(self):
         """What it ran: two jobs that ran the same have the same."""
         names = ("rule", "revision", "commit")
@@ -99,8 +104,9 @@ def describe(origins, *, folder, conclusions, beside, announced, workflow, confi
     Returns
     -------
     dict
-        JSON-LD, `@context` and `@graph`; the same for the same input.
+        JSON-LD, `@context` and `@graph`; the same for the same input, in whatever order.
     """
+    origins, beside = (sorted(some, key=lambda origin: origin.file) for some in (origins, beside))
     jobs = jobs_of(origins)
     graph = _Graph(folder)
     _say_what_it_is(graph, settings, jobs)
@@ -115,7 +121,7 @@ def describe(origins, *, folder, conclusions, beside, announced, workflow, confi
     for origin in beside:
         made[alike.get(origin.file.rpartition(".")[0])].append(graph.at(origin.file))
     actions = [_add_job(graph, job, tools[job.tool], made[job.id]) for job in jobs]
-    results = [graph.at(name) for name in conclusions] + [graph.at(origin.file) for origin in beside] + later
+    results = [graph.at(name) for name in sorted(conclusions)] + [graph.at(origin.file) for origin in beside] + later
     run = _add_run(graph, jobs, snakefile, [graph.at(config.file), *graph.external], results)
     _add_steps(graph, jobs, tools, actions, snakefile, run)
     graph.crate.root_dataset["mentions"] = [run, *actions]
@@ -182,10 +188,9 @@ def _say_what_it_is(graph, settings, jobs):
     root = graph.crate.root_dataset
     root["name"], root["description"] = settings.name, settings.description or _DESCRIPTION
     if jobs:  # the clock would make each crate another one
-        root["datePublished"] = max(job.facts["end"] for job in jobs)
+        root["datePublished"] = max(job.end for job in jobs)
     root["conformsTo"] = [
-        graph.add(address, "CreativeWork", name=name, version=version)
-        for address, (name, version) in _PROFILES.items()
+        graph.add(address, "CreativeWork", name=name, version=version) for address, (name, version) in _PROFILES.items()
     ]
     terms = settings.license or _UNSTATED
     root["license"] = graph.add(terms, "CreativeWork", name=terms) if urlsplit(terms).scheme else terms
@@ -198,9 +203,9 @@ def _say_what_it_is(graph, settings, jobs):
 
 
 def _add_workflow(graph, workflow, jobs):
-    last = max(jobs, key=lambda job: job.facts["end"]).facts if jobs else {"versions": {}, "commit": None}
+    last = max(jobs, key=lambda job: job.end).facts if jobs else {"versions": {}, "commit": None}
     about = {"name": "robustlaws", "contentSize": str(workflow.bytes), "sha256": workflow.sha256}
-    about |= {"version": last["versions"].get("robustlaws"), "description": last["commit"] and f"commit {last['commit']}"}
+    about |= {"version": last["versions"].get("robustlaws"), "description": _of_commit(last["commit"])}
     about = {name: value for name, value in about.items() if value} | _format(workflow.file)
     return graph.crate.add_workflow(
         dest_path=workflow.file,
@@ -211,27 +216,29 @@ def _add_workflow(graph, workflow, jobs):
     )
 
 
+def _of_commit(commit):
+    return f"commit {commit}" if commit else None
+
+
 def _add_tools(graph, jobs):
     """Add the rules as they were run; return {Job.tool: rule}."""
-    several = defaultdict(list)
+    found, alike = {}, Counter()
     for tool in sorted({job.tool for job in jobs}):
-        several[tool[0]].append(tool)
-    found = {}
-    for rule, variants in several.items():
-        for number, tool in enumerate(variants, start=1):
-            _, revision, commit, versions = tool
-            software = [
-                graph.add(f"#{quote(name)}-{quote(version)}", "SoftwareApplication", name=name, softwareVersion=version)
-                for name, version in sorted(json.loads(versions).items())
-            ]
-            found[tool] = graph.add(
-                f"#rule-{rule}" + (f"-{number}" if len(variants) > 1 else ""),
-                "SoftwareApplication",
-                name=f"rule {rule}",
-                softwareVersion=revision,
-                description=f"commit {commit}" if commit else None,
-                softwareRequirements=software,
-            )
+        rule, revision, commit, versions = tool
+        software = [
+            graph.add(f"#{quote(name)}-{quote(version)}", "SoftwareApplication", name=name, softwareVersion=version)
+            for name, version in sorted(json.loads(versions).items())
+        ]
+        name = quote(f"#rule-{rule}-{revision}", safe="#")
+        alike[name] += 1  # of another commit, or with other software
+        found[tool] = graph.add(
+            name if alike[name] == 1 else f"{name}-{alike[name]}",
+            "SoftwareApplication",
+            name=f"rule {rule}",
+            softwareVersion=revision,
+            description=_of_commit(commit),
+            softwareRequirements=software,
+        )
     return found
 
 
@@ -243,7 +250,7 @@ def _add_job(graph, job, tool, beside):
         description=_told(job.facts),
         instrument=tool,
         startTime=job.facts["start"],
-        endTime=job.facts["end"],
+        endTime=job.end,
         object=[graph.read(path) for path in dict.fromkeys(job.facts["inputs"])],
         result=[graph.at(origin.file) for origin in job.files] + beside,
     )
@@ -257,6 +264,7 @@ def _told(facts):
     told = [f"seeds: {seeds}" if seeds else "", f"threads: {facts['threads']}"]
     told += [f"processor: {hardware['processor']} ({', '.join(machine)})"]
     told += [f"{scheduler['name']} job: {scheduler['job']}" if scheduler else ""]
+    told += [f"went on with work begun: {time}" for time in facts["earlier_starts"]]
     return "; ".join(filter(None, told))
 
 
@@ -264,10 +272,9 @@ def _add_run(graph, jobs, snakefile, read, results):
     times = {}
     if jobs:
         times["startTime"] = min(job.facts["start"] for job in jobs)
-        times["endTime"] = max(job.facts["end"] for job in jobs)
-    counted = f"{len(jobs)} jobs"
-    about = {"name": "the study", "description": counted, "instrument": snakefile, "object": read, "result": results}
-    return graph.add("#run", "CreateAction", **about, **times)
+        times["endTime"] = max(job.end for job in jobs)
+    about = {"name": "the study", "description": f"jobs: {len(jobs)}", "instrument": snakefile}
+    return graph.add("#run", "CreateAction", **about, object=read, result=results, **times)
 
 
 def _add_steps(graph, jobs, tools, actions, snakefile, run):

@@ -46,16 +46,17 @@ class Origin:
 
 
 def collect(
-    *, made, concluded, drawn, table_path, crate_path, workflow_path, config_path, snakefile, report, config, settings
+    *, concluded, drawn, table_path, crate_path, workflow_path, config_path, snakefile, report, config, settings
 ):
     """Write the table of origins, and describe the study's folder as an RO-Crate; none of its files is moved.
 
     Parameters
     ----------
-    made, concluded : lists of path
-        Files that say where they come from, and folders of such: what led to the conclusions, and these.
+    concluded : list of path
+        What the study comes to: files that say where they come from, and folders of such. What led there is found by
+        what they say.
     drawn : list of path
-        Files that do not.
+        Files that cannot say it.
     table_path : path
         Table `records.PROVENANCE`.
     crate_path : path
@@ -74,54 +75,83 @@ def collect(
     ValueError
         If a file cannot be read, or lies outside of the study's folder.
     """
-    folder = Path(crate_path).parent
-    origins, conclusions = gather(made, folder), gather(concluded, folder)
-    everything = sorted([*origins, *conclusions], key=lambda origin: origin.file)
-    silent = [origin.file for origin in everything if origin.job is None]
-    log.info("%d files, %d of them say nothing of where they come from %s", len(everything), len(silent), silent[:3])
-    records.write(table_path, rows(everything), records.PROVENANCE)
+    folder, concluded = Path(crate_path).parent, _spread(concluded)
+    origins = gather(concluded, folder)
+    silent = [origin.file for origin in origins if origin.job is None]
+    log.info("%d files, %d of which do not say where they come from: %s", len(origins), len(silent), silent[:3])
+    records.write(table_path, rows(origins), records.PROVENANCE)
     write_text(workflow_path, Path(snakefile).read_text(encoding="utf-8"))
     write_text(config_path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-    beside = [look(Path(path), folder) for path in [*drawn, table_path]]
     document = crate.describe(
-        everything,
+        origins,
         folder=folder,
-        conclusions=[origin.file for origin in conclusions],
-        beside=beside,
+        conclusions=[inside(path, folder) for path in concluded],
+        beside=[look(Path(path), folder) for path in [*drawn, table_path]],
         announced=[inside(report, folder)],
         workflow=look(Path(workflow_path), folder),
         config=look(Path(config_path), folder),
         settings=settings,
     )
-    # not as JSON of the project's own: there is no room for provenance in JSON-LD
+    # JSON-LD has no room for the provenance that other JSON carries
     write_text(crate_path, json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def gather(paths, folder):
-    """Return the :class:`Origin` of each file that says where it comes from, by name.
+    """Return the :class:`Origin` of files and of all that led to them, by name.
+
+    What led to a file is what its job read, and so on, and what these jobs wrote beside that.
 
     Parameters
     ----------
     paths : iterable of paths
-        Files, and folders whose files of the right kinds are meant.
     folder : path
-        Of the study; all of them lie in it.
+        Of the study; what lies elsewhere is not followed.
 
     Raises
     ------
     ValueError
-        If a file cannot be read or lies elsewhere.
+        If one of `paths` is not in the folder, or one of the files is damaged.
     """
-    files = []
-    for path in map(Path, paths):
-        found = sorted(one for one in path.rglob("*") if one.suffix in CARRIERS) if path.is_dir() else [path]
-        files += found
+    jobs, ahead = {}, sorted(set(map(Path, paths)))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return sorted(pool.map(lambda path: _origin(path, folder), files), key=lambda origin: origin.file)
+        while ahead:
+            jobs |= zip(ahead, pool.map(provenance.read, ahead), strict=True)
+            read = {Path(path) for found in ahead if jobs[found] for path in jobs[found]["inputs"]}
+            ahead = _carriers(path for path in read - jobs.keys() if path.is_relative_to(folder))
+        made = {_identity(job) for job in jobs.values() if job}
+        beside = sorted(
+            {path for one in {path.parent for path in jobs} for path in _carriers(one.iterdir())} - jobs.keys()
+        )
+        found = zip(beside, pool.map(_read_any, beside), strict=True)
+        jobs |= {path: job for path, job in found if job and _identity(job) in made}
+        return list(pool.map(lambda path: _origin(path, folder, jobs[path]), sorted(jobs)))
+
+
+def _spread(paths):
+    """Return the files among `paths`, and those in the folders among them that say where they come from."""
+    paths = list(map(Path, paths))
+    within = [path for folder in paths if folder.is_dir() for path in _carriers(folder.rglob("*"))]
+    return [path for path in paths if not path.is_dir()] + within
+
+
+def _carriers(paths):
+    return sorted(path for path in paths if path.suffix in CARRIERS and path.is_file())
+
+
+def _identity(job):
+    return job["rule"], as_json(job["wildcards"])
+
+
+def _read_any(path):
+    try:
+        return provenance.read(path)
+    except ValueError as error:  # nothing of the study's that anybody read
+        log.warning("%s", error)
+        return None
 
 
 def look(path, folder):
-    """Return the :class:`Origin` of a file that says nothing of itself."""
+    """Return the :class:`Origin` of a file that cannot say it."""
     size = path.stat().st_size
     return Origin(inside(path, folder), size, digest(path) if size <= _HASHED_BYTES else None)
 
@@ -134,12 +164,10 @@ def inside(path, folder):
         raise ValueError(f"{path}: not in the folder of the study, {folder}") from None
 
 
-def _origin(path, folder):
-    found = look(path, folder)
-    job = provenance.read(path)
-    if job is not None:
-        job = {name: value for name, value in job.items() if name != "config"}
-    return Origin(found.file, found.bytes, found.sha256, _content(path, found.bytes), job)
+def _origin(path, folder, job):
+    seen = look(path, folder)
+    job = job and {name: value for name, value in job.items() if name != "config"}
+    return Origin(seen.file, seen.bytes, seen.sha256, _content(path, seen.bytes), job)
 
 
 def _content(path, size):

@@ -6,7 +6,6 @@ with joblog.job(snakemake):
     from robustlaws import origins
 
     origins.collect(
-        made=snakemake.input.made,
         concluded=snakemake.input.concluded,
         drawn=snakemake.input.drawn,
         table_path=snakemake.output.table,

@@ -124,7 +124,8 @@ def _machine(job):
 def _span(start, end):
     """Return two ISO times as 2026-11-26 11:02 to 11:40, to the minute."""
     (day, start), (last, end) = (time[:16].split("T") for time in (start, end))
-    return f"{day} {start} to {end if last == day else f'{last} {end}'}"
+    ending = end if last == day else f"{last} {end}"
+    return f"{day} {start}" if ending == start else f"{day} {start} to {ending}"
 
 
 def _example(rows):

@@ -55,6 +55,6 @@ class Crate(Settings):
 
     name: str
     description: str
-    config: dict  # without what only concerns the machine
+    config: dict  # without what only concerns the machine: the copy of the config is made anew with it
     license: str | None = neutral(None)  # address, or how the results may be used in words
     authors: tuple[dict, ...] = neutral(())  # name, and orcid where it has one

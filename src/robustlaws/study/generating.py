@@ -58,26 +58,6 @@ class Generating:
         """Return the names of the shards that hold the first `images` images of a dataset."""
         return [f"{index:05d}" for index in range(ceil(images / self.config["sampling"]["shard_images"]))]
 
-    @property
-    def sampled(self):
-        """The first images of each dataset that anything of the study reads: runs, FIDs, discriminators.
-
-        {dataset: images}, the datasets of the grid in the order of the config first.
-        """
-        read = dict.fromkeys(self.datasets, self.measured_images())
-        for run in self.runs.values():
-            parts = self.training(run).parts
-            for dataset, (images, _) in zip(self.ingredients(run.dataset)[0], parts, strict=True):
-                read[dataset] = max(read[dataset], images)
-        followed = set()
-        while missing := [dataset for dataset in read if dataset not in followed]:
-            followed.update(missing)
-            for generator in map(self.generator_of, missing):
-                if generator in self.made_by("dg", imported=False):
-                    dataset, images = self.fakes(generator)
-                    read[dataset] = max(read.get(dataset, 0), images)
-        return read
-
     def measured_images(self):
         """Return how many first images of a dataset its FIDs are taken of."""
         quality = self.config["quality"]
