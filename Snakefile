@@ -53,3 +53,4 @@ rule all:
     input:
         rules.write_report.output.page,
         rules.plan.output.page,
+        rules.collect_provenance.output.crate,
