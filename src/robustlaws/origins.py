@@ -10,12 +10,10 @@ from pathlib import Path
 import h5py
 import yaml
 
-from robustlaws import crate, provenance, records
+from robustlaws import crate, provenance, records, stamps
 from robustlaws.files import digest, write_text
 from robustlaws.joblog import log
 
-# Files that say where they come from.
-CARRIERS = (".h5", ".json", ".parquet", ".safetensors")
 # Larger files are not read again to be hashed: a study may have terabytes of images and hundreds of large networks.
 _HASHED_BYTES = 16 * 2**20
 _AT_ONCE = 16  # files that are looked at: on the disks of a cluster each waits for the network
@@ -135,7 +133,7 @@ def _spread(paths):
 
 
 def _carriers(paths):
-    return sorted(path for path in paths if path.suffix in CARRIERS and path.is_file())
+    return sorted(path for path in paths if path.suffix in stamps.SUFFIXES and path.is_file())
 
 
 def _identity(job):

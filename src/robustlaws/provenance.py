@@ -11,6 +11,7 @@ import platform
 import re
 import subprocess
 import sys
+import tomllib
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -18,11 +19,10 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from robustlaws.stamps import content_digest, read
+from robustlaws.stamps import FORMAT, content_digest, read
 
 __all__ = ["FORMAT", "content_digest", "current", "go_on_from", "job", "of", "of_job", "read", "seeds", "starts"]
 
-FORMAT = "robustlaws-provenance-1"
 _GIT_SECONDS = 10.0  # a file system that hangs must not hold up a job
 _job = ContextVar("the job at work", default=None)
 
@@ -165,12 +165,8 @@ def _scheduler(environment):
 @lru_cache
 def _versions():
     """Return versions: Python's, ours, and of the packages we ask for those that are installed here."""
-    found = {"python": platform.python_version()}
-    try:
-        found["robustlaws"] = metadata.version("robustlaws")
-        wanted = [text for text in metadata.requires("robustlaws") or [] if "extra ==" not in text]
-    except metadata.PackageNotFoundError:
-        return found
+    own, wanted = _ours()
+    found = {"python": platform.python_version(), "robustlaws": own}
     for text in wanted:
         name = re.match(r"[\w.-]+", text)[0]
         try:
@@ -178,6 +174,16 @@ def _versions():
         except metadata.PackageNotFoundError:
             continue  # an environment holds what its rules use
     return found
+
+
+def _ours():
+    """Return our version and requirements: those of the source, if that is what runs, or as installed."""
+    source = Path(__file__).parents[2] / "pyproject.toml"
+    if source.is_file():  # need not be installed, and may be newer than when it was
+        project = tomllib.loads(source.read_text(encoding="utf-8"))["project"]
+        return project["version"], project["dependencies"]
+    wanted = metadata.requires("robustlaws") or []
+    return metadata.version("robustlaws"), [text for text in wanted if "extra ==" not in text]
 
 
 @lru_cache

@@ -17,8 +17,9 @@ from importlib import import_module
 from pathlib import Path
 
 KEY = "provenance"
+FORMAT = "robustlaws-provenance-1"
 _SIGNATURE, _MAGIC = b"\x89HDF\r\n\x1a\n", b"PAR1"
-_SUFFIXES = {".h5": "HDF5", ".hdf5": "HDF5", ".parquet": "Parquet", ".safetensors": "safetensors", ".json": "JSON"}
+SUFFIXES = {".h5": "HDF5", ".hdf5": "HDF5", ".parquet": "Parquet", ".safetensors": "safetensors", ".json": "JSON"}
 _BLOCK = 1 << 20
 _PORTION = 8 << 20  # bytes of a dataset in memory at once
 
@@ -48,7 +49,7 @@ def read(path):
     """
     found = kind(path)
     if found is None:
-        if claimed := _SUFFIXES.get(Path(path).suffix):
+        if claimed := SUFFIXES.get(Path(path).suffix):
             raise ValueError(f"{path}: damaged, not a readable {claimed} file")
         raise ValueError(f"{path}: no HDF5, Parquet, safetensors or JSON, which are what carries provenance")
     try:
@@ -57,9 +58,8 @@ def read(path):
     except Exception as error:  # of any kind: what a library makes of damaged bytes
         what = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path}: damaged, not a readable {found} file ({what})") from None
-    if stamp is not None and not isinstance(stamp, dict):
-        raise ValueError(f"{path}: its {KEY} is not that of a job of this project")
-    return stamp
+    # others may have something of that name, which is content then
+    return stamp if isinstance(stamp, dict) and stamp.get("format") == FORMAT else None
 
 
 def content_digest(path):

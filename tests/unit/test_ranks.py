@@ -13,12 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from robustlaws import records, states
+from robustlaws import provenance, records, states
 from robustlaws.data import shards
 from robustlaws.settings import Compute, Curve
 from robustlaws.stopping import Stopped
 from robustlaws.training import ranks
 from robustlaws.training.run import Run
+from tests.unit.jobs import job
 from tests.unit.test_training import _batches, told, train
 
 # Stated tolerance: 8 steps in float32; a sign in the attack may turn with the rounding of a sum.
@@ -44,7 +45,11 @@ def test_two_processes_train_the_same_run_as_one(study):
     # what ranks of a launcher that was killed may still write is not this job's
     (study / "two.partial").mkdir()
     (study / "two.partial" / "failed-elsewhere-1.json").write_text('{"error": "Stopped", "says": "gone"}')
-    train(study, "two", told(**SETTINGS), processes=2)
+    outputs = [str(study / f"two{kind}") for kind in (".safetensors", "-best.safetensors", ".parquet")]
+    with provenance.of_job(job(*outputs)):
+        train(study, "two", told(**SETTINGS), processes=2)
+    # a rank that writes the files of the job is another process
+    assert [provenance.read(path)["output"] for path in outputs] == outputs
     losses, weights = off(study, "one", "two")
     print(f"\ntwo gloo processes against one: losses off by {losses:.1e}, weights by {weights:.1e}")
     assert losses < LOSS_OFF
@@ -75,6 +80,7 @@ JOB = """
 import sys
 from pathlib import Path
 from tests.unit.test_ranks import long
+from tests.unit.jobs import job
 from tests.unit.test_training import train
 train(Path(sys.argv[1]), "cut", long(), processes=2)
 """

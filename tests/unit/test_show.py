@@ -1,0 +1,137 @@
+"""`robustlaws show`: what a file says of itself, and the commands that make it again."""
+
+import json
+import shlex
+
+import pytest
+import yaml
+
+from robustlaws import cli, files, provenance, records
+from tests.unit.jobs import CONFIG, SETTINGS, job
+
+
+@pytest.fixture
+def show(capsys):
+    """Return a function that carries out `robustlaws show` and returns its status, stdout and stderr."""
+
+    def carry_out(*arguments):
+        status = cli.main(["show", *map(str, arguments)])
+        return status, *capsys.readouterr()
+
+    return carry_out
+
+
+@pytest.fixture
+def law(tmp_path):
+    """Return a JSON file of a job."""
+    return made(tmp_path / "my laws" / "a.json")
+
+
+def made(path, commit="c" * 40, **changes):
+    with provenance.of_job(job(str(path), **changes)):
+        with provenance.of(provenance.job() | {"commit": commit}):
+            files.write_json(path, {"law": "additive"})
+    return path
+
+
+def test_the_page_says_what_made_the_file(show, law):
+    status, out, err = show(law)
+    stamp = provenance.read(law)
+    assert (status, err) == (0, "")
+    lines = [line.strip() for line in out.splitlines()]
+    assert lines[0] == str(law)
+    rows = dict(line.split(": ", 1) for line in lines if ": " in line)
+    rows = {name: value.strip() for name, value in rows.items()}
+    assert rows["study"] == "digits"
+    assert rows["rule"] == "train_run model=wrn-10-1"
+    assert rows["output"] == str(law)
+    assert (rows["revision"], rows["threads"], rows["scheduler"]) == ("train-r3", "2", "none")
+    assert rows["seeds"] == "seed = 3, curve.seed = 4, parts.0.x_seed = 5"
+    assert rows["machine"].startswith(stamp["hardware"]["processor"])
+    assert rows["content"] == f"SHA-256 {provenance.content_digest(law)} (without this)"
+    assert stamp["start"][:10] in rows["begun"]
+    settings = out.partition("settings:\n")[2].partition("  inputs, 1:\n    in/a.h5\n")[0]
+    assert yaml.safe_load(settings) == json.loads(json.dumps(SETTINGS))
+
+
+def test_the_commands_are_ready_to_paste(show, law, tmp_path):
+    def commands(path):
+        return [line.strip() for line in show(path)[1].partition("to make it again")[2].splitlines()[1:]]
+
+    first, second, last = commands(law)
+    assert shlex.split(first) == ["robustlaws", "show", str(law), "--config", ">", "remake.yaml"]
+    assert second == f"git checkout {'c' * 40}"
+    assert shlex.split(last) == (["snakemake", "--cores", "2", "--force", str(law), "--configfile", "remake.yaml"])
+    # a rule without outputs is asked for by its name; what is not known is a comment
+    _, unknown, last = commands(made(tmp_path / "cost.json", None, output=[], rule="cost"))
+    assert unknown == "# its commit is not known"
+    assert "--force cost --configfile" in last
+    _, checkout, changed, _ = commands(made(tmp_path / "b.json", "c" * 40 + "+changes"))
+    assert (checkout, changed) == (second, "# the code had changes that are in no commit")
+
+
+def test_config_settings_and_all_of_it_can_be_had_alone(show, law, tmp_path):
+    assert yaml.safe_load(show(law, "--config")[1]) == CONFIG
+    assert yaml.safe_load(show(law, "--settings")[1]) == json.loads(json.dumps(SETTINGS))
+    assert json.loads(show(law, "--json")[1]) == provenance.read(law)
+    status, _, err = show(law, law, "--config")
+    assert (status, err) == (2, "robustlaws show: --config is of one file; 2 were given\n")
+
+
+def test_several_files_are_shown_one_after_the_other(show, law, tmp_path):
+    bare = tmp_path / "bare.json"
+    files.write_json(bare, {"a": 1})
+    status, out, err = show(bare, law, law)
+    assert out.count("to make it again") == 2
+    why = "carries no provenance: written outside a job of the workflow, or before files carried any"
+    assert (status, err) == (1, f"robustlaws show: {bare}: {why}\n")
+
+
+def test_a_picture_names_the_table_beside_it(show, tmp_path):
+    picture, page = tmp_path / "accuracy.png", tmp_path / "report.html"
+    for path in (picture, page):
+        path.write_bytes(b"\x89PNG")
+    with provenance.of_job(job(str(tmp_path / "accuracy.parquet"))):
+        records.write(tmp_path / "accuracy.parquet", [], records.DRAWN)
+    why = "no HDF5, Parquet, safetensors or JSON, which are what carries provenance"
+    beside = f"; that of {picture.with_suffix('.parquet')}, beside it, tells"
+    assert show(picture) == (1, "", f"robustlaws show: {picture}: {why}{beside}\n")
+    assert show(page) == (1, "", f"robustlaws show: {page}: {why}\n")
+
+
+def test_what_cannot_be_read_is_one_line(show, law, tmp_path):
+    gone, damaged, cut = tmp_path / "gone.h5", tmp_path / "a.parquet", tmp_path / "cut.json"
+    damaged.write_bytes(b"PAR1 and so on")
+    content = json.loads(law.read_text())
+    del content["provenance"]["hardware"]
+    cut.write_text(json.dumps(content))
+    says = {
+        gone: "gone.h5: No such file or directory",
+        tmp_path: "Is a directory",
+        damaged: "a.parquet: damaged, not a readable Parquet file",
+        cut: "cut.json: its provenance is not whole (KeyError: 'hardware')",
+    }
+    for path, text in says.items():
+        status, out, err = show(path)
+        assert (status, out) == (2, "")
+        assert text in err
+        assert err.count("\n") == 1
+    assert show(law, gone)[0] == 2
+
+
+def test_many_inputs_are_counted(show, tmp_path):
+    path = made(tmp_path / "a.json", input=[f"{number}.h5" for number in range(1234)])
+    out = show(path)[1]
+    assert "inputs, 1,234:\n    0.h5\n" in out
+    assert "    19.h5\n    ... and 1,214 more; --json has them all\n" in out
+
+
+def test_what_went_on_and_where_it_ran_is_said(show, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    path = tmp_path / "a.json"
+    with provenance.of_job(job(str(path))):
+        provenance.go_on_from(["2026-01-02T03:04:05.678+00:00"])
+        files.write_json(path, {"a": 1})
+    out = show(path)[1]
+    assert "went on with: work begun 2026-01-02 03:04:05 UTC\n" in out
+    assert "scheduler:    slurm, job 77\n" in out
