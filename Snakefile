@@ -46,7 +46,7 @@ wildcard_constraints:
 
 for (
     stage
-) in "data generate guidance quality train interop attack collect laws figures published plan report cost".split():
+) in "data generate guidance quality train interop attack collect laws figures published plan provenance report cost".split():
 
     include: f"workflow/rules/{stage}.smk"
 
@@ -56,3 +56,4 @@ rule all:
     input:
         rules.write_report.output.page,
         rules.plan.output.page,
+        rules.collect_provenance.output.crate,

@@ -199,6 +199,34 @@ DRAWN = {
     "label": _string("the run or image that is meant", optional=True),
 }
 
+PROVENANCE = {
+    "file": _string("path within the folder of the study"),
+    "bytes": _count("bytes", "size of the file"),
+    "sha256": _string("of the whole file; null where it is too large to be read again", optional=True),
+    "content": _string(
+        "SHA-256 of what the file holds beside its provenance, of a shard of its images and labels: equal for equal "
+        "results; null as before",
+        optional=True,
+    ),
+    # null where a file does not say: it was made before files did
+    "rule": _string("rule of the workflow whose job made it", optional=True),
+    "wildcards": _string("of that job, JSON", optional=True),
+    "revision": _string("of the code behind the rule", optional=True),
+    "settings": _string("SHA-256 of what the job was told, as JSON: equal for equal settings", optional=True),
+    "seeds": _string("seeds among the settings, JSON", optional=True),
+    "commit": _string("of the checkout; +changes: with others on top; null outside of one", optional=True),
+    "versions": _string("package -> version, JSON", optional=True),
+    "processor": _string("of the machine", optional=True),
+    "cores": _perhaps(_count("cores", "of the machine", low=1)),
+    "memory_gb": _number("GB", "memory of the machine", optional=True),
+    "gpus": _string("of the machine, separated by semicolons; empty without", optional=True),
+    "threads": _perhaps(_count("threads", "of the job", low=1)),
+    "scheduler": _string("batch system and number of the job in it; null without", optional=True),
+    "start": _string("when the job started, ISO 8601, UTC", optional=True),
+    "end": _string("when the file was finished, ISO 8601, UTC", optional=True),
+    "seconds": _number("s", "from start to end", optional=True),
+}
+
 _ARROW = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
 _PANDAS = {"string": "str", "int64": "int64", "float64": "float64", "bool": "bool"}
 

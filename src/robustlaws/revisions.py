@@ -83,6 +83,7 @@ ROOTS = {
     "figure.hyperparameters": ("robustlaws.figures.hyperparameters",),
     "figure.replacement": ("robustlaws.figures.replacement",),
     "figure.adversarial": ("robustlaws.figures.adversarial",),
+    "provenance": ("robustlaws.origins", "robustlaws.crate"),
     "report": ("robustlaws.report",),
 }
 # everything that is made of a table of finished runs

@@ -81,7 +81,7 @@ def check(path):
     return text, page
 
 
-def write(folder, *, figures=(), settings=None, **options):
+def write(folder, *, figures=(), settings=None, provenance=None, **options):
     """Write the report of a synthetic study (options as `build`); return its text and page."""
     inputs = build(folder / "in", **options)
     path = folder / "report.html"
@@ -93,6 +93,7 @@ def write(folder, *, figures=(), settings=None, **options):
         timings=benchmarks(folder / "results"),
         settings=settings or {"threat": {"norm": "linf", "epsilon": 0.15}},
         versions={"robustlaws": "0.1.0", "numpy": "2.4.6"},
+        provenance=provenance,
         **{name: inputs[name] for name in ("runs", "curves", "attacks", "laws", "accuracy", "quality")},
     )
     return check(path)

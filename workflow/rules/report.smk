@@ -3,6 +3,8 @@
 
 rule write_report:
     input:
+        # the page links these
+        expand([rules.draw_figure.output.svg, rules.draw_figure.output.parquet], figure=study.config["figures"]),
         runs=rules.collect_runs.output.runs,
         curves=rules.collect_runs.output.curves,
         attacks=rules.collect_attacks.output.attacks,
@@ -11,11 +13,10 @@ rule write_report:
         limits=rules.measure_limits.output.limits,
         quality=expand(rules.measure_quality.output.quality, dataset=study.datasets),
         figures=expand(rules.draw_figure.output.png, figure=study.config["figures"]),
-        # the page links these
-        drawn=expand([rules.draw_figure.output.svg, rules.draw_figure.output.parquet], figure=study.config["figures"]),
         explorer=rules.draw_explorer.output.page,
         plan=rules.plan.output.page,
-        published=[rules.published.output.folder] if study.beside_published else [],
+        provenance=rules.collect_provenance.output.table,
+        published_folders=[rules.published.output.folder] if study.beside_published else [],
     output:
         page=report("<results>/report.html", category="Report"),
     log:

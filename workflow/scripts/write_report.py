@@ -9,17 +9,7 @@ with joblog.job(snakemake):
     report.write_files(
         snakemake.output.page,
         config=snakemake.params.config,
-        runs=snakemake.input.runs,
-        curves=snakemake.input.curves,
-        attacks=snakemake.input.attacks,
-        laws=snakemake.input.laws,
-        accuracy=snakemake.input.accuracy,
-        limits=snakemake.input.limits,
-        quality=snakemake.input.quality,
-        figures=snakemake.input.figures,
         benchmarks=snakemake.params.benchmarks,
-        explorer=snakemake.input.explorer,
-        plan=snakemake.input.plan,
-        published_folders=snakemake.input.published,
         origin=published.ORIGIN,
+        **dict(snakemake.input.items()),
     )

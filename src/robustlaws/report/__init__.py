@@ -13,7 +13,7 @@ from urllib.parse import quote
 from robustlaws import records
 from robustlaws.figures import sources
 from robustlaws.files import read_json, write_text
-from robustlaws.report import approaches, findings, page, pictures, published, stages, tables
+from robustlaws.report import approaches, findings, origins, page, pictures, published, stages, tables
 from robustlaws.report import laws as law_sections
 
 _PACKAGES = ("robustlaws", "snakemake", "torch", "numpy", "scipy", "pandas", "pyarrow", "h5py", "matplotlib")
@@ -22,6 +22,7 @@ _PACKAGES = ("robustlaws", "snakemake", "torch", "numpy", "scipy", "pandas", "py
 def write(
     path, *, study, description, runs, curves, laws, accuracy, limits=None, attacks=None, quality=(), figures=(),
     timings=(), settings=None, versions=None, comparison=None, origin="", explorer=None, plan=None, links=None,
+    provenance=None,
 ):  # fmt: skip
     """Write the report of a study.
 
@@ -56,6 +57,8 @@ def write(
         Pages in the same folder, which are linked.
     links : dict of str to str, optional
         Further links: text -> address relative to the page.
+    provenance : path, optional
+        Table `records.PROVENANCE` in a folder within that of the study.
 
     Raises
     ------
@@ -72,6 +75,7 @@ def write(
         **_of_laws(laws, limits, accuracy, comparison),
         figures=pictures.read(figures, path),
         stages=stages.table(timings),
+        origins=origins.section(provenance, path),
         versions=versions or {},
         settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str) if settings else "",
     )
@@ -113,7 +117,7 @@ def _links(explorer, plan):
 
 def write_files(
     path, *, config, runs, curves, laws, accuracy, limits, attacks, quality, figures, benchmarks, explorer=None,
-    plan=None, published_folders=(), origin="",
+    plan=None, published_folders=(), origin="", provenance=None,
 ):  # fmt: skip
     """Write the report of a study from its checked config and the folder of its Snakemake benchmarks.
 
@@ -155,4 +159,5 @@ def write_files(
         explorer=explorer,
         plan=plan,
         links=links,
+        provenance=provenance,
     )

@@ -10,7 +10,7 @@ No torch here: the Snakefile imports this package.
 
 from robustlaws.settings.attack import ATTACK_SETTINGS, AutoAttack, Checkpoint, Export, PgdCw
 from robustlaws.settings.base import Architecture, Compute, Settings, Threat, as_params, neutral
-from robustlaws.settings.collect import Collect, CollectAttacks, LawFit, Limits
+from robustlaws.settings.collect import Collect, CollectAttacks, Crate, LawFit, Limits
 from robustlaws.settings.generate import (
     Churn,
     Encoder,
@@ -40,6 +40,7 @@ __all__ = [
     "Collect",
     "CollectAttacks",
     "Compute",
+    "Crate",
     "Curve",
     "Encoder",
     "EncoderImport",

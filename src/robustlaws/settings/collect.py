@@ -47,3 +47,14 @@ class Limits(Settings):
     flops: tuple[float, ...]  # budgets at which N*, D*, L* and the accuracy are given
     human_accuracy: float | None  # accuracy under attack that counts as human level
     level: float
+
+
+@dataclass(frozen=True)
+class Crate(Settings):
+    """Stage provenance: what the study says of itself to those who get its folder."""
+
+    name: str
+    description: str
+    config: dict  # without what only concerns the machine: the copy of the config is made anew with it
+    license: str | None = neutral(None)  # address, or how the results may be used in words
+    authors: tuple[dict, ...] = neutral(())  # name, and orcid where it has one

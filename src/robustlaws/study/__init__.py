@@ -158,6 +158,11 @@ class Study(Analysing, Generating):
 
     # what each job is told
 
+    def crate(self):
+        """Return the settings of the table of origins and of the RO-Crate."""
+        about = {"name": self.name, "description": self.config.get("description", "")}
+        return told.Crate(**about, config=self.science, **self.config.get("crate", {}))
+
     def _architecture(self, shape):
         image = self.config["image"]
         return told.Architecture(

@@ -28,6 +28,7 @@ _WORDS = {
 _PATTERNS = {
     "^[a-z0-9][a-z0-9+_.-]*$": "has other characters than a-z 0-9 + _ . -",
     "^[0-9a-f]{64}$": "is not 64 hexadecimal digits in lower case",
+    r"^https://orcid.org/(\d{4}-){3}\d{3}[\dX]$": "is not the address of an ORCID",
 }
 
 

@@ -1,0 +1,46 @@
+# Reads: the tables, laws and figures, and by what they say of themselves all that led to them. Writes: where each file
+# comes from, as a table and as an RO-Crate. Nothing else is an input: whatever is made anew, a table is made after it.
+import os
+
+
+rule collect_provenance:
+    input:
+        concluded=[
+            *rules.collect_runs.output,
+            *rules.collect_attacks.output,
+            *expand(list(rules.fit_law.output), law=study.config["laws"]["fit"]),
+            *rules.fit_accuracy.output,
+            *rules.measure_limits.output,
+            *expand(rules.draw_figure.output.parquet, figure=study.config["figures"]),
+            *([rules.published.output.folder] if study.beside_published else []),
+        ],
+        # these cannot say it
+        drawn=[
+            *expand([rules.draw_figure.output.png, rules.draw_figure.output.svg], figure=study.config["figures"]),
+            *rules.draw_explorer.output,
+            *rules.plan.output,
+        ],
+    output:
+        table="<results>/tables/provenance.parquet",
+        crate="<results>/ro-crate-metadata.json",
+        workflow="<results>/workflow/Snakefile",
+        config="<results>/workflow/config.yaml",
+    log:
+        "<results>/logs/provenance/collect.log",
+    benchmark:
+        "<results>/benchmarks/provenance/collect.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=as_params(study.crate()),
+        # written after this, and told of
+        report=lambda wildcards: str(rules.write_report.output.page),
+        # the same wherever a checkout lies
+        snakefile=os.path.relpath(workflow.main_snakefile),
+        revision=revision("provenance"),
+    script:
+        "../scripts/collect_provenance.py"
