@@ -3,11 +3,9 @@
 
 rule collect_runs:
     input:
-        curves=of_each_run(rules.train_run.output.curve, study.runs),
-        pgd=expand(rules.attack_run.output.outcome, attack="pgd_cw", victim=study.victims("pgd_cw", ["runs"])),
-        autoattack=expand(
-            rules.attack_run.output.outcome, attack="autoattack", victim=study.victims("autoattack", ["runs"])
-        ),
+        curves=lambda wildcards: of_each_run(rules.train_run.output.curve, study.runs),
+        pgd=lambda wildcards: outcomes_of_runs("pgd_cw"),
+        autoattack=lambda wildcards: outcomes_of_runs("autoattack"),
         quality=expand(rules.measure_quality.output.quality, dataset=study.datasets),
     output:
         runs="<results>/tables/runs.parquet",
@@ -23,7 +21,7 @@ rule collect_runs:
         mem_mb=memory("collect_runs"),
         runtime=minutes("collect_runs"),
     params:
-        settings=as_params(study.collecting()),
+        settings=lambda wildcards: as_params(study.collecting()),
         revision=revision("collect"),
     script:
         "../scripts/collect_runs.py"
@@ -31,7 +29,7 @@ rule collect_runs:
 
 rule collect_attacks:
     input:
-        outcomes=expand(
+        outcomes=lambda wildcards: expand(
             rules.attack_run.output.outcome,
             zip,
             victim=[victim for victim, _ in study.attacked],
@@ -50,7 +48,7 @@ rule collect_attacks:
         mem_mb=memory("collect_attacks"),
         runtime=minutes("collect_attacks"),
     params:
-        settings=as_params(study.collecting_attacks()),
+        settings=lambda wildcards: as_params(study.collecting_attacks()),
         revision=revision("collect.attacks"),
     script:
         "../scripts/collect_attacks.py"

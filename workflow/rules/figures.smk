@@ -6,9 +6,7 @@ FIGURE_FILES = {
     "test_images": rules.import_data.output.test,
     "shards": expand(rules.sample_shard.output.shard, dataset=study.datasets, shard=study.shards(None, 1)),
     "quality": expand(rules.measure_quality.output.quality, dataset=study.datasets),
-    "autoattack": expand(
-        rules.attack_run.output.outcome, attack="autoattack", victim=study.victims("autoattack", ["runs"])
-    ),
+    "autoattack": outcomes_of_runs("autoattack"),
     "runs": rules.collect_runs.output.runs,
     "curves": rules.collect_runs.output.curves,
     "laws": expand(rules.fit_law.output.law, law=study.config["laws"]["fit"]),

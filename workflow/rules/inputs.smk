@@ -35,9 +35,14 @@ def victim_weights(wildcards):
     return of_each_run(RUN_WEIGHTS[study.attacked_weights(wildcards.attack)], [name])[0]
 
 
+def outcomes_of_runs(attack):
+    """Return the outcomes of an attack on the runs that meet it."""
+    return expand(rules.attack_run.output.outcome, attack=attack, victim=study.victims(attack, ["runs"]))
+
+
 def run_records(wildcards):
     """Return the records of the attacks on the weights of a run that are exported."""
     run = of_run(wildcards)
     chosen, victim = study.exported_weights(run), f"runs/{run.name}"
-    attacks = [a for met, a in study.attacked if met == victim and study.attacked_weights(a) == chosen]
+    attacks = [attack for attack in study.attacks_on[victim] if study.attacked_weights(attack) == chosen]
     return expand(rules.attack_run.output.outcome, victim=victim, attack=attacks)

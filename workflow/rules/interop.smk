@@ -51,5 +51,5 @@ rule export_run:
 
 rule export:
     input:
-        of_each_run(rules.export_run.output.checkpoint, study.exported_runs),
-        of_each_run(rules.export_run.output.info, study.exported_runs),
+        lambda wildcards: of_each_run(rules.export_run.output.checkpoint, study.exported_runs),
+        lambda wildcards: of_each_run(rules.export_run.output.info, study.exported_runs),

@@ -23,7 +23,7 @@ rule plan:
         mem_mb=memory("plan"),
         runtime=minutes("plan"),
     params:
-        settings=as_params(study.plan()),
+        settings=lambda wildcards: as_params(study.plan()),
         # how long the runs took, where the config gives no speed; times differ from run to run and make nothing stale
         folder=subpath(input.runs, ancestor=2),
         revision=revision("plan"),

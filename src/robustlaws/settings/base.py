@@ -1,6 +1,7 @@
 """What all settings share: types, params, and the settings that several stages use."""
 
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import get_args, get_origin, get_type_hints
 
 
@@ -23,7 +24,16 @@ def as_params(settings):
     return params
 
 
+@cache
+def _declared(cls):
+    """Return (name, type) of each setting of a class: looking them up costs more than all the rest of an instance."""
+    hints = get_type_hints(cls)
+    return tuple((entry.name, hints[entry.name]) for entry in fields(cls))
+
+
 def _coerced(value, kind, where):
+    if type(value) is kind:  # most are, and a study of thousands of runs makes millions of them
+        return value
     if get_origin(kind) is tuple:
         if not isinstance(value, (list, tuple)):
             raise ValueError(f"{where}: {value!r} is not a list")
@@ -54,10 +64,11 @@ class Settings:
     """
 
     def __post_init__(self):
-        hints = get_type_hints(type(self))
-        for entry in fields(self):
-            where = f"{type(self).__name__}.{entry.name}"
-            object.__setattr__(self, entry.name, _coerced(getattr(self, entry.name), hints[entry.name], where))
+        for name, kind in _declared(type(self)):
+            given = getattr(self, name)
+            brought = _coerced(given, kind, f"{type(self).__name__}.{name}")
+            if brought is not given:
+                object.__setattr__(self, name, brought)
 
 
 @dataclass(frozen=True)

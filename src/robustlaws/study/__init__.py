@@ -4,6 +4,7 @@ The Snakefile makes one :class:`Study`; rules ask it for names and settings. It 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import ceil
 
@@ -60,6 +61,7 @@ class Study(Analysing, Generating):
     def __init__(self, config, schema_path, origin="config"):
         self.config, self.origin = checked(config, schema_path, origin), origin
         self.name = self.config["study"]
+        self._told = {}  # the settings of each run's training: many ask for them
         self.runs = self._runs()
         check_runs(self)
 
@@ -72,7 +74,7 @@ class Study(Analysing, Generating):
                 runs[run.name] = run
         return runs
 
-    @property
+    @cached_property
     def blocks(self):
         """The blocks of the grid that are made: those without a part, and those whose part is chosen."""
         chosen = self.config.get("parts")
@@ -110,11 +112,18 @@ class Study(Analysing, Generating):
         }
         return [f"{kind}/{name}" for kind in kinds for name in names[kind]]
 
+    @cached_property
+    def attacks_on(self):
+        """{victim: names of the attacks that it meets}."""
+        reached = {attack: set(self.victims(attack)) for attack in self.attacks}
+        return {
+            victim: [name for name in self.attacks if victim in reached[name]] for victim in self.victims("pgd_cw")
+        }
+
     @property
     def attacked(self):
         """Pairs (victim, attack), all attacks of a victim together."""
-        reached = {attack: set(self.victims(attack)) for attack in self.attacks}
-        return [(victim, name) for victim in self.victims("pgd_cw") for name in self.attacks if victim in reached[name]]
+        return [(victim, name) for victim, names in self.attacks_on.items() for name in names]
 
     def attacked_weights(self, attack, kind="runs"):
         """Return which weights an attack meets: "last" or "best" of a run, "imported" of a checkpoint."""
@@ -122,7 +131,8 @@ class Study(Analysing, Generating):
 
     def exported_weights(self, run):
         """Return which weights of a :class:`Run` are exported: those that AutoAttack met, else the last."""
-        return self.attacked_weights("autoattack") if f"runs/{run.name}" in self.victims("autoattack") else "last"
+        attacked = "autoattack" in self.attacks_on[f"runs/{run.name}"]
+        return self.attacked_weights("autoattack") if attacked else "last"
 
     def chunks(self, attack):
         """Return the names of the chunks that a chunked attack is cut into."""
@@ -184,6 +194,11 @@ class Study(Analysing, Generating):
 
     def training(self, run):
         """Return the settings of the training of a :class:`Run`."""
+        if run not in self._told:
+            self._told[run] = self._training(run)
+        return self._told[run]
+
+    def _training(self, run):
         own = self.config["training"] | (self.config["recipes"][run.recipe] if run.recipe else {})
         curve = dict(own.pop("curve"))
         if curve["fractions"] == "paper":
@@ -254,7 +269,7 @@ class Study(Analysing, Generating):
         if "export" not in self.config:
             raise ValueError(f"{self.origin} export: missing; it says what the leaderboard asks for")
         own = {name: value for name, value in self.config["export"].items() if name != "runs"}
-        attacked = f"runs/{run.name}" in self.victims("autoattack")
+        attacked = "autoattack" in self.attacks_on[f"runs/{run.name}"]
         if "train_files" in self.config["source"]:  # a source without files has no test split but the study's
             own["test_kept"] = self.config["source"].get("test_images")
         return told.Export(
