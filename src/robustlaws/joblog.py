@@ -8,18 +8,22 @@ import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
+from robustlaws.interpreter import keep_to_environment
+
 log = logging.getLogger("robustlaws")
 
 
 @contextmanager
 def job(snakemake):
-    """Be the job of a rule: its log is kept (see :func:`to`).
+    """Be the job of a rule: its log is kept (see :func:`to`), and what its environment lacks is not there.
 
     Parameters
     ----------
     snakemake : the object that Snakemake gives to a script
     """
     with to(snakemake.log[0]):
+        keep_to_environment()
+        log.info("Python of %s", sys.prefix)
         yield
 
 

@@ -1,13 +1,12 @@
 """One shard of a dataset, by whichever sampler its generator has; a killed job goes on inside the shard."""
 
 import time
-from importlib import metadata
 
 import h5py
 import numpy as np
 import torch
 
-from robustlaws import device, named
+from robustlaws import __version__, device, named
 from robustlaws import settings as told
 from robustlaws.data import shards
 from robustlaws.generators import SAMPLERS, draws
@@ -103,7 +102,7 @@ def _provenance(sampler, s, revision, where):
         "settings": told.as_params(s),
         "revision": revision,
         "device": device.name(where),
-        "robustlaws": metadata.version("robustlaws"),
+        "robustlaws": __version__,
         "numpy": np.__version__,
         "h5py": h5py.__version__,
         **sampler.provenance,
