@@ -1,10 +1,8 @@
-import sys
-from pathlib import Path
-
 from snakemake.utils import min_version
 
-# The library is the one beside this file, installed or not; every job is told where Snakemake found it.
-sys.path.insert(0, str(Path(workflow.basedir, "src")))
+
+include: "workflow/rules/library.smk"
+
 
 from robustlaws.attacks import ATTACKS, CHUNKED
 from robustlaws.laws import LAWS

@@ -15,6 +15,7 @@ from tests.workflow.conftest import Checkout, fresh_checkout
 
 RULES = ("import_data", "train_run", "fit_accuracy", "draw_figure")
 RUN, LAWS, FIGURES = "results/tiny/runs/wrn-10-1/edm-2/128/1", "results/tiny/laws", "results/tiny/figures"
+LOGS = "results/tiny/logs"
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +32,9 @@ def conda(tmp_path_factory):
 @pytest.fixture(scope="session")
 def driver(conda):
     """The Python of the environment that starts the workflow: no torch is there, nor our library."""
-    file = yaml.safe_load((imports.ROOT / "envs/driver.yaml").read_text())
-    stand_in.create(conda, file, conda / "driver")
-    return conda / "driver/bin/python"
+    file, prefix = imports.ROOT / "envs/driver.yaml", conda / "driver"
+    subprocess.run([conda / "bin/conda", "env", "create", "--file", file, "--prefix", prefix], check=True)
+    return prefix / "bin/python"
 
 
 class Login(Checkout):
@@ -55,7 +56,7 @@ class Login(Checkout):
 
     def environment_of(self, log):
         """Return the environment file that the job of a log had: its Python was that of what was made from it."""
-        text = (self.folder / "results/tiny/logs" / log).read_text()
+        text = (self.folder / LOGS / log).read_text()
         (place,) = [line.split()[-1] for line in text.splitlines() if "Python of" in line]
         assert place.startswith(str(self.home / "envs")), text
         made = (self.home / "envs" / f"{place.rpartition('/')[2]}.yaml").read_text()
@@ -63,12 +64,22 @@ class Login(Checkout):
         return found
 
 
+def small(config):
+    """Leave of the tiny study what one job of each kind needs; its run is shared by two processes."""
+    for block, names in (("generators", {"edm"}), ("datasets", {"edm-2", "edm-4"})):
+        config[block] = {name: config[block][name] for name in names}
+    del config["grid"][1:], config["mixtures"]
+    config["laws"]["fit"] = ["envelope", "additive"]
+    config["figures"] = ["samples", "accuracy_from_loss"]
+    config["compute"]["processes"] = 2
+
+
 def login(folder, home, python):
     """Return a Login with the tiny study: images of one dataset and a table of runs are there, nothing else is."""
     fresh_checkout(folder)
     (folder / "src").symlink_to(imports.SOURCE)
     made = Login(folder, home, python)
-    made.configure(lambda config: config["compute"].update(processes=2))
+    made.configure(small)
     rng = np.random.default_rng(1)
     images = rng.integers(0, 256, (128, 8, 8, 1), dtype=np.uint8)
     shards.write(folder / "results/tiny/datasets/edm-2/shard-00000.h5", images, np.arange(128) % 10, {})

@@ -7,6 +7,7 @@ HOME has `bin/activate`, which Snakemake reads, `channels/` with one folder a ch
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ def install(home):
 
 
 def main(home, *words):
-    """Do what `conda` does when told `words`; return the exit status."""
+    """Do what `conda` does when told `words`."""
     if words == ("--version",):
         print("conda 25.1.0")
     elif words[0] == "info":
@@ -37,8 +38,7 @@ def main(home, *words):
         told = dict(zip(words, words[1:], strict=False))
         create(Path(home), yaml.safe_load(Path(told["--file"]).read_text()), Path(told["--prefix"]))
     elif words[0] != "clean":  # what it fetched, which is nothing
-        sys.exit(f"this conda does not know: {' '.join(words)}")
-    return 0
+        raise ValueError(f"not known here: {' '.join(words)}")
 
 
 def create(home, file, prefix):
@@ -49,7 +49,15 @@ def create(home, file, prefix):
     print(f"installed {' '.join(installed)}")
     for part in file["dependencies"]:
         if isinstance(part, dict):
-            pip = [prefix / "bin/python", "-m", "pip", "install", "--no-index", "--find-links", home / "channels/wheels"]
+            pip = [
+                prefix / "bin/python",
+                "-m",
+                "pip",
+                "install",
+                "--no-index",
+                "--find-links",
+                home / "channels/wheels",
+            ]
             subprocess.run([*pip, *part["pip"]], check=True)
 
 
@@ -68,4 +76,12 @@ async def solved(channels, listed, cache, prefix):
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    status = 1
+    try:
+        main(*sys.argv[1:])
+        status = 0
+    except BaseException as error:
+        print(f"conda: {error}", file=sys.stderr)
+    sys.stdout.flush()
+    # the solver's threads may still let go of Python's objects, which must not end under them: it was seen to crash
+    os._exit(status)
