@@ -1,4 +1,4 @@
-"""What a job finds to import: the packages of its own environment, and this library from the checkout of the workflow."""
+"""What a job finds to import: the packages of its own environment, and this library."""
 
 import os
 import sys

@@ -38,9 +38,8 @@ def write(folder, wheels=()):
     wheels : iterable of str
         Names of installed distributions.
     """
-    installed = {
-        canonicalize_name(one.name): one for one in metadata.distributions(path=[sysconfig.get_path("purelib")])
-    }
+    found = metadata.distributions(path=[sysconfig.get_path("purelib")])
+    installed = {canonicalize_name(one.name): one for one in found}
     del installed["robustlaws"]  # no environment has it
     files = {name: _files(one) for name, one in installed.items()}
     owners = {}

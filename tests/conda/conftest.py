@@ -1,4 +1,4 @@
-"""A login node: Snakemake in an environment of its own, a command `conda`, and a study whose dearest files are there."""
+"""A login node: Snakemake in an environment of its own, a command `conda`, and a study that is half done."""
 
 import os
 import subprocess
@@ -37,6 +37,11 @@ def driver(conda):
     return prefix / "bin/python"
 
 
+def lacks(python, package):
+    """Return whether a Python by itself has no such package."""
+    return subprocess.run([python, "-I", "-c", f"import {package}"], capture_output=True, check=False).returncode == 1
+
+
 class Login(Checkout):
     """A checkout where Snakemake deploys environments; `python`: what runs Snakemake."""
 
@@ -56,7 +61,7 @@ class Login(Checkout):
 
     def environment_of(self, log):
         """Return the environment file that the job of a log had: its Python was that of what was made from it."""
-        text = (self.folder / LOGS / log).read_text()
+        text = (self.folder / LOGS / f"{log}.log").read_text()
         (place,) = [line.split()[-1] for line in text.splitlines() if "Python of" in line]
         assert place.startswith(str(self.home / "envs")), text
         made = (self.home / "envs" / f"{place.rpartition('/')[2]}.yaml").read_text()

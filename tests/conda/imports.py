@@ -1,4 +1,4 @@
-"""What the code of each rule imports, read from the code: through the library, in functions, and through tables of names."""
+"""What the code of each rule imports, read from the code: in functions too, and through tables of names."""
 
 import ast
 import re
@@ -35,7 +35,7 @@ def environment(name):
 def parsed(file):
     """Return {name: version, or "" where none is given} of a parsed environment file."""
     listed = [line for line in file["dependencies"] if isinstance(line, str)] + pip_section(file)
-    return {name: version for name, version in (re.match(r"([\w-]+) *=*([\w.]*)$", line).groups() for line in listed)}
+    return dict(re.match(r"([\w-]+) *=*([\w.]*)$", line).groups() for line in listed)
 
 
 def pip_section(file):

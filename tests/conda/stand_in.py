@@ -49,16 +49,8 @@ def create(home, file, prefix):
     print(f"installed {' '.join(installed)}")
     for part in file["dependencies"]:
         if isinstance(part, dict):
-            pip = [
-                prefix / "bin/python",
-                "-m",
-                "pip",
-                "install",
-                "--no-index",
-                "--find-links",
-                home / "channels/wheels",
-            ]
-            subprocess.run([*pip, *part["pip"]], check=True)
+            wheels = "--no-index", "--find-links", home / "channels/wheels"
+            subprocess.run([prefix / "bin/python", "-m", "pip", "install", *wheels, *part["pip"]], check=True)
 
 
 async def solved(channels, listed, cache, prefix):

@@ -13,9 +13,7 @@ from tests.conda import imports
 
 ENVIRONMENTS = sorted(path.stem for path in imports.ROOT.glob("envs/*.yaml"))
 # Imports that a rule's code holds and its jobs do not reach, with the reason.
-UNREACHED = {
-    ("analysis", "pytorch", "robustlaws.states"): "these jobs read shards, whose writer holds a state's folder"
-}
+UNREACHED = {("analysis", "pytorch", "robustlaws.states"): "they read shards; only the writer of one has a state"}
 # What no code of ours imports: python itself, pip and what it is there for, and the executor that a profile names.
 UNIMPORTED = {"python", "pip", "snakemake-minimal", "snakemake-executor-plugin-slurm"}
 
