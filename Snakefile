@@ -1,5 +1,9 @@
 from snakemake.utils import min_version
 
+
+include: "workflow/rules/library.smk"
+
+
 from robustlaws.attacks import ATTACKS, CHUNKED
 from robustlaws.laws import LAWS
 from robustlaws.revisions import revision

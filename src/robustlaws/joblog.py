@@ -10,20 +10,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from robustlaws import faults, provenance
+from robustlaws.interpreter import keep_to_environment
 
 log = logging.getLogger("robustlaws")
 
 
 @contextmanager
 def job(snakemake):
-    """Be the job of a rule: its log is kept (see :func:`to`), and its files say where they come from.
+    """Be the job of a rule: its log is kept (see :func:`to`), its files say where they come from, and what its
+    environment lacks is not there.
 
     Parameters
     ----------
     snakemake : the object that Snakemake gives to a script
     """
-    with to(snakemake.log[0]), provenance.of_job(snakemake):
-        yield
+    with to(snakemake.log[0]):
+        keep_to_environment()
+        log.info("Python of %s", sys.prefix)
+        with provenance.of_job(snakemake):
+            yield
 
 
 @contextmanager

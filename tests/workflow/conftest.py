@@ -32,9 +32,9 @@ class Checkout:
         command = [*SNAKEMAKE, "--cores", "2", *arguments]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=600)
 
-    def planned(self):
+    def planned(self, *arguments):
         """Return the outputs of the jobs that a dry run lists, as {rule: set of (wildcards or output)}."""
-        done = self.snakemake("--dry-run", "--quiet", "host")
+        done = self.snakemake(*arguments, "--dry-run", "--quiet", "host")
         assert done.returncode == 0, done.stdout + done.stderr
         jobs, rule = {}, None
         for line in map(str.strip, (done.stdout + done.stderr).splitlines()):  # jobs of a group are indented

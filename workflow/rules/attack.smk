@@ -79,7 +79,7 @@ rule gather_chunks:
         attack="|".join(CHUNKED),
     priority: 10
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/gpu.yaml"
     threads: 1
     resources:
         mem_mb=memory("gather_chunks"),

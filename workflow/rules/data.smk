@@ -36,7 +36,7 @@ rule import_data:
     benchmark:
         "<results>/benchmarks/data/import.tsv"
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/gpu.yaml"
     threads: 1
     resources:
         mem_mb=memory("import_data"),
@@ -61,7 +61,7 @@ rule stage_samples:
     wildcard_constraints:
         generator=any_of(study.made_by("files")),
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/gpu.yaml"
     threads: 1
     resources:
         mem_mb=memory("stage_samples"),

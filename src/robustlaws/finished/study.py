@@ -9,7 +9,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from robustlaws import explorer, named, records, report, seeds, settings
+from robustlaws import __version__, explorer, named, records, report, seeds, settings
 from robustlaws.figures import FIGURE_INPUTS, FIGURES, sources
 from robustlaws.files import digest, read_json, write_json
 from robustlaws.finished import comparison, folder, learning, published, tables
@@ -24,7 +24,7 @@ _FEWEST_FOR_TWO_STAGES = 3  # FIDs: one of the first stage, two to see what FID 
 _EXTRAPOLATE = 100.0  # times the dearest run: how far N* and D* are followed
 _ORDER = ("accuracy", "envelope", "learning_curves", "additive_fit", "bottleneck_fit", "predictions", "held_out",
           "residuals", "allocation", "efficient", "overhead", "accuracy_from_loss")  # fmt: skip
-_PACKAGES = ("robustlaws", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
+_PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "matplotlib")
 
 
 @dataclass(frozen=True)
@@ -340,4 +340,5 @@ def laws_of(choices, runs):
 
 def versions():
     """Return the versions of what a fit's numbers come from: {name: version}."""
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES}
+    ours = {"python": platform.python_version(), "robustlaws": __version__}  # which need not be installed
+    return ours | {name: metadata.version(name) for name in _PACKAGES}

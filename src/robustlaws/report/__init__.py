@@ -10,13 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import quote
 
-from robustlaws import records
+from robustlaws import __version__, records
 from robustlaws.figures import sources
 from robustlaws.files import read_json, write_text
 from robustlaws.report import approaches, findings, origins, page, pictures, published, stages, tables
 from robustlaws.report import laws as law_sections
 
-_PACKAGES = ("robustlaws", "snakemake", "torch", "numpy", "scipy", "pandas", "pyarrow", "h5py", "matplotlib")
+_PACKAGES = ("snakemake", "torch", "numpy", "scipy", "pandas", "pyarrow", "h5py", "matplotlib")
 
 
 def write(
@@ -130,7 +130,7 @@ def write_files(
     published_folders : list of paths
         None, or the folder of the published runs' fits: `comparison.parquet`, and `report.html` if it has one.
     """
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "robustlaws": __version__}  # which need not be installed
     for package in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)

@@ -1,0 +1,93 @@
+"""The environment files say what the code imports, in the versions of pyproject.toml."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import robustlaws
+from tests.conda import imports
+
+ENVIRONMENTS = sorted(path.stem for path in imports.ROOT.glob("envs/*.yaml"))
+# Imports that a rule's code holds and its jobs do not reach, with the reason.
+UNREACHED = {("analysis", "pytorch", "robustlaws.states"): "they read shards; only the writer of one has a state"}
+# What no code of ours imports: python itself, pip and what it is there for, and the executor that a profile names.
+UNIMPORTED = {"python", "pip", "snakemake-minimal", "snakemake-executor-plugin-slurm"}
+
+
+@pytest.fixture(scope="module")
+def needs():
+    """Of each environment {package: modules that import it}, over all rules that have it."""
+    found = {name: {} for name in ENVIRONMENTS}
+    for environment, script in imports.rules().values():
+        for package, modules in (imports.needed(script) if script else {}).items():
+            reached = {module for module in modules if (environment, package, module) not in UNREACHED}
+            if reached:
+                found[environment].setdefault(package, set()).update(reached)
+    for path in imports.snakefiles():
+        for package, modules in imports.needed(path).items():
+            found["driver"].setdefault(package, set()).update(modules)
+    return found
+
+
+def test_every_rule_with_a_script_has_an_environment():
+    bare = [rule for rule, (environment, script) in imports.rules().items() if script and environment is None]
+    assert bare == []
+    assert {environment for environment, script in imports.rules().values() if script} == {"gpu", "analysis"}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_environment_has_what_its_code_imports_and_nothing_else(name, needs):
+    listed = set(imports.environment(name))
+    missing = {package: sorted(modules) for package, modules in needs[name].items() if package not in listed}
+    assert missing == {}, f"envs/{name}.yaml lacks"
+    assert listed - set(needs[name]) - UNIMPORTED == set(), f"nothing imports these of envs/{name}.yaml"
+
+
+def test_the_tables_of_names_are_followed(needs):
+    # only through SAMPLERS, ATTACKS, SOURCES and FIGURES; by name in a function; in the processes of a run
+    assert "robustlaws.generators.pipeline" in needs["gpu"]["diffusers"]
+    assert "robustlaws.attacks.autoattack" in needs["gpu"]["pyautoattack"]
+    assert "robustlaws.data.sources" in needs["gpu"]["scikit-learn"]
+    assert "robustlaws.data.packing" in needs["gpu"]["hdf5plugin"]
+    assert "robustlaws.training.ranks" in needs["gpu"]["pytorch"]
+    assert "robustlaws.figures.contours" in needs["analysis"]["matplotlib-base"]
+
+
+def test_nothing_that_starts_the_workflow_needs_torch(needs):
+    assert "pytorch" not in needs["driver"]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_pins_are_those_of_the_project(name):
+    project = tomllib.loads((imports.ROOT / "pyproject.toml").read_text())["project"]
+    pins = {}
+    for line in project["dependencies"]:
+        asked = Requirement(line)
+        (pins[imports.conda_name(asked.name)],) = (part.version for part in asked.specifier if part.operator == "==")
+    pins["python"] = re.search(r"[\d.]+", project["requires-python"])[0]
+    given = imports.environment(name)
+    assert {package: version for package, version in given.items() if package != "pip"} == {
+        package: pins[package] for package in given if package != "pip"
+    }
+
+
+def test_the_lock_holds_the_pins_of_the_project():
+    project = tomllib.loads((imports.ROOT / "pyproject.toml").read_text())["project"]
+    lines = (line.partition("==") for line in (imports.ROOT / "envs/lock.txt").read_text().split())
+    locked = {canonicalize_name(name): version for name, _, version in lines}
+    asked = [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["dev"]]
+    assert {one.name: locked.get(canonicalize_name(one.name)) for one in asked} == {
+        one.name: str(one.specifier).removeprefix("==") for one in asked
+    }
+    assert robustlaws.__version__ == project["version"]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_only_what_conda_lacks_comes_from_pip(name):
+    file = yaml.safe_load((imports.ROOT / "envs" / f"{name}.yaml").read_text())
+    assert imports.pip_section(file) == (["pyautoattack ==0.2.0"] if name == "gpu" else [])
+    assert file["channels"][-1] == "nodefaults"

@@ -1,0 +1,70 @@
+"""Jobs run in the environments of their rules, which hold what the files say and no more."""
+
+import re
+import sys
+
+import pytest
+
+from tests.conda import imports
+from tests.conda.conftest import FIGURES, LAWS, LOGS, RULES, RUN, lacks, login
+from tests.workflow.conftest import Checkout
+
+pytestmark = pytest.mark.xdist_group("conda")  # one worker makes the environments
+ONLY = ("--allowed-rules", *RULES, "--")
+
+
+def test_each_rule_runs_in_its_environment_started_by_a_python_without_torch(conda, driver, tmp_path):
+    assert all(lacks(driver, package) for package in ("torch", "robustlaws", "h5py"))
+    checkout = login(tmp_path / "checkout", conda, driver)
+    done = checkout.snakemake(*ONLY, f"{RUN}/weights.safetensors", f"{FIGURES}/accuracy_from_loss.png")
+    assert done.returncode == 0, done.stdout + done.stderr
+    logs = "data/import", f"train/{RUN.partition('runs/')[2]}", "laws/accuracy", "figures/accuracy_from_loss"
+    assert [checkout.environment_of(log) for log in logs] == ["gpu", "gpu", "analysis", "analysis"]
+
+
+def test_what_an_environment_lacks_is_not_found_in_the_python_of_snakemake(conda, tmp_path):
+    checkout = login(tmp_path / "checkout", conda, sys.executable)  # has all packages
+    file = checkout.folder / "envs/analysis.yaml"
+    file.write_text(re.sub(r".*\bpandas\b.*\n", "", file.read_text()))
+    done = checkout.snakemake(*ONLY, f"{LAWS}/accuracy.json")
+    assert done.returncode == 1
+    assert f"ModuleNotFoundError: No module named 'pandas' (log: {LOGS}/laws/accuracy.log)" in done.stderr
+    assert checkout.environment_of("laws/accuracy") == "analysis"
+
+
+def test_a_changed_environment_makes_what_has_it_stale_and_only_where_environments_are_used(conda, tmp_path):
+    checkout = login(tmp_path / "checkout", conda, sys.executable)
+    plain = Checkout(checkout.folder)
+    make_up(plain)
+    pretend(plain)
+    change(checkout, "analysis")
+    assert plain.planned() == {}
+    change(checkout, "analysis", back=True)
+    pretend(checkout)
+    change(checkout, "analysis")
+    have = {rule for rule, (environment, _) in imports.rules().items() if environment == "analysis"}
+    assert set(checkout.planned()) == have - {"cost", "fetch_file", "published"}  # which this study does not need
+    # for Snakemake no environment is another environment
+    assert plain.planned("--rerun-triggers", "mtime", "params", "input") == {}
+
+
+def change(checkout, environment, back=False):
+    """Change the pin of pandas in an environment file, or change it back."""
+    file = checkout.folder / f"envs/{environment}.yaml"
+    pins = "pandas =3.1.1", "pandas =3.1.0"
+    file.write_text(file.read_text().replace(*reversed(pins) if back else pins))
+
+
+def make_up(checkout):
+    """Put an empty file where each job of the study would leave its own."""
+    listed = checkout.snakemake("--dry-run", "--forceall", "--quiet", "host")
+    for line in listed.stdout.splitlines():
+        for path in filter(None, line.partition("output: ")[2].split(", ")):
+            (checkout.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (checkout.folder / path).touch()
+
+
+def pretend(checkout):
+    """Let Snakemake believe that the study has just been run as this checkout runs it."""
+    done = checkout.snakemake("--touch", "--forceall")
+    assert done.returncode == 0, done.stdout + done.stderr
