@@ -22,6 +22,10 @@ include: "workflow/rules/inputs.smk"
 study = checked_study()
 
 
+onstart:
+    in_one_line(locks.register, study.name, log)
+
+
 pathvars:
     results=f"results/{study.name}",
     run="{model}/{dataset}/{size}/{seed}",
