@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CORES ?= all
 
-.PHONY: study test setup check clean
+.PHONY: study test setup unlock check clean
 
 study: $(READY)
 	@$(BIN)/python -m robustlaws.locks
@@ -16,6 +16,10 @@ test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 setup: $(READY)
+
+# After a Snakemake that was killed; refuses while one is at work here, on any machine, or its jobs are in SLURM.
+unlock: $(READY)
+	@$(BIN)/python -m robustlaws.locks
 
 # The whole closure is pinned, so pip has nothing to search for.
 $(READY): pyproject.toml envs/lock.txt

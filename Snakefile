@@ -26,9 +26,6 @@ include: "workflow/rules/inputs.smk"
 study = checked_study()
 
 
-include: "workflow/rules/needs.smk"
-
-
 pathvars:
     results=f"results/{study.name}",
     run="{model}/{dataset}/{size}/{seed}",
@@ -50,7 +47,7 @@ wildcard_constraints:
 
 for (
     stage
-) in "data generate guidance quality train interop attack collect laws figures published plan provenance report cost".split():
+) in "needs data generate guidance quality train interop attack collect laws figures published plan provenance report cost".split():
 
     include: f"workflow/rules/{stage}.smk"
 

@@ -4,14 +4,21 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from robustlaws import faults, locks
+
+
+def in_one_line(work, *arguments):
+    """Return what `work` returns; let Snakemake end with the line of an error that a user can do something about."""
+    try:
+        return work(*arguments)
+    except (ValueError, OSError) as error:
+        raise WorkflowError(faults.line(error)) from None
+
 
 def checked_study():
     """Return the Study of the config; end with its one-line error before any job."""
     origin = workflow.configfiles[-1] if workflow.configfiles else "config"
-    try:
-        return Study(config, Path(workflow.basedir, "workflow/schemas/config.yaml"), origin)
-    except ValueError as error:
-        raise WorkflowError(error) from None
+    return in_one_line(Study, config, Path(workflow.basedir, "workflow/schemas/config.yaml"), origin)
 
 
 def of_run(wildcards):

@@ -1,5 +1,5 @@
 # What the jobs ask of the machine, computed from what they are told: memory, time, processors. None of it makes an
-# output stale. Where nothing limits a resource, as on a laptop, it says nothing.
+# output stale. Where nothing limits a resource, as on a laptop, it says nothing. And what is done before the first job.
 from functools import cache
 
 from snakemake.logging import logger
@@ -33,11 +33,14 @@ def minutes_for_files(rule):
     return lambda wildcards, input, attempt: needs().minutes(rule, dict(wildcards.items()), attempt, input)
 
 
-# Before a cluster gets to work: which jobs are likely to be given up before they are done.
-onstart:
+def warn_of_few_retries():
+    """Say, before a cluster gets to work, which jobs are likely to be given up before they are done."""
     if not workflow.local_exec:
-        asked = [
-            (job.rule.name, dict(job.wildcards_dict), job.restart_times) for job in workflow.dag.needrun_jobs()
-        ]
+        asked = [(job.rule.name, dict(job.wildcards_dict), job.restart_times) for job in workflow.dag.needrun_jobs()]
         for line in needs().too_few_retries(asked):
             logger.warning(line)
+
+
+onstart:
+    in_one_line(locks.register, study.name, log)
+    warn_of_few_retries()
