@@ -3,11 +3,17 @@ import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
+
+from robustlaws.study.validation import typed
 
 
 def checked_study():
     """Return the Study of the config; end with its one-line error before any job."""
     origin = workflow.configfiles[-1] if workflow.configfiles else "config"
+    if told := typed(dict(workflow.config_settings.config)):
+        update_config(config, told)
+        origin = f"{origin} with --config"
     try:
         return Study(config, Path(workflow.basedir, "workflow/schemas/config.yaml"), origin)
     except ValueError as error:

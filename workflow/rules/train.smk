@@ -1,4 +1,7 @@
 # Reads: the shards that a run's size needs. Writes: the run's averaged weights, the best of them, and its learning curve.
+GPUS = config["compute"]["gpus"]
+NODES = config["compute"].get("nodes", 1)
+PROCESSES = config["compute"].get("processes", max(1, GPUS))
 
 
 rule train_run:
@@ -16,9 +19,16 @@ rule train_run:
         "<results>/benchmarks/train/<run>.tsv"
     conda:
         "../../envs/gpu.yaml"
-    threads: config["compute"].get("processes", max(1, config["compute"]["gpus"]))
+    threads: PROCESSES
     resources:
-        gpu=config["compute"]["gpus"],
+        # profiles/slurm holds threads to one, so that the jobs of a group take turns
+        cpus_per_task=PROCESSES,
+        # What SLURM spreads over nodes: a task for each or, with GPUs, what each node has to give. `gpu` is of the whole
+        # job, and a step of one process cannot have what lies on two nodes.
+        nodes=NODES if NODES > 1 else None,
+        tasks=NODES if NODES > 1 and not GPUS else None,
+        gres=f"gpu:{GPUS}" if NODES > 1 and GPUS else None,
+        gpu=GPUS if NODES == 1 else 0,
         mem_mb=2000,
         runtime=60,
     params:
