@@ -1,4 +1,4 @@
-"""A real SLURM on this machine: a controller and two nodes with two GPUs each that are none, for as long as a test needs.
+"""A real SLURM on this machine: a controller and two nodes with two make-believe GPUs each, as long as a test needs it.
 
 One machine can have one SLURM (its configuration stands in /etc/slurm): `lock` keeps test sessions apart.
 """
@@ -54,7 +54,7 @@ DefMemPerCPU=100
 MailProg=/bin/true
 """
 # more processors and memory than there may be: SLURM only counts them
-NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=4 RealMemory=12000 Gres=gpu:2\n"
+NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 RealMemory=12000 Gres=gpu:2\n"
 PARTITION = "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
 CONSTRAINTS = """
 CgroupPlugin=cgroup/v1
@@ -119,6 +119,7 @@ class Cluster:
 
     def start(self):
         """Start munge, the controller and the nodes; return when all nodes are idle."""
+        self._sweep()  # of a session that was killed
         self._configure()
         if subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode:
             Path("/run/munge").mkdir(mode=0o755, exist_ok=True)
@@ -158,11 +159,7 @@ class Cluster:
         self._running.clear()
         for name in FILES:
             (ETC / name).unlink(missing_ok=True)
-        for left in (CGROUPS.glob(f"*/slurm_{node}") for node in self.nodes):
-            for top in left:
-                for inner in sorted(top.rglob("*/"), key=lambda path: -len(path.parts)):
-                    _rmdir(inner)
-                _rmdir(top)
+        self._sweep()
 
     def jobs(self):
         """Return all jobs that SLURM still knows, as {id: {field: value}}, finished ones too."""
@@ -182,6 +179,17 @@ class Cluster:
         log.close()
         return self._running[-1]
 
+    def _sweep(self):
+        """End what the jobs left running and remove the cgroups of the nodes."""
+        if not self.cgroups:
+            return
+        for top in (top for node in self.nodes for top in CGROUPS.glob(f"*/slurm_{node}")):
+            for file in top.rglob("cgroup.procs"):
+                for process in file.read_text().split():
+                    subprocess.run(["kill", "-KILL", process], capture_output=True, check=False)
+            for folder in sorted((top, *top.rglob("*/")), key=lambda path: -len(path.parts)):
+                until(lambda folder=folder: _removed(folder), f"{folder} without processes", 10)
+
     def _configure(self):
         (self.folder / "state").mkdir()
         host = socket.gethostname().split(".")[0]
@@ -190,7 +198,7 @@ class Cluster:
             port=self.port,
             folder=self.folder,
             tracking="cgroup" if self.cgroups else "linuxproc",
-            tasks="cgroup" if self.cgroups else "none",
+            tasks="cgroup,task/affinity" if self.cgroups else "none",
         )
         for place, name in enumerate(self.nodes, start=1):
             text += NODE.format(name=name, host=host, port=self.port + place)
@@ -204,13 +212,14 @@ class Cluster:
             (ETC / name).symlink_to(self.folder / name)
 
 
-def _rmdir(path):
+def _removed(folder):
     try:
-        path.rmdir()
-    except OSError:  # a process is just leaving it
-        time.sleep(0.5)
-        if path.exists():
-            path.rmdir()
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

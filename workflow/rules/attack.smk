@@ -42,9 +42,6 @@ rule attack_chunk:
     wildcard_constraints:
         attack="|".join(CHUNKED),
     priority: 10
-    # several in one job of a cluster: --group-components autoattack=8
-    group:
-        "autoattack"
     conda:
         "../../envs/gpu.yaml"
     threads: 1

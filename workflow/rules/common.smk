@@ -3,8 +3,10 @@ import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 from robustlaws import faults, locks
+from robustlaws.study.validation import typed
 
 
 def in_one_line(work, *arguments):
@@ -18,6 +20,9 @@ def in_one_line(work, *arguments):
 def checked_study():
     """Return the Study of the config; end with its one-line error before any job."""
     origin = workflow.configfiles[-1] if workflow.configfiles else "config"
+    if told := typed(dict(workflow.config_settings.config)):
+        update_config(config, told)
+        origin = f"{origin} with --config"
     return in_one_line(Study, config, Path(workflow.basedir, "workflow/schemas/config.yaml"), origin)
 
 

@@ -7,7 +7,8 @@ from snakemake.logging import logger
 from robustlaws.study.needs import Needs
 
 COMPUTE = study.config["compute"]
-ONE_GPU = min(1, COMPUTE["gpus"])  # of a job of one process
+GPUS = COMPUTE["gpus"]  # of each node of a job that trains
+ONE_GPU = min(1, GPUS)  # of a job of one process
 NODES = COMPUTE.get("nodes", 1)
 
 

@@ -1,4 +1,6 @@
 # Reads: the shards that a run's size needs. Writes: the run's averaged weights, the best of them, and its learning curve.
+# beside each GPU one processor that drives it and one that reads
+PROCESSES = COMPUTE.get("processes") or max(1, 2 * GPUS)
 
 
 rule train_run:
@@ -16,11 +18,16 @@ rule train_run:
         "<results>/benchmarks/train/<run>.tsv"
     conda:
         "../../envs/gpu.yaml"
-    # beside each GPU one that drives it and one that reads
-    threads: COMPUTE.get("processes") or max(1, 2 * COMPUTE["gpus"])
+    threads: PROCESSES
     resources:
-        gpu=COMPUTE["gpus"] * NODES,
+        # profiles/slurm holds threads to one, so that the jobs of a group take turns
+        cpus_per_task=PROCESSES,
+        # What SLURM spreads over nodes: a task for each or, with GPUs, what each node has to give. `gpu` is of the whole
+        # job, and a step of one process cannot have what lies on two nodes.
         nodes=NODES if NODES > 1 else None,
+        tasks=NODES if NODES > 1 and not GPUS else None,
+        gres=f"gpu:{GPUS}" if NODES > 1 and GPUS else None,
+        gpu=GPUS if NODES == 1 else 0,
         mem_mb=memory("train_run"),
         runtime=minutes("train_run"),
     params:

@@ -68,6 +68,21 @@ def checked(config, schema_path, origin):
     return _one_spelling(config, schema, schema)
 
 
+def typed(value):
+    """Return a value of the command line with the types that YAML gives what stands in it.
+
+    Snakemake reads `--config 'compute={gpus: 4}'`, and `config:` of a profile, as blocks of texts.
+    """
+    if isinstance(value, dict):
+        return {key: typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [typed(inner) for inner in value]
+    try:
+        return yaml.safe_load(value) if isinstance(value, str) else value
+    except yaml.YAMLError:
+        return value
+
+
 def _one_spelling(value, node, schema):
     node = _chosen(value, _follow(node, schema), schema)
     if isinstance(value, dict):
