@@ -12,24 +12,22 @@ import robustlaws
 from tests.conda import imports
 
 ENVIRONMENTS = sorted(path.stem for path in imports.ROOT.glob("envs/*.yaml"))
-# Imports that a rule's code holds and its jobs do not reach, with the reason.
-UNREACHED = {("analysis", "pytorch", "robustlaws.states"): "they read shards; only the writer of one has a state"}
+# Modules whose imports in functions are for jobs: what starts the workflow does not call these functions.
+UNREACHED = {("driver", "robustlaws.files"), ("driver", "robustlaws.stamps")}
 # What no code of ours imports: python itself, pip and what it is there for, and the executor that a profile names.
 UNIMPORTED = {"python", "pip", "snakemake-minimal", "snakemake-executor-plugin-slurm"}
 
 
 @pytest.fixture(scope="module")
 def needs():
-    """Of each environment {package: modules that import it}, over all rules that have it."""
+    """Of each environment {package: modules that import it}, over the rules that have it; the driver reads them all."""
+    code = [(environment, script) for environment, script in imports.rules().values() if script]
+    code += [("driver", path) for path in imports.snakefiles()]
     found = {name: {} for name in ENVIRONMENTS}
-    for environment, script in imports.rules().values():
-        for package, modules in (imports.needed(script) if script else {}).items():
-            reached = {module for module in modules if (environment, package, module) not in UNREACHED}
-            if reached:
-                found[environment].setdefault(package, set()).update(reached)
-    for path in imports.snakefiles():
+    for environment, path in code:
         for package, modules in imports.needed(path).items():
-            found["driver"].setdefault(package, set()).update(modules)
+            if reached := {module for module in modules if (environment, module) not in UNREACHED}:
+                found[environment].setdefault(package, set()).update(reached)
     return found
 
 
