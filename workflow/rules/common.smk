@@ -1,5 +1,6 @@
 # What several stages ask of the study. Nothing here imports torch: every job parses this again.
 import re
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -36,6 +37,7 @@ def any_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+@cache
 def first_shards(dataset, images):
     """Return the shards that hold the first `images` images of a dataset."""
     return expand(rules.sample_shard.output.shard, dataset=dataset, shard=study.shards(dataset, images))

@@ -116,9 +116,7 @@ class Study(Analysing, Generating):
     def attacks_on(self):
         """{victim: names of the attacks that it meets}."""
         reached = {attack: set(self.victims(attack)) for attack in self.attacks}
-        return {
-            victim: [name for name in self.attacks if victim in reached[name]] for victim in self.victims("pgd_cw")
-        }
+        return {victim: [name for name in self.attacks if victim in reached[name]] for victim in self.victims("pgd_cw")}
 
     @property
     def attacked(self):

@@ -53,8 +53,7 @@ def checked(config, schema_path, origin):
     ValueError
         One line if `config` is not a study: file, key, what was given, what would do.
     """
-    schema = _schema(Path(schema_path))
-    Draft202012Validator.check_schema(schema)
+    schema = read_schema(Path(schema_path))
     errors = sorted(
         Draft202012Validator(schema).iter_errors(config), key=lambda error: (len(error.path), str(error.path))
     )
@@ -157,9 +156,11 @@ def _parent_description(error, schema, config):
     return best
 
 
-def _schema(path):
-    def read(path):
-        return yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+def read_schema(path):
+    """Return the schema at `path` with the `$defs` of the files beside it. Whether it is one, a test has checked."""
+
+    def read(file):
+        return yaml.load(file.read_text(encoding="utf-8"), _LOADER)
 
     schema = read(path)
     for beside in sorted(path.parent.glob("*.yaml")):
