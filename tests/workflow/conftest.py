@@ -1,5 +1,6 @@
 """A copy of the workflow in which the tiny study has been run once."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
 PARTS = ("Snakefile", "workflow", "envs", "profiles", "config")
-SNAKEMAKE = (str(Path(sys.executable).with_name("snakemake")), "--configfile", "study.yaml", "--nocolor")
+CONFIGURED = ("--configfile", "study.yaml", "--nocolor")
+SNAKEMAKE = (str(Path(sys.executable).with_name("snakemake")), *CONFIGURED)
 
 
 class Checkout:
@@ -32,20 +34,30 @@ class Checkout:
         command = [*SNAKEMAKE, "--cores", "2", *arguments]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=600)
 
-    def planned(self):
-        """Return the outputs of the jobs that a dry run lists, as {rule: set of (wildcards or output)}."""
-        done = self.snakemake("--dry-run", "--quiet", "host")
+    def planned(self, *arguments):
+        """Return what a dry run lists (see :func:`jobs_in`)."""
+        done = self.snakemake(*arguments, "--dry-run", "--quiet", "host")
         assert done.returncode == 0, done.stdout + done.stderr
-        jobs, rule = {}, None
-        for line in map(str.strip, (done.stdout + done.stderr).splitlines()):  # jobs of a group are indented
-            words = line.split()
-            if line.startswith(("rule ", "localrule ")):
-                rule = words[1].rstrip(":")
-                jobs.setdefault(rule, set())
-            elif line.startswith("output: ") and rule:
-                jobs[rule].add(line.removeprefix("output: ").split(", ")[0].removeprefix("results/tiny/"))
-        jobs.pop("all", None)
-        return jobs
+        return jobs_in(done.stdout + done.stderr)
+
+
+def jobs_in(said):
+    """Return the jobs that a dry run lists, as {rule: set of their first outputs}, without those of no output."""
+    jobs = {}
+    for rule, outputs in listed(said):
+        jobs.setdefault(rule, set()).add(outputs[0])
+    return jobs
+
+
+def listed(said):
+    """Yield each job that a dry run lists: its rule and its outputs, below the results of the study."""
+    rule = None
+    for line in map(str.strip, said.splitlines()):  # jobs of a group are indented
+        if line.startswith(("rule ", "localrule ")):
+            rule = line.split()[1].rstrip(":")
+        elif line.startswith("output: ") and rule:
+            names = line.removeprefix("output: ").split(", ")
+            yield rule, [re.sub("^results/[^/]+/", "", name) for name in names]
 
 
 def fresh_checkout(folder):

@@ -1,0 +1,203 @@
+"""Rows of the settings that say what is trained, how it is attacked and what is exported."""
+
+from tests.workflow.staleness import LEFT_OUT, Change, Made, Row, Section, settings
+from tests.workflow.staleness.images import ALL_RUNS, SUM, on
+from tests.workflow.staleness.jobs import (
+    ANALYSIS,
+    ATTACK_TABLE,
+    AUTOATTACK,
+    EXPORTS,
+    FROM_RUNS,
+    PGD,
+    REPORT,
+    chunks,
+    figures,
+    pgd,
+    runs,
+)
+
+ATTACKED = "wrn-10-1/edm-4/256/1"
+
+
+def checkpoint(name):
+    """Return the import of a checkpoint and its attacks."""
+    return (
+        Made("its import", {"import_checkpoint": {f"checkpoints/{name}/weights.safetensors"}}),
+        pgd([name], "its attacks", "checkpoints"),
+        chunks("", f"checkpoints/{name}", 0, 1),
+        ATTACK_TABLE,
+    )
+
+
+TRAINING = Section(
+    "Models, recipes and training",
+    (
+        settings(
+            {"models.wrn-10-1.depth": 16, "models.wrn-10-1.width": 2},
+            ALL_RUNS,
+            change="`depth` or `width` of a model",
+            why="runs of other models stay",
+        ),
+        settings(
+            {
+                f"recipes.slow.{key}": value
+                for key, value in {
+                    "batch": 16,
+                    "learning_rate": 0.2,
+                    "weight_decay": 0.001,
+                    "beta": 6,
+                    "label_smoothing": 0.2,
+                    "average_decay": 0.9,
+                    "attack_steps": 3,
+                    "replacement": True,
+                }.items()
+            },
+            (runs("the runs with the recipe", "wrn-10-1@slow/own/64/1"), ANALYSIS),
+            study="wide",
+            change="`recipes`: any key of a recipe",
+        ),
+        settings(
+            {
+                f"training.{key}": value
+                for key, value in {
+                    "batch": 16,
+                    "beta": 6,
+                    "label_smoothing": 0.2,
+                    "attack_steps": 3,
+                    "attack_step_size": 0.05,
+                    "crop_padding": 1,
+                    "mirror": True,
+                    "learning_rate": 0.3,
+                    "warmup_fraction": 0.1,
+                    "momentum_low": 0.8,
+                    "momentum_high": 0.9,
+                    "weight_decay": 0.001,
+                    "average_decay": 0.99,
+                    "batchnorm_momentum": 0.2,
+                    "validation_images": 16,
+                    "precision": "bfloat16",
+                    "accumulate": 2,
+                    "attack_objective": "cross_entropy",
+                    "reuse_clean_pass": False,
+                    "shuffle": False,
+                    "window_images": 1024,
+                    "replacement": True,
+                    "pool": "draws",
+                }.items()
+            },
+            ALL_RUNS,
+            change="`training`: any key but `curve`",
+        ),
+        Row(
+            "`training.epoch_images`",
+            (
+                Change(
+                    "training.epoch_images",
+                    settings={"training.epoch_images": 32, "training.warmup_fraction": 0.5},
+                ),
+            ),
+            ALL_RUNS,
+        ),
+        settings(
+            {
+                f"training.curve.{key}": value
+                for key, value in {
+                    "fractions": [0.25, 1.0],
+                    "images": 40,
+                    "attack_steps": 4,
+                    "attack_step_size": 0.02,
+                    "batch": 25,
+                }.items()
+            },
+            ALL_RUNS,
+            "the curve is measured while a run trains; what it would have been cannot be had afterwards",
+            change="`training.curve`: any key",
+        ),
+    ),
+)
+
+ATTACKS = Section(
+    "Attacks, checkpoints and exports",
+    (
+        settings({"attacks.level": 0.9}, (ATTACK_TABLE,)),
+        settings(
+            {
+                f"attacks.pgd_cw.{key}": value
+                for key, value in {
+                    "steps": 6,
+                    "step_size": 0.02,
+                    "batch": 64,
+                    "images": 50,
+                    "objective": "cross_entropy",
+                }.items()
+            },
+            (PGD, ANALYSIS),
+            change="`attacks.pgd_cw`: any key",
+        ),
+        settings(
+            {"attacks.autoattack.version": "plus", "attacks.autoattack.weights": "best"},
+            (AUTOATTACK, ANALYSIS),
+        ),
+        settings(
+            {"attacks.autoattack.attacks": ["square", "apgd-ce"]},
+            (AUTOATTACK, EXPORTS, ANALYSIS),
+            "their order counts: each meets what the one before left",
+            "wide",
+        ),
+        settings(
+            {"attacks.autoattack.chunk": 40},
+            (chunks("all chunks", f"runs/{ATTACKED}", 0, 1, 2), figures("adversarial"), ANALYSIS),
+        ),
+        settings(
+            {"attacks.autoattack.images": 80},
+            (chunks("the last chunk", f"runs/{ATTACKED}", 1), figures("adversarial"), ANALYSIS),
+            "chunks that were full stay",
+        ),
+        settings(
+            {"attacks.autoattack.runs": [ATTACKED, "wrn-10-1/edm-2/128/1"]},
+            (chunks("the attack on the new one", "runs/wrn-10-1/edm-2/128/1", 0, 1), figures("adversarial"), ANALYSIS),
+        ),
+        settings(
+            {
+                "checkpoints.other.file": "files/second.pkl",
+                "checkpoints.other.depth": 16,
+                "checkpoints.other.width": 2,
+                "checkpoints.other.mean": [0.5],
+                "checkpoints.other.std": [0.5],
+                "checkpoints.other.unaveraged": True,
+                "checkpoints.other.sha256": SUM,
+            },
+            checkpoint("other"),
+            study="wide",
+            change="`checkpoints`: any key of a checkpoint",
+        ),
+        settings(
+            {"checkpoints.zoo.sha256": LEFT_OUT},
+            (*checkpoint("zoo"), *on("local-2")),
+            study="wide",
+            change="the same of a checkpoint that labels the images of a pipeline",
+        ),
+        settings(
+            {
+                f"export.{key}": value
+                for key, value in {
+                    "name": "Another title",
+                    "authors": "C",
+                    "link": "https://arxiv.org/abs/2",
+                    "venue": "ICML 2024",
+                    "dataset": "cifar10",
+                    "additional_data": True,
+                    "footnote": LEFT_OUT,
+                }.items()
+            },
+            (EXPORTS, REPORT),
+            study="wide",
+            change="`export`: any key but `runs`",
+        ),
+        settings(
+            {"export.runs": ["wrn-10-1/official-4/64/1", "wrn-10-1/own/64/1"]},
+            (Made("the export of the new one", {"export_run": {"runs/wrn-10-1/own/64/1/robustbench.pt"}}), REPORT),
+            study="wide",
+        ),
+    ),
+)
