@@ -1,5 +1,6 @@
 """A copy of the workflow in which the tiny study has been run once."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -29,10 +30,11 @@ class Checkout:
             change(config)
         (self.folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
-    def snakemake(self, *arguments):
-        """Run Snakemake here to its end; return the finished process."""
-        command = [*SNAKEMAKE, "--cores", "2", *arguments]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=600)
+    def snakemake(self, *arguments, **environment):
+        """Run Snakemake here to its end, with more variables in its environment; return the finished process."""
+        command, variables = [*SNAKEMAKE, "--cores", "2", *arguments], os.environ | environment
+        told = {"cwd": self.folder, "env": variables, "capture_output": True, "text": True, "timeout": 600}
+        return subprocess.run(command, check=False, **told)
 
     def planned(self, *arguments):
         """Return what a dry run lists (see :func:`jobs_in`)."""

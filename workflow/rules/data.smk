@@ -2,7 +2,6 @@
 # and that are not there; the training and the test split in one format for all sources; an index by which the sampled
 # images can be read in any order.
 from robustlaws.data import fetching
-from robustlaws.files import listing
 
 
 # Only what is missing: a file that is there is the user's, and no rerun may replace it.
@@ -36,14 +35,13 @@ rule import_data:
     benchmark:
         "<results>/benchmarks/data/import.tsv"
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/gpu.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        settings=as_params(study.importing()),
-        contents=lambda wildcards, input: listing([*input.train_files, *input.test_files]),
+        settings=lambda wildcards: as_params(study.importing()),
         revision=revision(f"data.{study.config['source']['name']}"),
     script:
         "../scripts/import_data.py"
@@ -61,14 +59,13 @@ rule stage_samples:
     wildcard_constraints:
         generator=any_of(study.made_by("files")),
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/gpu.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
     params:
         settings=lambda wildcards: as_params(study.staging(wildcards.generator)),
-        contents=lambda wildcards, input: listing(input.files),
         revision=revision("stage"),
     script:
         "../scripts/stage_samples.py"

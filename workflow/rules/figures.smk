@@ -41,6 +41,8 @@ rule draw_figure:
         mem_mb=2000,
         runtime=10,
     params:
+        # in their order, which Snakemake does not compare
+        datasets=lambda wildcards: study.datasets if "quality" in FIGURE_INPUTS[wildcards.figure] else [],
         revision=lambda wildcards: revision(f"figure.{wildcards.figure}"),
     script:
         "../scripts/draw_figure.py"

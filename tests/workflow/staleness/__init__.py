@@ -1,7 +1,7 @@
 """The table of staleness: kinds of change, and exactly the jobs that each of them may cause.
 
-`test_staleness.py` tries every change on a finished study; `python -m tests.workflow.staleness` writes the same table for
-the reader to docs/staleness.md.
+`test_staleness.py` tries every change on a finished study; `python -m tests.workflow.staleness` writes the same table
+for the reader, to docs/staleness.md.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,9 @@ class Made:
     """Something that a change makes anew: how the page calls it, and which jobs it is."""
 
     words: str
-    jobs: dict  # rule -> set of the first outputs of its jobs, below the results of the study; or ALL, But(...), Of(...)
+    jobs: (
+        dict  # rule -> set of the first outputs of its jobs, below the results of the study; or ALL, But(...), Of(...)
+    )
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Change:
     spelling: Callable | None = None  # text of the config file -> another text of the same config
     bumped: tuple[str, ...] = ()  # entries of the ledger that get a new revision
     accepted: tuple[str, ...] = ()  # entries of the ledger whose code is another, with the outputs of the old one
-    files: Callable | None = None  # changes files below the folder it is given
+    files: Callable | None = None  # changes files below the folder it is given; may return another that it moved it to
+    library: bool = False  # whether the checkout has the library too, in src/, for `files` to change
     arguments: tuple[str, ...] = ()  # of Snakemake's command line
 
 
@@ -64,6 +67,11 @@ class Section:
     title: str
     rows: tuple[Row, ...]
     text: str = ""  # in Markdown
+
+
+def under(block, values):
+    """Return the keys of `values` as keys of a block."""
+    return {f"{block}.{key}": value for key, value in values.items()}
 
 
 def settings(values, made=(), why="", study="tiny", change=None):

@@ -1,47 +1,23 @@
 """Rows of the settings that say what is trained, how it is attacked and what is exported."""
 
-from tests.workflow.staleness import LEFT_OUT, Change, Made, Row, Section, settings
-from tests.workflow.staleness.images import ALL_RUNS, SUM, on
-from tests.workflow.staleness.jobs import (
-    ANALYSIS,
-    ATTACK_TABLE,
-    AUTOATTACK,
-    EXPORTS,
-    FROM_RUNS,
-    PGD,
-    REPORT,
-    chunks,
-    figures,
-    pgd,
-    runs,
-)
+from tests.workflow.staleness import LEFT_OUT, Change, Made, Row, Section, jobs, settings, under
 
 ATTACKED = "wrn-10-1/edm-4/256/1"
-
-
-def checkpoint(name):
-    """Return the import of a checkpoint and its attacks."""
-    return (
-        Made("its import", {"import_checkpoint": {f"checkpoints/{name}/weights.safetensors"}}),
-        pgd([name], "its attacks", "checkpoints"),
-        chunks("", f"checkpoints/{name}", 0, 1),
-        ATTACK_TABLE,
-    )
-
+SUM = "1" * 64
 
 TRAINING = Section(
     "Models, recipes and training",
     (
         settings(
             {"models.wrn-10-1.depth": 16, "models.wrn-10-1.width": 2},
-            ALL_RUNS,
+            jobs.ALL_RUNS,
             change="`depth` or `width` of a model",
             why="runs of other models stay",
         ),
         settings(
-            {
-                f"recipes.slow.{key}": value
-                for key, value in {
+            under(
+                "recipes.slow",
+                {
                     "batch": 16,
                     "learning_rate": 0.2,
                     "weight_decay": 0.001,
@@ -50,16 +26,16 @@ TRAINING = Section(
                     "average_decay": 0.9,
                     "attack_steps": 3,
                     "replacement": True,
-                }.items()
-            },
-            (runs("the runs with the recipe", "wrn-10-1@slow/own/64/1"), ANALYSIS),
+                },
+            ),
+            (jobs.runs("the runs with the recipe", "wrn-10-1@slow/own/64/1"), jobs.ANALYSIS),
             study="wide",
             change="`recipes`: any key of a recipe",
         ),
         settings(
-            {
-                f"training.{key}": value
-                for key, value in {
+            under(
+                "training",
+                {
                     "batch": 16,
                     "beta": 6,
                     "label_smoothing": 0.2,
@@ -83,9 +59,9 @@ TRAINING = Section(
                     "window_images": 1024,
                     "replacement": True,
                     "pool": "draws",
-                }.items()
-            },
-            ALL_RUNS,
+                },
+            ),
+            jobs.ALL_RUNS,
             change="`training`: any key but `curve`",
         ),
         Row(
@@ -96,20 +72,14 @@ TRAINING = Section(
                     settings={"training.epoch_images": 32, "training.warmup_fraction": 0.5},
                 ),
             ),
-            ALL_RUNS,
+            jobs.ALL_RUNS,
         ),
         settings(
-            {
-                f"training.curve.{key}": value
-                for key, value in {
-                    "fractions": [0.25, 1.0],
-                    "images": 40,
-                    "attack_steps": 4,
-                    "attack_step_size": 0.02,
-                    "batch": 25,
-                }.items()
-            },
-            ALL_RUNS,
+            under(
+                "training.curve",
+                {"fractions": [0.25, 1.0], "images": 40, "attack_steps": 4, "attack_step_size": 0.02, "batch": 25},
+            ),
+            jobs.ALL_RUNS,
             "the curve is measured while a run trains; what it would have been cannot be had afterwards",
             change="`training.curve`: any key",
         ),
@@ -119,43 +89,41 @@ TRAINING = Section(
 ATTACKS = Section(
     "Attacks, checkpoints and exports",
     (
-        settings({"attacks.level": 0.9}, (ATTACK_TABLE,)),
+        settings({"attacks.level": 0.9}, (jobs.ATTACK_TABLE,)),
         settings(
-            {
-                f"attacks.pgd_cw.{key}": value
-                for key, value in {
-                    "steps": 6,
-                    "step_size": 0.02,
-                    "batch": 64,
-                    "images": 50,
-                    "objective": "cross_entropy",
-                }.items()
-            },
-            (PGD, ANALYSIS),
+            under(
+                "attacks.pgd_cw",
+                {"steps": 6, "step_size": 0.02, "batch": 64, "images": 50, "objective": "cross_entropy"},
+            ),
+            (jobs.PGD, jobs.ANALYSIS),
             change="`attacks.pgd_cw`: any key",
         ),
         settings(
             {"attacks.autoattack.version": "plus", "attacks.autoattack.weights": "best"},
-            (AUTOATTACK, ANALYSIS),
+            (jobs.AUTOATTACK, jobs.ANALYSIS),
         ),
         settings(
             {"attacks.autoattack.attacks": ["square", "apgd-ce"]},
-            (AUTOATTACK, EXPORTS, ANALYSIS),
+            (jobs.AUTOATTACK, jobs.EXPORTS, jobs.ANALYSIS),
             "their order counts: each meets what the one before left",
             "wide",
         ),
         settings(
             {"attacks.autoattack.chunk": 40},
-            (chunks("all chunks", f"runs/{ATTACKED}", 0, 1, 2), figures("adversarial"), ANALYSIS),
+            (jobs.chunks("all chunks", f"runs/{ATTACKED}", 0, 1, 2), jobs.figures("adversarial"), jobs.ANALYSIS),
         ),
         settings(
             {"attacks.autoattack.images": 80},
-            (chunks("the last chunk", f"runs/{ATTACKED}", 1), figures("adversarial"), ANALYSIS),
+            (jobs.chunks("the last chunk", f"runs/{ATTACKED}", 1), jobs.figures("adversarial"), jobs.ANALYSIS),
             "chunks that were full stay",
         ),
         settings(
             {"attacks.autoattack.runs": [ATTACKED, "wrn-10-1/edm-2/128/1"]},
-            (chunks("the attack on the new one", "runs/wrn-10-1/edm-2/128/1", 0, 1), figures("adversarial"), ANALYSIS),
+            (
+                jobs.chunks("the attack on the new one", "runs/wrn-10-1/edm-2/128/1", 0, 1),
+                jobs.figures("adversarial"),
+                jobs.ANALYSIS,
+            ),
         ),
         settings(
             {
@@ -167,20 +135,20 @@ ATTACKS = Section(
                 "checkpoints.other.unaveraged": True,
                 "checkpoints.other.sha256": SUM,
             },
-            checkpoint("other"),
+            jobs.checkpoint("other"),
             study="wide",
             change="`checkpoints`: any key of a checkpoint",
         ),
         settings(
             {"checkpoints.zoo.sha256": LEFT_OUT},
-            (*checkpoint("zoo"), *on("local-2")),
+            (*jobs.checkpoint("zoo"), *jobs.on("local-2")),
             study="wide",
             change="the same of a checkpoint that labels the images of a pipeline",
         ),
         settings(
-            {
-                f"export.{key}": value
-                for key, value in {
+            under(
+                "export",
+                {
                     "name": "Another title",
                     "authors": "C",
                     "link": "https://arxiv.org/abs/2",
@@ -188,15 +156,15 @@ ATTACKS = Section(
                     "dataset": "cifar10",
                     "additional_data": True,
                     "footnote": LEFT_OUT,
-                }.items()
-            },
-            (EXPORTS, REPORT),
+                },
+            ),
+            (jobs.EXPORTS, jobs.REPORT),
             study="wide",
             change="`export`: any key but `runs`",
         ),
         settings(
             {"export.runs": ["wrn-10-1/official-4/64/1", "wrn-10-1/own/64/1"]},
-            (Made("the export of the new one", {"export_run": {"runs/wrn-10-1/own/64/1/robustbench.pt"}}), REPORT),
+            (Made("the export of the new one", {"export_run": {"runs/wrn-10-1/own/64/1/robustbench.pt"}}), jobs.REPORT),
             study="wide",
         ),
     ),

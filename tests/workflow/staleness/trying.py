@@ -6,11 +6,11 @@ import subprocess
 import yaml
 
 from robustlaws import revisions
-from tests.workflow.conftest import CONFIGURED, jobs_in
+from tests.workflow.conftest import CONFIGURED, ROOT, SNAKEMAKE, jobs_in
 from tests.workflow.staleness import LEFT_OUT, But, Of
-from tests.workflow.staleness.dryruns import dry_runs
+from tests.workflow.staleness.forks import DRY, snakemakes
 from tests.workflow.staleness.jobs import AFTER_ANYTHING, AFTER_NOTHING
-from tests.workflow.staleness.studies import CONFIGS, TARGETS
+from tests.workflow.staleness.studies import STUDIES, with_conda
 
 
 def expected(row, whole):
@@ -60,8 +60,8 @@ def changed(config, change):
     return config
 
 
-class Trial:
-    """Changes to be tried, all by one process.
+class Trials:
+    """Changes that are tried on finished studies, all by one process.
 
     Parameters
     ----------
@@ -72,47 +72,63 @@ class Trial:
     """
 
     def __init__(self, checkouts, folder):
-        self.checkouts, self.folder, self.asked = checkouts, folder, {}
+        self.checkouts, self.folder, self.asked, self.answers = checkouts, folder, {}, {}
+        for study, checkout in checkouts.items():
+            self.asked[study] = self._request(study, checkout.folder, "study.yaml", ["--forceall"])
 
-    def whole(self, study):
-        """Ask for all jobs of a study."""
-        self._ask(study, study, self.checkouts[study].folder, "study.yaml", ["--forceall"])
-
-    def change(self, key, study, change):
-        """Ask under `key` for the jobs that `change` makes."""
-        place, folder = self.folder / f"{len(self.asked):03d}", self.checkouts[study].folder
+    def add(self, name, row, change):
+        """Have `change` of `row` tried; its answer will be kept under `name`."""
+        place, study, folder = self.folder / f"{len(self.asked):03d}", row.study, self.checkouts[row.study].folder
         place.mkdir()
-        text = CONFIGS[study].read_text()
+        text = STUDIES[study].config.read_text()
         if change.settings or change.config:
             text = yaml.safe_dump(changed(yaml.safe_load(text), change), sort_keys=False)
-        if change.spelling:
-            text = change.spelling(text)
         config = place / "study.yaml"
-        config.write_text(text)
+        config.write_text(change.spelling(text) if change.spelling else text)
+        more = {}
         if change.files:
-            copied = place / "checkout"
-            subprocess.run(["cp", "-a", str(folder), str(copied)], check=True)
-            folder = change.files(copied) or copied
-        self._ask(key, study, folder, str(config), change.arguments)
+            folder = self._changed_copy(folder, place / "checkout", change)
+            more |= {"library": str(folder / "src")} if change.library else {}
         if change.bumped or change.accepted:
             ledger = place / "revisions.toml"
             ledger.write_text(_ledger(change))
-            self.asked[key]["ledger"] = str(ledger)
+            more["ledger"] = str(ledger)
+        self.asked[name] = self._request(study, folder, str(config), change.arguments) | more
 
-    def _ask(self, key, study, folder, config, arguments):
+    def _changed_copy(self, folder, copied, change):
+        subprocess.run(["cp", "-a", str(folder), str(copied)], check=True)
+        if change.library:
+            subprocess.run(["cp", "-a", str(ROOT / "src"), str(copied)], check=True)
+        return change.files(copied) or copied
+
+    def _request(self, study, folder, config, arguments):
         configured = [config if word == "study.yaml" else word for word in CONFIGURED]
-        self.asked[key] = {"folder": str(folder), "arguments": [*TARGETS[study], *configured, *arguments]}
+        told = [*STUDIES[study].targets, *configured, "--cores", "2", *STUDIES[study].arguments, *arguments, *DRY]
+        # what `finished_by_touch` ran with
+        variables = with_conda(self.checkouts[study].folder)
+        return {"folder": str(folder), "arguments": told, "environment": variables}
 
-    def answers(self):
-        """Return key -> (exit status, what Snakemake said) of all that was asked."""
-        return dict(zip(self.asked, dry_runs(list(self.asked.values())), strict=True))
+    def run(self):
+        """Try all that was added."""
+        self.answers = dict(zip(self.asked, snakemakes(list(self.asked.values())), strict=True))
 
+    def jobs(self, name):
+        """Return the jobs of a change, as :func:`tests.workflow.conftest.jobs_in` gives them."""
+        status, said = self.answers[name]
+        assert status == 0, said
+        return jobs_in(said)
 
-def planned(answer):
-    """Return the jobs in an answer, as :func:`tests.workflow.conftest.jobs_in` gives them."""
-    status, said = answer
-    assert status == 0, said
-    return jobs_in(said)
+    def whole(self, study):
+        """Return all jobs of a study, likewise."""
+        return self.jobs(study)
+
+    def by_command(self, name):
+        """Return the jobs of a change, likewise, as Snakemake's own command lists them."""
+        asked = self.asked[name]
+        command = [SNAKEMAKE[0], *asked["arguments"]]
+        done = subprocess.run(command, cwd=asked["folder"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return jobs_in(done.stdout + done.stderr)
 
 
 def _ledger(change):

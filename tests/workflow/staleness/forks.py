@@ -1,7 +1,7 @@
-"""Dry runs by the dozen: Snakemake and the project are imported once, and each dry run is a fork of that process.
+"""Snakemake by the dozen: it and the project are imported once, and each of its runs is a fork of that process.
 
-`python -m tests.workflow.staleness.dryruns` reads a list of them as JSON and answers with what each printed. It is the
-command line of Snakemake in every other way: its arguments, the Snakefile and the profile of the folder it runs in.
+`python -m tests.workflow.staleness.forks` reads a list of runs as JSON and answers with what each printed. In every
+other way they are those of the command line, with its arguments, the Snakefile and the profile of the folder.
 """
 
 import importlib
@@ -18,30 +18,31 @@ from snakemake import cli
 from robustlaws import revisions
 
 ROOT = Path(__file__).parents[3]
+DRY = ("--dry-run", "--quiet", "host")
 
 
-def dry_runs(asked):
-    """Return what dry runs print.
+def snakemakes(asked):
+    """Return what runs of Snakemake print, as many at a time as there are cores.
 
     Parameters
     ----------
     asked : list of dict
-        `folder`: the checkout; `arguments`: of the command line; and where they are others: `ledger`, a file of
-        revisions in place of the library's, and `environment`.
+        `folder`: the checkout; `arguments`: of the command line; and where they are others than here: `environment`,
+        variables; `library`, the folder that the library is imported from; `ledger`, its file of revisions.
 
     Returns
     -------
     list of (int, str)
         Exit status and output of each.
     """
-    command = [sys.executable, "-m", "tests.workflow.staleness.dryruns"]
+    command = [sys.executable, "-m", "tests.workflow.staleness.forks"]
     done = subprocess.run(command, cwd=ROOT, input=json.dumps(asked), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [tuple(answer) for answer in json.loads(done.stdout)]
 
 
 def _forked(asked, output):
-    """Start one dry run as a fork that prints into the file `output`; return its process id."""
+    """Start one run as a fork that prints into the file `output`; return its process id."""
     process = os.fork()
     if process:
         return process
@@ -53,9 +54,12 @@ def _forked(asked, output):
         os.environ.update(asked.get("environment", {}))
         if "ledger" in asked:
             revisions._LEDGER = Path(asked["ledger"])
+        if "library" in asked:
+            _forget_library()
+            sys.path.insert(0, asked["library"])
         before = set(sys.modules)
         try:
-            cli.main([*asked["arguments"], "--cores", "2", "--dry-run", "--quiet", "host"])
+            cli.main(asked["arguments"])
         except SystemExit as end:
             status = end.code or 0
         if "loaded" in asked:
@@ -68,11 +72,17 @@ def _forked(asked, output):
         os._exit(status)
 
 
+def _forget_library():
+    for name in [name for name in sys.modules if name.split(".")[0] == "robustlaws"]:
+        del sys.modules[name]
+
+
 def _import_all(asked, folder):
-    """Import what a first dry run imports, so that the others find it."""
+    """Import what a dry run imports, so that all runs find it."""
     loaded = Path(folder, "modules")
     with open(Path(folder, "first"), "w") as output:
-        os.waitpid(_forked(asked | {"loaded": str(loaded)}, output), 0)
+        dry = asked | {"arguments": [*asked["arguments"], *DRY], "loaded": str(loaded)}
+        os.waitpid(_forked(dry, output), 0)
     for name in loaded.read_text().split() if loaded.exists() else ():
         importlib.import_module(name)
 
