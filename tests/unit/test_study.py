@@ -8,6 +8,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from robustlaws.laws import LAWS
 from robustlaws.settings import as_params
 from robustlaws.study import Study
 from robustlaws.study.validation import read_schema
@@ -160,6 +161,21 @@ def test_a_mixture_draws_from_each_dataset_by_its_share():
     assert {draws for _, draws in told.parts} <= {597, 598}
 
 
+def test_the_order_of_a_mixture_and_of_the_laws_means_nothing():
+    shares = {"edm-18": 1, "pfgmpp-18": 2, "dg-18": 3}
+    studies = []
+    for turn in (list, reversed):
+        config = changed("mixtures", "three-real", "datasets", to={name: shares[name] for name in turn(list(shares))})
+        config["laws"]["fit"] = list(turn(CONFIG["laws"]["fit"]))
+        studies.append(Study(config, SCHEMA))
+    run = "wrn-10-1/three-real/2048/1"
+    one, other = ((*study.ingredients("three-real")[0], study.training(study.run(run))) for study in studies)
+    assert one == other
+    assert one[:3] == ("dg-18", "edm-18", "pfgmpp-18")
+    assert one[3].shares == (3, 1, 2)
+    assert {tuple(study.config["laws"]["fit"]) for study in studies} == {tuple(LAWS)}
+
+
 def test_a_recipe_is_a_folder_of_its_own_and_changes_only_what_it_says():
     config = copy.deepcopy(CONFIG)
     config["recipes"]["slow"] = {"learning_rate": 0.1}
@@ -222,3 +238,32 @@ def test_files_are_not_sampled_anew_for_what_only_samplers_follow():
 
 def test_the_schema_is_one():
     Draft202012Validator.check_schema(read_schema(SCHEMA))
+
+
+def test_planning_imports_no_torch():
+    code = "import sys, robustlaws.study, robustlaws.revisions; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_path_of_results_stands_in_the_library():
+    code = [*ROOT.glob("src/**/*.py"), *ROOT.glob("workflow/scripts/*.py")]
+    assert [path for path in code if "results/" in path.read_text()] == []
+
+
+FILES = {"name": "npz", "test_images": 100, "train_files": ["b.npz", "a.npz"], "test_files": ["c.npz"]}
+
+
+def test_the_order_of_files_and_what_is_in_folders_is_told(tmp_path):
+    def told(**files):
+        config = changed("source", to=FILES | files)
+        config["generators"]["own"] = {"kind": "files", "format": "folder", "files": [str(tmp_path)]}
+        study = Study(config, SCHEMA)
+        return as_params(study.importing()), as_params(study.staging("own"))
+
+    one, staged = told()
+    assert one != told(train_files=["a.npz", "b.npz"])[0] != told(train_files=["c.npz"], test_files=["a.npz"])[0]
+    assert "files" not in staged  # one has no order
+    (tmp_path / "0.png").write_bytes(b"another image")
+    assert told()[0] == one
+    assert told()[1]["contents"] != staged["contents"]
+    assert not {"train_files", "test_files", "contents"} & set(as_params(Study(CONFIG, SCHEMA).importing()))

@@ -1,5 +1,7 @@
 """A copy of the workflow in which the tiny study has been run once."""
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
 PARTS = ("Snakefile", "workflow", "envs", "profiles", "config")
-SNAKEMAKE = (str(Path(sys.executable).with_name("snakemake")), "--configfile", "study.yaml", "--nocolor")
+CONFIGURED = ("--configfile", "study.yaml", "--nocolor")
+SNAKEMAKE = (str(Path(sys.executable).with_name("snakemake")), *CONFIGURED)
 
 
 class Checkout:
@@ -27,25 +30,36 @@ class Checkout:
             change(config)
         (self.folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
-    def snakemake(self, *arguments):
-        """Run Snakemake here to its end; return the finished process."""
-        command = [*SNAKEMAKE, "--cores", "2", *arguments]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=600)
+    def snakemake(self, *arguments, **environment):
+        """Run Snakemake here to its end, with more variables in its environment; return the finished process."""
+        command, variables = [*SNAKEMAKE, "--cores", "2", *arguments], os.environ | environment
+        told = {"cwd": self.folder, "env": variables, "capture_output": True, "text": True, "timeout": 600}
+        return subprocess.run(command, check=False, **told)
 
     def planned(self, *arguments):
-        """Return the outputs of the jobs that a dry run lists, as {rule: set of (wildcards or output)}."""
+        """Return what a dry run lists (see :func:`jobs_in`)."""
         done = self.snakemake(*arguments, "--dry-run", "--quiet", "host")
         assert done.returncode == 0, done.stdout + done.stderr
-        jobs, rule = {}, None
-        for line in map(str.strip, (done.stdout + done.stderr).splitlines()):  # jobs of a group are indented
-            words = line.split()
-            if line.startswith(("rule ", "localrule ")):
-                rule = words[1].rstrip(":")
-                jobs.setdefault(rule, set())
-            elif line.startswith("output: ") and rule:
-                jobs[rule].add(line.removeprefix("output: ").split(", ")[0].removeprefix("results/tiny/"))
-        jobs.pop("all", None)
-        return jobs
+        return jobs_in(done.stdout + done.stderr)
+
+
+def jobs_in(said):
+    """Return the jobs that a dry run lists, as {rule: set of their first outputs}, without those of no output."""
+    jobs = {}
+    for rule, outputs in listed(said):
+        jobs.setdefault(rule, set()).add(outputs[0])
+    return jobs
+
+
+def listed(said):
+    """Yield each job that a dry run lists: its rule and its outputs, below the results of the study."""
+    rule = None
+    for line in map(str.strip, said.splitlines()):  # jobs of a group are indented
+        if line.startswith(("rule ", "localrule ")):
+            rule = line.split()[1].rstrip(":")
+        elif line.startswith("output: ") and rule:
+            names = line.removeprefix("output: ").split(", ")
+            yield rule, [re.sub("^results/[^/]+/", "", name) for name in names]
 
 
 def fresh_checkout(folder):

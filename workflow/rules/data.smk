@@ -2,7 +2,6 @@
 # and that are not there; the training and the test split in one format for all sources; an index by which the sampled
 # images can be read in any order.
 from robustlaws.data import fetching
-from robustlaws.files import listing
 
 
 # Only what is missing: a file that is there is the user's, and no rerun may replace it.
@@ -42,8 +41,7 @@ rule import_data:
         mem_mb=memory("import_data"),
         runtime=minutes_for_files("import_data"),
     params:
-        settings=as_params(study.importing()),
-        contents=lambda wildcards, input: listing([*input.train_files, *input.test_files]),
+        settings=lambda wildcards: as_params(study.importing()),
         revision=revision(f"data.{study.config['source']['name']}"),
     script:
         "../scripts/import_data.py"
@@ -68,7 +66,6 @@ rule stage_samples:
         runtime=minutes_for_files("stage_samples"),
     params:
         settings=lambda wildcards: as_params(study.staging(wildcards.generator)),
-        contents=lambda wildcards, input: listing(input.files),
         revision=revision("stage"),
     script:
         "../scripts/stage_samples.py"

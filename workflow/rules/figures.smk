@@ -39,6 +39,8 @@ rule draw_figure:
         mem_mb=memory("draw_figure"),
         runtime=minutes("draw_figure"),
     params:
+        # in their order, which Snakemake does not compare
+        datasets=lambda wildcards: study.datasets if "quality" in FIGURE_INPUTS[wildcards.figure] else [],
         revision=lambda wildcards: revision(f"figure.{wildcards.figure}"),
     script:
         "../scripts/draw_figure.py"

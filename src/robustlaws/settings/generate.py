@@ -19,6 +19,9 @@ class Import(Settings):
     channels: int
     classes: int
     image_size: int | None = neutral(None)  # pixels a side to scale an image folder's files to; None: as they are
+    train_files: tuple[str, ...] = neutral(())  # in their order, which Snakemake does not compare
+    test_files: tuple[str, ...] = neutral(())
+    contents: str = neutral("")  # digest of what the folders among the files hold; "": none is a folder
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,8 @@ class Staging(Settings):
     channels: int
     classes: int
     sha256: tuple[str, ...] = neutral(())  # of each file; (): not known beforehand
+    files: tuple[str, ...] = neutral(())  # in their order, where there are several
+    contents: str = neutral("")  # digest of what the folders among the files hold; "": none is a folder
 
 
 @dataclass(frozen=True)

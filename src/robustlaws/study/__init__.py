@@ -86,7 +86,8 @@ class Study(Analysing, Generating):
         """Return ({dataset: share of the synthetic images}, share of real images) of a dataset or mixture."""
         mixture = self.config.get("mixtures", {}).get(dataset, {"dataset": dataset})
         shares = mixture.get("datasets", {mixture.get("dataset"): 1})
-        return shares, float(mixture.get("real_fraction", 0.0))
+        # by name: the order of YAML keys must not retrain anything
+        return dict(sorted(shares.items())), float(mixture.get("real_fraction", 0.0))
 
     def checkpoint_file(self, name):
         """Return the file that checkpoint `name` is imported from; ValueError if the config has none."""

@@ -3,6 +3,7 @@
 from math import ceil
 
 from robustlaws import settings as told
+from robustlaws.files import listing
 
 # the two shapes of the EDM family's U-Net (spec/generators.md 5)
 _ARCHITECTURES = {
@@ -70,7 +71,16 @@ class Generating:
         source, image = self.config["source"], self.config["image"]
         given = [source.get(key) for key in ("train_images", "test_images", "image_column", "label_column")]
         about = [image[key] for key in ("size", "channels", "classes")]
-        return told.Import(source["name"], self._seed("data"), *given, *about, source.get("image_size"))
+        files = [source.get(key, []) for key in ("train_files", "test_files")]
+        return told.Import(
+            source["name"],
+            self._seed("data"),
+            *given,
+            *about,
+            source.get("image_size"),
+            *files,
+            contents=listing([path for split in files for path in split]),
+        )
 
     def network(self, generator):
         """Return the settings of the U-Net that a trained generator has."""
@@ -153,6 +163,8 @@ class Generating:
             channels=image["channels"],
             classes=image["classes"],
             sha256=tuple(own.get("sha256", ())),
+            files=own["files"] if len(own["files"]) > 1 else (),
+            contents=listing(own["files"]),
         )
 
     def sampling(self, dataset, shard):

@@ -1,0 +1,186 @@
+"""What changes make anew, in words and as jobs: the parts that the rows of the table are put together from."""
+
+from tests.workflow.staleness import ALL, But, Made, Of
+
+# The rules whose jobs come after whatever is made, and those that nothing comes after.
+AFTER_ANYTHING = {"write_report"}
+AFTER_NOTHING = AFTER_ANYTHING | {"export_run"}
+
+EVERYTHING = Made(
+    "everything",
+    dict.fromkeys(
+        (
+            "import_data", "import_checkpoint", "import_generator", "import_pair", "stage_samples", "train_generator",
+            "train_extractor", "train_discriminator", "sample_shard", "train_features", "measure_split",
+            "measure_shard", "measure_quality", "train_run", "attack_run", "attack_chunk", "gather_chunks",
+            "export_run", "collect_runs", "collect_attacks", "fit_law", "fit_accuracy", "measure_limits",
+            "draw_figure", "draw_explorer", "plan", "published", "write_report",
+        ),
+        ALL,
+    ),
+)  # fmt: skip
+
+
+def _figures(kind, *names):
+    return {"draw_figure": kind(f"figures/{name}.png" for name in names)}
+
+
+def figures(*names):
+    """Return these figures."""
+    words = f"the figure{'s' if len(names) > 1 else ''} {', '.join(f'`{name}`' for name in names)}"
+    return Made(words, _figures(set, *names))
+
+
+def laws(*names):
+    """Return the fits of these laws."""
+    words = f"the law{'s' if len(names) > 1 else ''} {', '.join(f'`{name}`' for name in names)}"
+    return Made(words, {"fit_law": {f"laws/{name}.json" for name in names}})
+
+
+REPORT = Made("the report", {"write_report": ALL})
+PLAN = Made("the plan", {"plan": ALL})
+EXPLORER = Made("the explorer", {"draw_explorer": ALL})
+PUBLISHED = Made("the fits to the paper's own runs", {"published": {"published"}})
+LIMITS = Made(
+    "the numbers at budgets and the figures that show them",
+    {"measure_limits": ALL} | _figures(Of, "accuracy", "allocation"),
+)
+ACCURACY = Made("the line from loss to accuracy", {"fit_accuracy": ALL} | _figures(Of, "accuracy_from_loss"))
+FROM_ACCURACY = Made(
+    "the numbers at budgets, the figures that show them, the explorer and the plan",
+    LIMITS.jobs | {"draw_explorer": ALL, "plan": ALL},
+)
+FIT_ALL = Made("all laws", {"fit_law": ALL})
+FROM_LAWS = Made(
+    "what is drawn from laws",
+    {"measure_limits": ALL, "draw_explorer": ALL, "plan": ALL}
+    | _figures(But, "samples", "adversarial", "accuracy_from_loss", "hyperparameters", "replacement"),
+)
+FROM_RUNS = Made(
+    "tables, laws, figures and plan",
+    {"collect_runs": ALL, "fit_law": ALL, "fit_accuracy": ALL}
+    | FROM_LAWS.jobs
+    | _figures(But, "samples", "adversarial"),
+)
+ATTACK_TABLE = Made("the table of attacks", {"collect_attacks": ALL})
+ANALYSIS = Made("all tables, laws, figures and plan", FROM_RUNS.jobs | ATTACK_TABLE.jobs)
+
+IMPORT = Made("the real images", {"import_data": ALL})
+GENERATORS = Made("the generators trained here", {"train_generator": ALL})
+GUIDANCE = Made("the networks of the guidance", {"train_extractor": ALL, "train_discriminator": ALL})
+DISCRIMINATOR = Made("the discriminator", {"train_discriminator": ALL})
+FETCHED = Made("the download", {"fetch_file": {"files/weights-inception-2015-12-05-6726825d.pth"}})
+FEATURES = Made("the classifier of the FID", {"train_features": ALL})
+FIDS = Made("the FIDs", {"measure_quality": ALL} | _figures(Of, "samples"))
+MOMENTS = Made("the features of the generated images", {"measure_shard": ALL})
+REAL_MOMENTS = Made("the features of the real images", {"measure_split": ALL})
+IMAGES = Made(
+    "all generated images and their FIDs",
+    {"sample_shard": ALL} | MOMENTS.jobs | FIDS.jobs,
+)
+RUNS = Made("all runs", {"train_run": ALL})
+PGD = Made("all PGD attacks", {"attack_run": ALL})
+AUTOATTACK = Made("all of AutoAttack", {"attack_chunk": ALL, "gather_chunks": ALL} | _figures(Of, "adversarial"))
+GATHERED = Made("what AutoAttack's chunks are gathered in", {"gather_chunks": ALL} | _figures(Of, "adversarial"))
+EXPORTS = Made("the exports", {"export_run": ALL})
+
+
+def of_datasets(words, *names):
+    """Return the first shard of these datasets, what is measured of it and the figure that shows it."""
+    return Made(
+        words,
+        {
+            "sample_shard": {f"datasets/{name}/shard-00000.h5" for name in names},
+            "measure_shard": {f"quality/{name}/shard-00000.safetensors" for name in names},
+            "measure_quality": {f"quality/{name}.json" for name in names},
+        }
+        | _figures(Of, "samples"),
+    )
+
+
+def shards(words, *names):
+    """Return these shards, named such as edm-2/00000."""
+    return Made(words, {"sample_shard": {f"datasets/{name.replace('/', '/shard-')}.h5" for name in names}})
+
+
+def runs(words, *names):
+    """Return the training of these runs, such as wrn-10-1/edm-2/128/1, and their PGD attacks."""
+    return Made(words, {"train_run": {f"runs/{name}/weights.safetensors" for name in names}} | pgd(names).jobs)
+
+
+def pgd(names, words="PGD", kind="runs"):
+    """Return the PGD attacks on these runs or checkpoints."""
+    return Made(words, {"attack_run": {f"{kind}/{name}/pgd_cw.h5" for name in names}})
+
+
+def chunks(words, victim, *numbers):
+    """Return these chunks of AutoAttack on a run or checkpoint, and what is gathered from them."""
+    return Made(
+        words,
+        {
+            "attack_chunk": {f"{victim}/autoattack/{number:05d}.h5" for number in numbers},
+            "gather_chunks": {f"{victim}/autoattack.h5"},
+        },
+    )
+
+
+ALL_RUNS = (RUNS, PGD, AUTOATTACK, ANALYSIS)
+AT_64 = "wrn-10-1/{}/64/1".format
+OFFICIAL, MIXED = AT_64("official-4"), AT_64("mixed")
+ON_OFFICIAL = chunks("AutoAttack of it", f"runs/{OFFICIAL}", 0, 1)
+
+
+def trained(name):
+    """Return the training of generator `name`."""
+    return Made(f"the generator `{name}`", {"train_generator": {f"generators/{name}/network.json"}})
+
+
+def imported(name):
+    """Return the import of generator `name`."""
+    return Made(f"the import of `{name}`", {"import_generator": {f"generators/{name}/network.json"}})
+
+
+PAIR = Made("the import of the pair", {"import_pair": {"generators/guided/extractor.json"}})
+STAGED = Made("the index of the files", {"stage_samples": {"generators/own/samples.h5"}})
+EDM = (
+    of_datasets("its images and those guided by it, with their FIDs", "edm-2", "edm-4", "dg-3"),
+    shards("", "edm-2/00001", "edm-4/00001"),
+    DISCRIMINATOR,
+    *ALL_RUNS,
+)
+PFGMPP = (
+    of_datasets("its images and their FIDs", "pfgmpp-3"),
+    runs("the runs on these", "wrn-10-1/three/256/1"),
+    ANALYSIS,
+)
+GUIDED = (
+    of_datasets("the guided images and their FIDs", "dg-3"),
+    runs("the runs on these", "wrn-10-1/three/256/1"),
+    ANALYSIS,
+)
+
+
+def on(*datasets, more=()):
+    """Return the images of these datasets of the wide study, and what comes after them; `more`: further runs."""
+    return (
+        of_datasets("its images and their FIDs", *datasets),
+        runs("the runs on these", *map(AT_64, datasets), *more),
+        *((ON_OFFICIAL, EXPORTS) if "official-4" in datasets else ()),
+        ANALYSIS,
+    )
+
+
+OWN = on("own", more=["wrn-10-1@slow/own/64/1"])
+FROM_REAL = (IMPORT, REAL_MOMENTS, FIDS, *ALL_RUNS)
+FROM_COLUMNS = (*FROM_REAL, EXPORTS)
+SAMPLED_HERE = on("official-4", "plus-3", "guided-3", more=[MIXED])
+
+
+def checkpoint(name):
+    """Return the import of a checkpoint of the wide study and its attacks."""
+    return (
+        Made("its import", {"import_checkpoint": {f"checkpoints/{name}/weights.safetensors"}}),
+        pgd([name], "its attacks", "checkpoints"),
+        chunks("", f"checkpoints/{name}", 0, 1),
+        ATTACK_TABLE,
+    )

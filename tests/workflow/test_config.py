@@ -1,0 +1,18 @@
+"""A config that cannot be made stops before any job."""
+
+import pytest
+
+from tests.workflow.conftest import fresh_checkout
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+def test_a_broken_config_stops_before_any_job_with_one_line(tmp_path):
+    checkout = fresh_checkout(tmp_path / "checkout")
+    checkout.configure(lambda config: config["threat"].update(epsilon=8))
+    done = checkout.snakemake()
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "study.yaml threat.epsilon: 8 is more than 1. Linf radius" in said
+    assert "Traceback" not in said
+    assert "rule " not in said
