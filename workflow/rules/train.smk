@@ -19,8 +19,11 @@ rule train_run:
     # beside each GPU one that drives it and one that reads
     threads: COMPUTE.get("processes") or max(1, 2 * COMPUTE["gpus"])
     resources:
-        gpu=COMPUTE["gpus"] * NODES,
+        # on several nodes SLURM's plugin breaks a sum of GPUs, and wants as many tasks as nodes where there are none
+        gpu=COMPUTE["gpus"] if NODES == 1 else None,
         nodes=NODES if NODES > 1 else None,
+        gres=f"gpu:{COMPUTE['gpus']}" if NODES > 1 and COMPUTE["gpus"] else None,
+        tasks=NODES if NODES > 1 and not COMPUTE["gpus"] else None,
         mem_mb=memory("train_run"),
         runtime=minutes("train_run"),
     params:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from robustlaws import states
 from robustlaws.data.packing import FORMAT, assemble, check_arrays, check_layout
 from robustlaws.files import replacing, write_json
 from robustlaws.joblog import log
@@ -61,10 +62,8 @@ class Writer:
         self._size = math.prod(self.image_shape)
 
     def __enter__(self):
-        from robustlaws.states import held  # here: it brings torch, which reading a shard can do without
-
         with ExitStack() as stack:
-            stack.enter_context(held(self.folder))
+            stack.enter_context(states.held(self.folder))
             if not (self.folder / "lock").exists():  # removed by the process that had it until now
                 raise ValueError(f"{self.path}: another process has just finished it; run again if it is still wanted")
             self.done = self._taken_up()
@@ -75,9 +74,11 @@ class Writer:
         return self
 
     def __exit__(self, *error):
-        with self._stack:
+        try:
             if not self._images.closed:
                 self._save()
+        finally:
+            self._stack.__exit__(*error)
 
     def append(self, images, labels):
         """Add `images` (uint8, (n, height, width, channels)) and their `labels` (integers, (n,)).
@@ -147,7 +148,7 @@ class Writer:
             log.warning("%s: holds fewer images than its journal says; starting from the beginning", self.folder)
             return 0
         if done:
-            log.info("%s: going on after %s of %s images", self.path, f"{done:,}", f"{self.count:,}")
+            states.going_on(self.folder, f"after {done:,} of {self.count:,} images")
         return done
 
     def _opened(self, name, size):

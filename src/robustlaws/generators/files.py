@@ -100,7 +100,8 @@ class _Staging:
         self.sha256 = journal["sha256"]
         if self.index_path.exists():
             self.unpacked = journal["unpacked"]
-        log.info("going on: %d files checked, %d images unpacked", len(self.sha256), self.unpacked or 0)
+        folder, unpacked = self._journal_path.parent, self.unpacked or 0
+        states.going_on(folder, f"after {len(self.sha256)} files checked and {unpacked:,} images unpacked")
 
     def _note(self):
         write_json(self._journal_path, {"owner": self._owner, "sha256": self.sha256, "unpacked": self.unpacked})

@@ -129,6 +129,8 @@ class _States:
         path = states.newest(self.folder, self.owner) if self.ranks.index == 0 else None
         if chosen := self.ranks.heard(str(path or "")):
             run.take_up(states.read(chosen[0]))
+            if self.ranks.index == 0:
+                states.going_on(self.folder, f"at step {run.step} of {run.settings.steps}")
 
     def save(self, run):
         """Write a state; no rank leaves before it is written."""
