@@ -33,9 +33,15 @@ def minutes_for_files(rule):
     return lambda wildcards, input, attempt: needs().minutes(rule, dict(wildcards.items()), attempt, input)
 
 
-# Before a cluster gets to work: which jobs are likely to be given up before they are done.
+# Before anything is run: nodes that nothing starts a run on, and jobs that are likely to be given up half done.
 onstart:
-    if not workflow.local_exec:
+    if workflow.local_exec:
+        if NODES > 1 and not COMPUTE.get("node_command"):
+            raise WorkflowError(
+                f"compute.nodes: {NODES}, and this is no cluster; run it with --profile slurm, or give"
+                " compute.node_command, what starts the command after it once on every node"
+            )
+    else:
         asked = [
             (job.rule.name, dict(job.wildcards_dict), job.restart_times) for job in workflow.dag.needrun_jobs()
         ]
