@@ -90,6 +90,12 @@ def test_later_attempts_ask_for_more_memory_but_not_for_ever(attempt, factor):
     assert needs_of().memory_mb("train_run", LARGE, attempt) == pytest.approx(factor * first, abs=factor * 100)
 
 
+def test_the_slices_of_a_long_run_ask_for_twice_the_memory_at_most():
+    needs = given(1e9, budget_minutes=60.0)
+    first = needs.memory_mb("train_run", LARGE)
+    assert [needs.memory_mb("train_run", LARGE, n) / first for n in (2, 9)] == pytest.approx([1.5, 2], abs=0.05)
+
+
 STEP = """
 import sys
 import torch

@@ -26,8 +26,10 @@ _LOADED = {"tables": 250, "torch": 450, "gpu": 2500}
 _COMPILER = 3000
 _LEAST = 600  # below, a job of a cluster is killed before it begins
 _ROOM = 1.25  # for what an allocator does not give back
-# A second attempt may need more; the tenth is most likely the tenth slice of one long run.
+# Times what is asked first. A second attempt may have been killed for what it asked; the tenth is most likely the tenth
+# slice of one long run, and needs no more than the first.
 _GROWTH = (1.0, 1.5, 2.0, 4.0)
+_SLICED = 2.0  # at most, of a job that is known to be cut into slices
 
 # Where no speed was measured and none is given: seconds of a pass whatever it computes, and FLOPs a second of a device
 # beside. An H200 takes 0.005 s for a pass of WRN-10-1 on 32 images and does 1.7e14 FLOPs/s with WRN-28-10; one core of
@@ -69,7 +71,7 @@ class Needs:
         rule : str
         wildcards : dict of str
         attempt : int
-            Of the job, from 1 on; later ones ask for more, up to four times as much.
+            Of the job, from 1 on; later ones ask for more, up to four times as much, or twice in a job of many slices.
         """
         held = self._held(rule, _key(rule, wildcards))
         interpreter = _LOADED[held.loads] if self.compute.gpus or held.loads != "gpu" else _LOADED["torch"]
@@ -77,7 +79,8 @@ class Needs:
         own = held.processes * _ROOM * (interpreter + held.values / 1e6)
         # the job itself and torch's launcher wait beside those that share its work
         launchers = 2 * _LOADED["torch"] if rule == "train_run" and self.compute.ranks > 1 else 0
-        asked = max(_LEAST, _SNAKEMAKE + launchers + own) * _grown(attempt)
+        most = _SLICED if self.slices(rule, wildcards) > 1 else _GROWTH[-1]
+        asked = max(_LEAST, _SNAKEMAKE + launchers + own) * min(most, _grown(attempt))
         return 100 * math.ceil(asked / 100)
 
     # time
