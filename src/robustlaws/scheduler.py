@@ -45,6 +45,44 @@ def end():
         return None
 
 
+def on_each_node(nodes, threads):
+    """Return what starts a command once on each of the nodes of this job.
+
+    Parameters
+    ----------
+    nodes : int
+    threads : int
+        Processors for the command, on each.
+
+    Returns
+    -------
+    list of str
+        Command that the other one is put behind.
+
+    Raises
+    ------
+    ValueError
+        Outside a job of SLURM.
+    """
+    if job() is None:
+        raise ValueError(
+            f"compute.nodes: {nodes} asked for, and this is no job of SLURM; give compute.node_command, what starts the"
+            " command after it once on every node, or leave nodes out"
+        )
+    # overlap: the step that this process is in has all that the job was given
+    return ["srun", "--overlap", f"--nodes={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={threads}"]
+
+
+def of_job():
+    """Return the environment of a process that shall see the whole job and not only the step that this one is in.
+
+    Snakemake's plugin for SLURM runs each job in a step on one node, and a step within it would take that for all.
+    """
+    kept = ("SLURM_JOB_ID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
+    own = ("SLURM_", "SRUN_", "SBATCH_")
+    return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(own)}
+
+
 def _time(words):
     """Return the time that squeue printed, in this machine's time zone; None for a job that has no end."""
     if len(set(words)) != 1:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-_GOING_ON = re.compile(r"going on at step (\d+) of (\d+)")  # what training.run says
+# what training.loop says, but not what it says again of attempts before
+_GOING_ON = re.compile(r"^(?!.*\bearlier: ).*going on at step (\d+) of (\d+)", re.MULTILINE)
 _LARGE = 0.3  # of the dearest timed run: below, start-up and evaluation weigh too much
 
 

@@ -3,17 +3,57 @@
 A folder holds the last states of one job. A state is `state-<number>.pt` (tensors and plain values) and,
 written after it, `state-<number>.json` with its SHA-256 and its owner: the settings and the revision that
 it belongs to. Whatever is killed when, or damaged later, the newest state that is whole is found.
+
+Beside them `history.txt` says when the work began, stopped and went on: the log of an attempt is gone when the next
+one begins, and this is told there again.
 """
 
 import json
 import shutil
+import socket
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from robustlaws import faults, provenance
+from robustlaws import faults, holding, provenance
 from robustlaws.files import digest, read_json, replacing, write_json
 from robustlaws.joblog import log
+from robustlaws.stopping import Stopped
 
+EARLIER = "earlier:"  # before what is told again
+_TOLD = 20  # lines of it
 _KEPT = 2  # the newest and the one before it
+
+
+@contextmanager
+def held(folder, **patience):
+    """Keep `folder` for this process, and tell the log what earlier attempts at its work did.
+
+    Parameters and errors are those of :func:`robustlaws.holding.held`.
+    """
+    with holding.held(folder, **patience):
+        history = Path(folder) / "history.txt"
+        before = history.read_text(encoding="utf-8").splitlines() if history.exists() else []
+        for line in before[-_TOLD:]:
+            log.info("%s %s", EARLIER, line)
+        _note(folder, f"started on {socket.gethostname()}")
+        try:
+            yield
+        except Stopped as stopped:
+            _note(folder, str(stopped))
+            raise
+
+
+def going_on(folder, where):
+    """Log that work goes on, and `where`; the logs of later attempts say it too."""
+    log.info("going on %s", where)
+    _note(folder, f"going on {where}")
+
+
+def _note(folder, text):
+    # a disk that is full must not end the work for the sake of a line of its history
+    with suppress(OSError), open(Path(folder) / "history.txt", "a", encoding="utf-8") as file:
+        file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
 
 def save(folder, content, owner, step):

@@ -1,9 +1,12 @@
 """AutoAttack in chunks: the package's own numbers, whoever runs which chunk and however often it is cut off."""
 
+import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import h5py
@@ -18,6 +21,7 @@ from robustlaws.attacks import AUTOATTACK, autoattack, gathering, record
 from robustlaws.data import shards
 from robustlaws.networks import checkpoint, wrn
 from robustlaws.settings import Architecture, AutoAttack, Compute, Threat
+from robustlaws.stopping import Stopped
 
 ARCHITECTURE = Architecture(10, 1, 10, 1, 8, (0.3,), (0.38,))
 SETTINGS = AutoAttack("m/d/1/1", ARCHITECTURE, Threat("Linf", 0.012), 11, "standard", 50, 50)
@@ -219,6 +223,27 @@ def test_a_killed_chunk_goes_on_and_ends_with_the_same_bytes(folder, tmp_path, u
     assert attack(folder, tmp_path / "0.h5").read_bytes() == undisturbed.read_bytes()
     assert calls == list(SETTINGS.names[attacks:])
     assert [path.name for path in tmp_path.iterdir()] == ["0.h5"]  # no state is left
+
+
+def test_a_chunk_whose_time_is_up_stops_after_an_attack_and_goes_on(folder, tmp_path, undisturbed, monkeypatch, caplog):
+    caplog.set_level("INFO", "robustlaws")
+    save, now = autoattack._State.save, time.time()
+
+    def late(state):
+        save(state)
+        if state.done == 2:
+            monkeypatch.setattr("robustlaws.stopping.time", SimpleNamespace(time=lambda: now + 3600))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(autoattack._State, "save", late)
+        with pytest.raises(Stopped, match=r"stopped \(.*\) after 2 of 4 attacks, state saved; the same job goes on"):
+            attack(folder, tmp_path / "0.h5", compute=Compute(ends=now + 3600))
+    caplog.clear()
+    assert attack(folder, tmp_path / "0.h5").read_bytes() == undisturbed.read_bytes()
+    # the log of the attempt before is gone by now
+    assert "going on after 2 attacks" in caplog.text
+    assert re.search("earlier: .* started on ", caplog.text)
+    assert re.search("earlier: .* after 2 of 4 attacks, state saved", caplog.text)
 
 
 def test_what_one_attack_leaves_to_the_next_survives_a_restart(folder, tmp_path, monkeypatch):

@@ -8,12 +8,13 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 
-from robustlaws import costing, costing_page
+from robustlaws import costing, costing_page, states
 from robustlaws.data import shards
 from robustlaws.generators import storage
 from robustlaws.networks import ddpmpp
 from robustlaws.study.costs import Cost, Costs
-from robustlaws.training.run import Run
+from robustlaws.training import loop
+from robustlaws.training.ranks import Alone
 from tests.unit.test_costs import study_of
 
 DRY_RUN = """\
@@ -184,12 +185,14 @@ def test_speed_is_that_of_one_device_of_several(timed):
 
 def test_of_a_run_that_went_on_from_a_state_only_the_timed_part_counts(timed, caplog):
     study, costs, jobs, folder = timed
-    run = MagicMock()
+    run, kept = MagicMock(step=6), loop._States(folder / "partial", {}, Alone("cpu"))
     run.settings.steps = 8
-    state = dict.fromkeys(("network", "average", "optimiser", "rows", "losses", "best")) | {"step": 6}
+    kept.folder.mkdir()
+    states.save(kept.folder, {"step": 6}, {}, 6)
     with caplog.at_level("INFO", logger="robustlaws"):
-        Run.take_up(run, state)  # what a job really says
-    clock(folder, jobs[0], 10.0, f"2026-11-24 20:10:37 INFO {caplog.messages[-1]}\nlater\n")
+        kept.take_up(run)  # what a job really says
+    before = "2026-11-24 20:10:36 INFO earlier: 2026-11-24 20:00:00 going on at step 1 of 8\n"  # and of another attempt
+    clock(folder, jobs[0], 10.0, f"{before}2026-11-24 20:10:37 INFO {caplog.messages[-1]}\nlater\n")
     found = costing.speed(study, costs, jobs[:1], folder)
     assert found["value"] == pytest.approx(flops_of(costs, jobs[0]) / 4 / 10)
 

@@ -182,11 +182,6 @@ BROKEN = {
         "compute.processes",
         "2 for 1 GPUs",
     ),
-    "nodes without a command": (
-        changed("compute", to={"gpus": 1, "nodes": 2, "state_minutes": 1}),
-        "compute.node_command",
-        "missing",
-    ),
     "more processes than images": (
         changed("compute", to={"gpus": 0, "processes": 64, "state_minutes": 1}),
         "grid[0].sizes",

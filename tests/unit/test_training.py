@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -223,6 +224,24 @@ def test_a_stopped_run_saves_its_state_and_goes_on(study, monkeypatch, by):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     monkeypatch.setattr(Run, "advance", advance)
     assert train(study, "cut") == undisturbed
+
+
+def test_the_log_of_an_attempt_tells_of_those_before(study, caplog):
+    caplog.set_level("INFO", "robustlaws")
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            train(study, "cut", ends=time.time() - 1)
+    caplog.clear()  # Snakemake removes the log of a failed job
+    train(study, "cut")
+    told_again = [message.split(" ", 3)[3] for message in caplog.messages if message.startswith("earlier: ")]
+    assert [words.split(": ")[-1].split(" on ")[0] for words in told_again] == [
+        "started",
+        "stopped (the time budget is used up) at step 0 of 8, state saved; the same job goes",
+        "started",
+        "going",
+        "stopped (the time budget is used up) at step 0 of 8, state saved; the same job goes",
+    ]
+    assert "going on at step 0 of 8" in caplog.messages
 
 
 def test_a_run_can_be_stopped_while_it_is_measured(study, monkeypatch, caplog):

@@ -34,6 +34,15 @@ def minutes_for_files(rule):
     return lambda wildcards, input, attempt: needs().minutes(rule, dict(wildcards.items()), attempt, input)
 
 
+def check_nodes():
+    """End with one line where nothing would start a run on several nodes."""
+    if workflow.local_exec and NODES > 1 and not COMPUTE.get("node_command"):
+        raise ValueError(
+            f"compute.nodes: {NODES}, and this is no cluster; run it with --profile slurm, or give"
+            " compute.node_command, what starts the command after it once on every node"
+        )
+
+
 def warn_of_few_retries():
     """Say, before a cluster gets to work, which jobs are likely to be given up before they are done."""
     if not workflow.local_exec:
@@ -43,5 +52,6 @@ def warn_of_few_retries():
 
 
 onstart:
+    in_one_line(check_nodes)
     in_one_line(locks.register, study.name, log)
     warn_of_few_retries()

@@ -22,12 +22,11 @@ rule train_run:
     resources:
         # profiles/slurm holds threads to one, so that the jobs of a group take turns
         cpus_per_task=PROCESSES,
-        # What SLURM spreads over nodes: a task for each or, with GPUs, what each node has to give. `gpu` is of the whole
-        # job, and a step of one process cannot have what lies on two nodes.
+        # on several nodes SLURM's plugin breaks a sum of GPUs, and wants as many tasks as nodes where there are none
+        gpu=GPUS if NODES == 1 else None,
         nodes=NODES if NODES > 1 else None,
-        tasks=NODES if NODES > 1 and not GPUS else None,
         gres=f"gpu:{GPUS}" if NODES > 1 and GPUS else None,
-        gpu=GPUS if NODES == 1 else 0,
+        tasks=NODES if NODES > 1 and not GPUS else None,
         mem_mb=memory("train_run"),
         runtime=minutes("train_run"),
     params:

@@ -63,11 +63,12 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
         "weights_sha256": content_digest(weights_path),
     }
     state = _State(state_path, {"settings": as_params(s), "images": shards.checksum(images, labels), **about})
-    if not state.resume():
-        with torch.no_grad():
-            state.begin(x, network(x).argmax(1).cpu().numpy())
-    # a signal may kill at once: what it would wait for is lost then, but nothing that was saved
-    break_images(network, x, y, state, s, s.seed + chunk, Stop(deadline))
+    with states.held(state_path):
+        if not state.resume():
+            with torch.no_grad():
+                state.begin(x, network(x).argmax(1).cpu().numpy())
+        # a signal may kill at once: what it would wait for is lost then, but nothing that was saved
+        break_images(network, x, y, state, s, s.seed + chunk, Stop(deadline))
     robust = (state.clean_prediction == labels) & (state.broken_by < 0)
     columns = {
         "index": np.arange(chunk * s.chunk, s.images),
@@ -179,5 +180,5 @@ class _State:
             return False
         found = states.read(path)
         vars(self).update(done=found["done"], **{name: found[name].numpy() for name in self._ARRAYS})
-        log.info("going on after %d attacks", self.done)
+        states.going_on(self.folder, f"after {self.done} attacks")
         return True

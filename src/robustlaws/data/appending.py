@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robustlaws import holding, provenance
+from robustlaws import provenance, states
 from robustlaws.data.packing import FORMAT, assemble, check_arrays, check_layout
 from robustlaws.files import named, read_json, replacing, write_json
 from robustlaws.joblog import log
@@ -63,7 +63,7 @@ class Writer:
 
     def __enter__(self):
         with ExitStack() as stack:
-            stack.enter_context(holding.held(self.folder))
+            stack.enter_context(states.held(self.folder))
             self.done = self._taken_up()
             self._images = stack.enter_context(self._opened("image.raw", self._size))
             self._labels = stack.enter_context(self._opened("label.raw", 8))
@@ -71,13 +71,16 @@ class Writer:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, *error):
         try:
-            with named(self.folder), self._stack:
-                if not self._images.closed:
-                    self._save()
+            with named(self.folder):
+                try:
+                    if not self._images.closed:
+                        self._save()
+                finally:
+                    self._stack.__exit__(*error)
         except OSError:
-            if kind is None:  # else what went wrong first is what there is to say
+            if error[0] is None:  # else what went wrong first is what there is to say
                 raise
 
     def append(self, images, labels):
@@ -151,7 +154,7 @@ class Writer:
             return 0
         if done:
             provenance.go_on_from(starts)
-            log.info("%s: going on after %s of %s images", self.path, f"{done:,}", f"{self.count:,}")
+            states.going_on(self.folder, f"after {done:,} of {self.count:,} images")
         return done
 
     def _opened(self, name, size):

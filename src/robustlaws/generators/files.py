@@ -17,7 +17,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from robustlaws import holding, provenance, stamps, states
+from robustlaws import provenance, stamps, states
 from robustlaws import settings as told
 from robustlaws.data.arrays import class_indices
 from robustlaws.files import hdf5, named, read_json, replacing, write_at, write_json
@@ -62,7 +62,7 @@ def stage(*, sample_paths, samples_path, state_path, settings, compute):
         wanted = f"{len(settings.sha256)} given for {len(sample_paths)} files"
         raise ValueError(f"generators.{settings.generator}.sha256: {wanted}; give one for each, in their order")
     deadline = compute.deadline(time.time())
-    with holding.held(state_path), Stop(deadline) as stop:
+    with states.held(state_path), Stop(deadline) as stop:
         staging = _Staging([layouts.opened(path, settings) for path in sample_paths], state_path, settings, stop)
         staging.check_sources()
         staging.begin()
@@ -104,7 +104,8 @@ class _Staging:
         provenance.go_on_from(journal.get("starts", []))
         if self.index_path.exists():
             self.unpacked = journal["unpacked"]
-        log.info("going on: %d files checked, %d images unpacked", len(self.sha256), self.unpacked or 0)
+        folder, unpacked = self._journal_path.parent, self.unpacked or 0
+        states.going_on(folder, f"after {len(self.sha256)} files checked and {unpacked:,} images unpacked")
 
     def _note(self):
         journal = {"owner": self._owner, "sha256": self.sha256, "unpacked": self.unpacked}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn.functional import one_hot
 
-from robustlaws import device, holding, states
+from robustlaws import device, states
 from robustlaws import settings as told
 from robustlaws.data import shards
 from robustlaws.data.batches import Walk, permutation, to_network
@@ -56,7 +56,7 @@ def train_generator(*, train_path, config_path, weights_path, grid_path, state_p
     where = device.prepare_generating(compute)
     about = shards.attributes(train_path)
     owner = {"revision": revision, "settings": told.as_params(settings), "images": about["checksum"]}
-    with holding.held(state_path):
+    with states.held(state_path):
         work = _Generator(settings, *shards.read(train_path), about.get("class_names", ()), where, compute.compile)
         updates.carry_out(work, state_path, owner, compute)
         work.draw_grid(grid_path)

@@ -81,7 +81,6 @@ class Work(ABC):
         self.update = state["update"]
         for name, part in self.kept.items():
             part.load_state_dict(state[name])
-        log.info("%s: going on at update %d of %d", self.name, self.update, self.settings.updates)
 
 
 def carry_out(work, state_path, owner, compute):
@@ -105,6 +104,7 @@ def carry_out(work, state_path, owner, compute):
     """
     if path := states.newest(state_path, owner):
         work.take_up(states.read(path))
+        states.going_on(state_path, f"at update {work.update} of {work.settings.updates}")
     total = work.settings.updates
     progress = Progress(f"training {work.name}", total, "updates", done=work.update)
     saved = started = time.monotonic()

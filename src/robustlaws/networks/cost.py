@@ -5,6 +5,8 @@ Source: spec/training.md 8. One forward pass of one image costs
 + 1 per element of a residual sum + 1 per element averaged.
 """
 
+from functools import cache
+
 
 def passes_per_step(attack_steps, target_pass=True):
     """Return the forward-pass equivalents of a TRADES step per image: 27 for 10 attack steps.
@@ -39,6 +41,7 @@ def training_flops(settings, images):
     }
 
 
+@cache
 def wrn_parameters(depth, width, classes=10, channels=3):
     """Return the number of trainable parameters of a WideResNet."""
     total = channels * 16 * 9
@@ -50,6 +53,7 @@ def wrn_parameters(depth, width, classes=10, channels=3):
     return total + 2 * last + last * classes + classes
 
 
+@cache
 def wrn_forward_flops(depth, width, image_size, classes=10, channels=3):
     """Return the FLOPs of one eval-mode forward pass of one square image of `image_size` pixels a side."""
     flops = 2 * channels * 16 * 9 * image_size**2
@@ -66,6 +70,7 @@ def wrn_forward_flops(depth, width, image_size, classes=10, channels=3):
     return flops + 4 * last * size**2 + 2 * last * classes  # BatchNorm, SiLU, mean; linear
 
 
+@cache
 def wrn_touched(depth, width, image_size):
     """Return how many of the FLOPs of a forward pass are those of layers that work element by element.
 

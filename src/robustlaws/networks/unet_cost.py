@@ -6,6 +6,7 @@ largest values cost nothing. Source: spec/generators.md 5 (the EDM family's U-Ne
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 # Inception-v3 up to its features, always the same network: convolutions, and norms and activations (26,902,464).
 # Its pools and the scaling to 299 x 299 pixels are left out.
@@ -66,8 +67,9 @@ class Tally:
         self.rest += heads * queries * keys
 
 
+@cache
 def unet(network, augmented=False):
-    """Return the :class:`Tally` of a denoiser of the EDM family.
+    """Return the :class:`Tally` of a denoiser of the EDM family, the same one each time.
 
     Parameters
     ----------
@@ -183,8 +185,9 @@ class _Unet:
         tally.touch(channels_out * side**2)
 
 
+@cache
 def encoder(network):
-    """Return the :class:`Tally` of ADM's encoder up to its features, and that of the whole network.
+    """Return the :class:`Tally` of ADM's encoder up to its features, and that of the whole network; the same each time.
 
     Parameters
     ----------

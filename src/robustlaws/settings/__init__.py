@@ -9,7 +9,7 @@ No torch here: the Snakefile imports this package.
 """
 
 from robustlaws.settings.attack import ATTACK_SETTINGS, AutoAttack, Checkpoint, Export, PgdCw
-from robustlaws.settings.base import Architecture, Compute, Settings, Threat, as_params, neutral
+from robustlaws.settings.base import GRACE, Architecture, Compute, Settings, Threat, as_params, neutral
 from robustlaws.settings.collect import Collect, CollectAttacks, Crate, LawFit, Limits
 from robustlaws.settings.generate import (
     Churn,
@@ -33,6 +33,7 @@ from robustlaws.settings.train import Curve, Training
 
 __all__ = [
     "ATTACK_SETTINGS",
+    "GRACE",
     "Architecture",
     "AutoAttack",
     "Checkpoint",

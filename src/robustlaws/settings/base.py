@@ -106,7 +106,7 @@ class Compute(Settings):
     ends: float | None = None  # when the batch system will end the job (seconds since the epoch)
     processes: int | None = None  # of each node; None: one for each GPU, or one
     nodes: int = 1
-    node_command: tuple[str, ...] = ()  # starts the command after it once on every node
+    node_command: tuple[str, ...] = ()  # starts the command after it once on every node; (): SLURM's srun
     compile: bool = False  # torch.compile
 
     @classmethod

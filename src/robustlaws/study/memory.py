@@ -1,10 +1,13 @@
-"""What each job of a study holds in main memory, by arithmetic from what it is told. Imports no torch.
+"""What each job of a study holds in main memory, and passes through its network at once. Imports no torch.
+
+By arithmetic from what the job is told, as in :mod:`robustlaws.study.costs`.
 
 Activations: a layer that works element by element leaves one number for each of its FLOPs, so the FLOPs that are not
 products count the numbers that a forward pass leaves (`unet_cost.Tally.rest`, `cost.wrn_touched`). How many of them a
 pass really holds at once was measured (torch 2.13, float32, on a CPU) and is said below for each kind of pass.
 """
 
+import math
 from dataclasses import dataclass
 
 from robustlaws.networks import cost, unet_cost
@@ -12,34 +15,38 @@ from robustlaws.networks import cost, unet_cost
 _FLOAT = 4  # bytes
 # of the numbers that a pass leaves, measured on WideResNets and on the U-Nets of config/cifar10.yaml, and rounded up
 _STEP = 2.6  # of TRADES: two passes wait for their backward passes; measured 2.3 to 2.5
-_ATTACK = 1.4  # to the input, parameters frozen; 1.2
+_ATTACK = 1.4  # to the input, parameters frozen; 1.2, and of AutoAttack 1.0 to 1.3 beside the images that it keeps
 _LEARN = 1.5  # one pass that a U-Net or a classifier learns from; 1.3 to 1.45
 _LOOK = 0.4  # without a gradient; 0.2 to 0.35
-_INCEPTION = 30_000_000  # bytes an image, without a gradient
+_INCEPTION = 20_000_000  # bytes an image, without a gradient; 16,000,000
 # weights, gradient, optimiser, average, and what is copied while a state is written
 _SGD, _ADAM, _BARE = 6, 7, 3
 _ASSUMED = 100_000  # images of a split whose size is not known before it is imported
 _UNKNOWN = 4_000_000_000  # bytes of a network of somebody else
-_MOMENTS = 20  # matrices of features: two Gaussians, their factors, the work space of LAPACK
+_READ = 4096  # images that the moments read from a file at once
+_MOMENTS = 14  # matrices of features: two Gaussians, their factors, the work space of LAPACK; 8 to 11
 
 
 @dataclass(frozen=True)
 class Held:
-    """What a job holds in main memory.
+    """What a job holds in main memory, and passes through its network at once.
 
     Attributes
     ----------
     values : float
         Bytes, beside those of interpreter and libraries.
-    torch : bool
-        Whether it loads torch.
+    loads : str
+        "tables" (pandas, perhaps matplotlib), "torch", or "gpu": torch, and what a GPU has it map where it has one.
     processes : int
         That hold as much, on one node.
+    pass_flops : int
+        FLOPs of one forward pass of as many images as the job passes through its network at once.
     """
 
     values: float = 0.0
-    torch: bool = False
+    loads: str = "tables"
     processes: int = 1
+    pass_flops: int = 0
 
 
 class Memory:
@@ -72,6 +79,10 @@ class Memory:
         a = architecture
         return cost.wrn_touched(a.depth, a.width, a.image_size)
 
+    def _forward(self, architecture):
+        a = architecture
+        return cost.wrn_forward_flops(a.depth, a.width, a.image_size, a.classes, a.channels)
+
     def _weights(self, architecture):
         a = architecture
         return _FLOAT * cost.wrn_parameters(a.depth, a.width, a.classes, a.channels)
@@ -91,7 +102,8 @@ class Memory:
         passes = max(
             self._passes(s.batch / s.accumulate, learning.rest, _LEARN), self._passes(grid, learning.rest, _LOOK)
         )
-        return Held(self._pixels(self.train_images) + _ADAM * _FLOAT * learning.parameters + passes, torch=True)
+        values = self._pixels(self.train_images) + _ADAM * _FLOAT * learning.parameters + passes
+        return Held(values, loads="gpu", pass_flops=s.batch // s.accumulate * learning.flops)
 
     def _train_encoder(self, generator, which, images=0):
         s = self.study.encoder(generator, which)
@@ -99,8 +111,8 @@ class Memory:
         under = self.costs.pair(generator)[0] if which == "discriminator" else None
         looked = unet_cost.encoder(under)[0].rest if under else 0
         passes = self._passes(s.batch, learning.rest, _LEARN) + self._passes(s.batch, looked, _LOOK)
-        weights = _ADAM * _FLOAT * learning.parameters
-        return Held(2 * self._pixels(self.train_images + images) + weights + passes, torch=True)
+        values = 2 * self._pixels(self.train_images + images) + _ADAM * _FLOAT * learning.parameters + passes
+        return Held(values, loads="gpu", pass_flops=s.batch * learning.flops)
 
     def _train_extractor(self, generator):
         return self._train_encoder(generator, "extractor")
@@ -110,12 +122,12 @@ class Memory:
 
     def _import_generator(self, generator):
         network = self.costs.denoiser(generator)
-        return Held(_BARE * _FLOAT * unet_cost.unet(network).parameters if network else _UNKNOWN, torch=True)
+        return Held(_BARE * _FLOAT * unet_cost.unet(network).parameters if network else _UNKNOWN, loads="torch")
 
     def _import_pair(self, generator):
         pair = [network for network in self.costs.pair(generator) if network]
         weights = sum(_FLOAT * unet_cost.encoder(network)[1].parameters for network in pair)
-        return Held(_BARE * weights if len(pair) == 2 else _UNKNOWN, torch=True)
+        return Held(_BARE * weights if len(pair) == 2 else _UNKNOWN, loads="torch")
 
     # sampling
 
@@ -123,18 +135,19 @@ class Memory:
         s = self.study.sampling(dataset, shard)
         images = self._pixels(s.batch, 1 + 8 * 6)  # float64: latents, and what the method of Heun keeps of them
         if s.sampler == "files":
-            return Held(self._pixels(2 * s.batch), torch=True)
+            return Held(self._pixels(2 * s.batch), loads="gpu")
         network = None if s.sampler == "pipeline" else self.costs.denoiser(self.study.base_of(s.generator))
         if network is None:
-            return Held(_UNKNOWN + images, torch=True)
+            return Held(_UNKNOWN + images, loads="gpu")
         tally = unet_cost.unet(network)
         weights, passes = _FLOAT * tally.parameters, self._passes(s.batch, tally.rest, _LOOK)
+        pass_flops = s.batch * tally.flops
         pair = self.costs.pair(s.generator) if s.sampler == "dg" else ()
         for network in pair:
             tally = unet_cost.encoder(network)[1] if network else None
             weights += _FLOAT * tally.parameters if tally else _UNKNOWN
             passes += self._passes(s.batch, tally.rest, _LEARN) if tally else 0
-        return Held(_BARE * weights + images + passes, torch=True)
+        return Held(_BARE * weights + images + passes, loads="gpu", pass_flops=pass_flops)
 
     # quality
 
@@ -143,17 +156,19 @@ class Memory:
         touched = self._touched(s.architecture)
         passes = max(self._passes(s.batch, touched, _LEARN), self._passes(self.test_images, touched, _LOOK))
         images = self._pixels(self.train_images) + self._pixels(self.test_images, 1 + _FLOAT)
-        return Held(images + _SGD * self._weights(s.architecture) + passes, torch=True)
+        values = images + _SGD * self._weights(s.architecture) + passes
+        return Held(values, loads="gpu", pass_flops=s.batch * self._forward(s.architecture))
 
     def _moments(self, settings):
         a = settings.architecture
         width = 64 * a.width if a else unet_cost.INCEPTION_FEATURES
         if a:
-            passes = self._passes(settings.batch, self._touched(a), _LOOK)
+            passes, flops = self._passes(settings.batch, self._touched(a), _LOOK), self._forward(a)
         else:
-            passes = 0 if self.compute.gpus else settings.batch * _INCEPTION
+            passes, flops = 0 if self.compute.gpus else settings.batch * _INCEPTION, unet_cost.INCEPTION_FLOPS
         matrices = 8 * width**2 * (max(1, len(settings.cuts)) + 4)
-        return Held(self._pixels(4096 + settings.batch, 1 + _FLOAT) + passes + matrices, torch=True)
+        images = self._pixels(_READ + settings.batch, 1 + _FLOAT)
+        return Held(images + passes + matrices, loads="gpu", pass_flops=settings.batch * flops)
 
     def _measure_split(self, split):
         return self._moments(self.study.moments())
@@ -163,40 +178,43 @@ class Memory:
 
     def _measure_quality(self, dataset):
         a = self.study.quality(dataset).architecture
-        return Held(_MOMENTS * 8 * (64 * a.width if a else unet_cost.INCEPTION_FEATURES) ** 2, torch=True)
+        return Held(_MOMENTS * 8 * (64 * a.width if a else unet_cost.INCEPTION_FEATURES) ** 2, loads="torch")
 
     # training
 
     def _train_run(self, model, dataset, size, seed):
         s = self.study.training(self.study.run(f"{model}/{dataset}/{size}/{seed}"))
         ranks, touched = self.compute.ranks, self._touched(s.architecture)
+        part = s.batch / s.accumulate / ranks
         real = self.train_images if s.real_fraction or s.validation_images else 0
         # this window and the next, each with its order; never more than all there are
         window = min(s.window_images, sum(images for images, _ in s.parts))
         images = self._pixels(2 * window + self.test_images + real)
         measured = min(s.curve.batch, max(s.curve.images, s.validation_images))
         passes = max(
-            self._passes(s.batch / s.accumulate / ranks, touched, _STEP),
+            self._passes(part, touched, _STEP),
             self._passes(measured / ranks, touched, _ATTACK),
         )
         weights = (_SGD + bool(s.validation_images)) * self._weights(s.architecture)
-        return Held(images + weights + passes, torch=True, processes=self.compute.processes_per_node)
+        processes, flops = self.compute.processes_per_node, math.ceil(part * self._forward(s.architecture))
+        return Held(images + weights + passes, loads="gpu", processes=processes, pass_flops=flops)
 
     # attacks
 
     def _attack_run(self, victim, attack):
         s = self.study.attack(attack, victim)
         images = min(n for n in (s.images, self.test_images) if n is not None)
-        passes = self._passes(min(s.batch, images), self._touched(s.architecture), _ATTACK)
+        batch, a = min(s.batch, images), s.architecture
         kept = self._pixels(self.test_images) + self._pixels(images, 3 * _FLOAT)
-        return Held(kept + _BARE * self._weights(s.architecture) + passes, torch=True)
+        values = kept + _BARE * self._weights(a) + self._passes(batch, self._touched(a), _ATTACK)
+        return Held(values, loads="gpu", pass_flops=batch * self._forward(a))
 
     def _attack_chunk(self, victim, attack, chunk):
         s = self.study.attack(attack, victim)
-        images = min(s.chunk, s.images)
-        passes = self._passes(images, self._touched(s.architecture), _ATTACK)
+        images, a = min(s.chunk, s.images), s.architecture
         kept = self._pixels(images, 30 * _FLOAT)  # the package keeps best images, steps and gradients side by side
-        return Held(kept + _BARE * self._weights(s.architecture) + passes, torch=True)
+        values = kept + _BARE * self._weights(a) + self._passes(images, self._touched(a), _ATTACK)
+        return Held(values, loads="gpu", pass_flops=images * self._forward(a))
 
     def _gather_chunks(self, victim, attack):
         return Held(self._pixels(self.study.attack(attack, victim).images, 3 * _FLOAT))
@@ -204,12 +222,12 @@ class Memory:
     # other networks
 
     def _import_checkpoint(self, checkpoint):
-        return Held(2 * _BARE * self._weights(self.study.checkpoint(checkpoint).architecture), torch=True)
+        return Held(2 * _BARE * self._weights(self.study.checkpoint(checkpoint).architecture), loads="torch")
 
     def _export_run(self, model, dataset, size, seed):
         run = self.study.run(f"{model}/{dataset}/{size}/{seed}")
         weights = 2 * _BARE * self._weights(self.study.training(run).architecture)
-        return Held(weights + self._pixels(self.test_images, 3 * _FLOAT), torch=True)
+        return Held(weights + self._pixels(self.test_images, 3 * _FLOAT), loads="torch")
 
 
 _RULES = {

@@ -6,7 +6,7 @@ both are computed from what the job is told, with head room, and raised when it 
 
 import math
 import os
-from functools import cached_property
+from functools import cache, cached_property
 
 from robustlaws import settings as told
 from robustlaws.study.costs import Costs
@@ -17,17 +17,24 @@ RESUMED = (
     "stage_samples", "train_generator", "train_extractor", "train_discriminator", "sample_shard", "train_run",
     "attack_chunk",
 )  # fmt: skip
+COMPILED = ("train_generator", "train_extractor", "train_discriminator", "sample_shard", "train_run")
 
-# MB, measured: resident sizes of a process that has loaded what a job loads (see tests/unit/test_needs.py)
+# MB of a process that has loaded what a job loads, measured on finished jobs (tests/unit/test_needs.py) and, for CUDA
+# 13 with torch 2.11, on an H200 (1,700); the workers of torch.compile there had 0.5 GB each, most of it shared
 _SNAKEMAKE = 400  # two that carry a job of a cluster, 160 each
-_TABLES, _TORCH, _CUDA = 250, 400, 4000  # pandas and matplotlib; torch; torch and what a GPU has it map
-_LEAST = 600  # below, a job is killed before it begins
+_LOADED = {"tables": 250, "torch": 450, "gpu": 2500}
+_COMPILER = 3000
+_LEAST = 600  # below, a job of a cluster is killed before it begins
 _ROOM = 1.25  # for what an allocator does not give back
-# A second attempt may need more; the tenth is most likely the tenth slice of one long run.
+# Times what is asked first. A second attempt may have been killed for what it asked; the tenth is most likely the tenth
+# slice of one long run, and needs no more than the first.
 _GROWTH = (1.0, 1.5, 2.0, 4.0)
+_SLICED = 2.0  # at most, of a job that is known to be cut into slices
 
-# FLOPs a second of one device where nothing was measured and nothing is given: those of small networks
-_CPU, _GPU = 1.5e9, 1e12
+# Where no speed was measured and none is given: seconds of a pass whatever it computes, and FLOPs a second of a device
+# beside. An H200 takes 0.005 s for a pass of WRN-10-1 on 32 images and does 1.7e14 FLOPs/s with WRN-28-10; one core of
+# a CPU, half taken by others, does 1.5e9 to 1.3e10. Older ones are slower.
+_CPU, _GPU = (0.005, 3e9), (0.01, 2e13)
 _TIMED = 120.0  # seconds; shorter runs tell of their start
 _SLACK = 2.0  # jobs of other kinds and sizes than those that were timed
 _BYTES = 20e6  # a second, to and from a shared disk, hashed or unpacked
@@ -51,7 +58,8 @@ class Needs:
     def __init__(self, study, folder=None):
         self.study, self.folder = study, folder
         self.compute = told.Compute(**study.config["compute"])
-        self._known = {}
+        self._costs = Costs(study)
+        self._memory = Memory(self._costs, self.compute)
 
     # memory
 
@@ -63,13 +71,16 @@ class Needs:
         rule : str
         wildcards : dict of str
         attempt : int
-            Of the job, from 1 on; later ones ask for more, up to four times as much.
+            Of the job, from 1 on; later ones ask for more, up to four times as much, or twice in a job of many slices.
         """
-        held = self.memory.of(rule, wildcards)
-        interpreter = (_CUDA if self.compute.gpus else _TORCH) if held.torch else _TABLES
+        held = self._held(rule, _key(rule, wildcards))
+        interpreter = _LOADED[held.loads] if self.compute.gpus or held.loads != "gpu" else _LOADED["torch"]
+        interpreter += _COMPILER if self.compute.compile and rule in COMPILED else 0
         own = held.processes * _ROOM * (interpreter + held.values / 1e6)
-        launcher = _TORCH if held.processes > 1 else 0
-        asked = max(_LEAST, _SNAKEMAKE + launcher + own) * _grown(attempt)
+        # the job itself and torch's launcher wait beside those that share its work
+        launchers = 2 * _LOADED["torch"] if rule == "train_run" and self.compute.ranks > 1 else 0
+        most = _SLICED if self.slices(rule, wildcards) > 1 else _GROWTH[-1]
+        asked = max(_LEAST, _SNAKEMAKE + launchers + own) * min(most, _grown(attempt))
         return 100 * math.ceil(asked / 100)
 
     # time
@@ -84,7 +95,9 @@ class Needs:
         paths : iterable of path
             Files that are read whole and of which the study does not know the size.
         """
-        asked = (_START + self._working(rule, wildcards, paths)) * _grown(attempt)
+        read = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
+        working = self._working(rule, _key(rule, wildcards)) + _SLACK * read / _BYTES / 60
+        asked = (_START + working) * _grown(attempt)
         if self.compute.budget_minutes:
             asked = min(asked, self._slice)
         return math.ceil(asked)
@@ -93,7 +106,7 @@ class Needs:
         """Return how often a job has to be started until it is done, 1 where nothing cuts it into slices."""
         if not self.compute.budget_minutes or rule not in RESUMED:
             return 1
-        return max(1, math.ceil(self._working(rule, wildcards) / _SLACK / self.compute.budget_minutes))
+        return max(1, math.ceil(self._working(rule, _key(rule, wildcards)) / _SLACK / self.compute.budget_minutes))
 
     def too_few_retries(self, jobs):
         """Say which jobs are likely to be given up before they are done: a line, or none.
@@ -107,43 +120,51 @@ class Needs:
         -------
         list of str
         """
-        found = [(self.slices(rule, wildcards), retries, rule, wildcards) for rule, wildcards, retries in jobs]
-        short = [
-            (slices, retries, rule, wildcards) for slices, retries, rule, wildcards in found if slices > retries + 1
-        ]
+        found = [(self.slices(rule, wildcards), rule, wildcards, retries) for rule, wildcards, retries in jobs]
+        short = [job for job in found if job[0] > job[3] + 1]
         if not short:
             return []
-        slices, retries, rule, wildcards = max(short, key=lambda job: job[0])
-        name = " ".join([rule, *wildcards.values()])
+        slices, rule, wildcards, retries = max(short, key=lambda job: job[0])
+        name, speed = " ".join([rule, *wildcards.values()]), self.speed
+        how = f"at {speed:.2g} FLOPs/s" if speed else "at a speed that is assumed, plan.speed gives a better one"
         return [
-            f"{len(short)} jobs need more slices of compute.budget_minutes = {self.compute.budget_minutes:g} than"
-            f" {retries} retries allow, {name} about {slices}: give --retries {slices}, or run again what is left"
+            f"{len(short)} of the jobs will hardly be done after {retries} retries: {name} needs {slices} times"
+            f" compute.budget_minutes = {self.compute.budget_minutes:g}, {how}. Give --retries {slices}, or start"
+            " again what is left then"
         ]
 
     @property
     def _slice(self):
         return _START + self.compute.budget_minutes + told.GRACE / 60
 
-    def _working(self, rule, wildcards, paths=()):
+    @cache  # noqa: B019 - as long as the study
+    def _held(self, rule, key):
+        return self._memory.of(rule, dict(key))
+
+    @cache  # noqa: B019
+    def _working(self, rule, key):
         """Return the minutes that a job works, with head room."""
-        costs = self.costs.of(rule, wildcards)
-        moved = sum(cost.bytes or 0 for cost in costs) + sum(os.path.getsize(p) for p in paths if os.path.isfile(p))
-        minutes = _SLACK * moved / _BYTES / 60
+        costs = self._costs.of(rule, dict(key))
+        minutes = _SLACK * sum(cost.bytes or 0 for cost in costs) / _BYTES / 60
         if any(cost.flops is None for cost in costs):
             return minutes + _UNCOUNTED
         flops = sum(cost.flops for cost in costs)
         if not flops:
             return minutes + _ALLOWED.get(rule, _OTHERWISE)
         devices = self.compute.ranks if rule == "train_run" else 1
-        return minutes + _SLACK * flops / (self.speed * devices) / 60
+        speed = self.speed or self._assumed(self._held(rule, key).pass_flops)
+        return minutes + _SLACK * flops / (speed * devices) / 60
+
+    def _assumed(self, flops):
+        """Return FLOPs a second of a device that passes of so many FLOPs keep busy."""
+        idle, speed = _GPU if self.compute.gpus else _CPU
+        return flops / (idle + flops / speed)
 
     @cached_property
     def speed(self):
-        """FLOPs a second of one device: given in the config, measured on the study's finished runs, or assumed."""
+        """FLOPs a second of one device: given in the config or measured on the study's finished runs, or None."""
         given = self.study.config.get("plan", {}).get("speed")
-        if given:
-            return float(given)
-        return self._measured() or (_GPU if self.compute.gpus else _CPU)
+        return float(given) if given else self._measured()
 
     def _measured(self):
         if self.folder is None:
@@ -158,21 +179,15 @@ class Needs:
                 continue
             if timed and timed[0] >= _TIMED:
                 wildcards = {"model": run.label, "dataset": run.dataset, "size": str(run.size), "seed": str(run.seed)}
-                flops = sum(cost.flops for cost in self.costs.of("train_run", wildcards))
+                flops = sum(cost.flops for cost in self._costs.of("train_run", wildcards))
                 found.append(timed[1] * flops / timed[0] / self.compute.ranks)
         return min(found, default=None)
 
-    # what is asked
 
-    @cached_property
-    def costs(self):
-        """Of the study, a :class:`robustlaws.study.costs.Costs`."""
-        return Costs(self.study)
-
-    @cached_property
-    def memory(self):
-        """Of the study, a :class:`robustlaws.study.memory.Memory`."""
-        return Memory(self.costs, self.compute)
+def _key(rule, wildcards):
+    """Return the wildcards of a job, of the first shard or chunk for all: none is larger."""
+    first = {"shard": "00000"} if rule == "sample_shard" else {"chunk": "00000"} if rule == "attack_chunk" else {}
+    return tuple(sorted({**wildcards, **first}.items()))
 
 
 def _grown(attempt):

@@ -269,11 +269,6 @@ def _check_sizes(config, origin):
             f"{origin} compute.compile: not with {together} processes, whose BatchNorm talks between layers;"
             " leave it out"
         )
-    if compute.get("nodes", 1) > 1 and not compute.get("node_command"):
-        raise ValueError(
-            f"{origin} compute.node_command: missing; what starts a command once on each of {compute['nodes']} nodes,"
-            " for example [srun, --ntasks-per-node=1]"
-        )
 
 
 def _check_normalisation(block, where, channels, origin):

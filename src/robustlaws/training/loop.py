@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 import torch
 
-from robustlaws import device, holding, records, states
+from robustlaws import device, records, states
 from robustlaws import settings as told
 from robustlaws.data import reader, shards
 from robustlaws.data.batches import Batches, Held
@@ -82,7 +82,7 @@ def train_as_rank(me, stop, *, settings, revision, compute, deadline, state_path
     settings, compute = told.Training(**settings), told.Compute(**compute)
     stop.deadline = deadline
     with (
-        holding.held(state_path) if me.index == 0 else nullcontext(),
+        states.held(state_path) if me.index == 0 else nullcontext(),
         device.watched(settings.run, state_path),
     ):
         run, test, validation = _begin(me, settings, compute, paths)
@@ -137,6 +137,8 @@ class _States:
         path = states.newest(self.folder, self.owner) if self.ranks.index == 0 else None
         if chosen := self.ranks.heard(str(path or "")):
             run.take_up(states.read(chosen[0]))
+            if self.ranks.index == 0:
+                states.going_on(self.folder, f"at step {run.step} of {run.settings.steps}")
 
     def save(self, run):
         """Write a state; no rank leaves before it is written. Return why it could not be, or an empty string."""

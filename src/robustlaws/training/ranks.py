@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from robustlaws import device, faults, joblog, named, provenance, settings
+from robustlaws import device, faults, joblog, named, provenance, scheduler, settings
 from robustlaws.files import read_json, write_json, write_text
 from robustlaws.networks import wrn
 from robustlaws.stopping import Stop, Stopped
@@ -154,7 +154,7 @@ def launch(target, arguments, compute, folder):
     Raises
     ------
     ValueError, Stopped
-        What a rank raised; faults.Told for anything else.
+        What a rank raised, ValueError too where nothing starts it on several nodes; faults.Told for anything else.
     """
     # names of its own: ranks of a launcher that was killed may not have noticed yet
     folder, mine = Path(folder), f"{socket.gethostname()}-{os.getpid()}"
@@ -174,8 +174,12 @@ def launch(target, arguments, compute, folder):
     launcher += [f"--nproc-per-node={compute.processes_per_node}", "--max-restarts=0"]
     # a scheduler may signal the launcher too: it passes this one on instead of dying of it
     launcher += ["--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
+    on_nodes = compute.node_command
+    if compute.nodes > 1 and not on_nodes:
+        on_nodes = scheduler.on_each_node(compute.nodes, compute.threads)
     started = subprocess.Popen(
-        [*compute.node_command, *launcher, "-m", "robustlaws.training.ranks", str(path)],
+        [*on_nodes, *launcher, "-m", "robustlaws.training.ranks", str(path)],
+        env=scheduler.of_job(),
         start_new_session=True,  # a signal to this job's group must not kill ranks that are saving
     )
     with Stop() as stop:

@@ -4,7 +4,6 @@ import torch
 
 from robustlaws import device
 from robustlaws.data.batches import draw, moved, to_network
-from robustlaws.joblog import log
 from robustlaws.networks import wrn
 from robustlaws.seeds import derive
 from robustlaws.training import curve, schedule, trades
@@ -164,4 +163,3 @@ class Run:
         self.average.network.load_state_dict(state["average"])
         self.optimiser.load_state(state["optimiser"], self.ranks.where)
         self.step, self.rows, self.losses, self.best = (state[key] for key in ("step", "rows", "losses", "best"))
-        log.info("going on at step %d of %d", self.step, self.settings.steps)
