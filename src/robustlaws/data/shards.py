@@ -5,12 +5,14 @@ image and its label), and says in the attributes of the file where they come fro
 the same format. A line of text before the HDF5 content seals every byte of the file.
 """
 
+import os
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 
+from robustlaws import faults
 from robustlaws.data.appending import Writer
 from robustlaws.data.packing import (
     FORMAT,
@@ -41,6 +43,7 @@ __all__ = [
     "read",
     "read_prefix",
     "read_range",
+    "remedy",
     "sealed",
     "values",
     "write",
@@ -140,7 +143,7 @@ def read(path, count=None):
             what = (
                 f"image {wrong[0]} does not match its digest" if len(wrong) else "its images do not match its checksum"
             )
-            raise ValueError(f"{path}: damaged, {what}; delete it and run again")
+            raise ValueError(f"{path}: damaged, {what}; {remedy(path)}")
     return images, labels
 
 
@@ -187,7 +190,9 @@ def opened(path):
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except OSError as error:
-        raise ValueError(f"{path}: not a readable HDF5 file ({error})") from None
+        if (code := faults.number(error)) in faults.LOST:  # nothing is wrong with the file
+            raise OSError(code, os.strerror(code), str(path)) from None
+        raise ValueError(f"{path}: not a readable HDF5 file ({error}); if a study made it, {remedy(path)}") from None
     with file:
         try:
             _check_format(file, path)
@@ -196,10 +201,15 @@ def opened(path):
         yield file
 
 
+def remedy(path):
+    """Return what to do about a damaged shard of a study. Made again by itself, it leaves finished runs as they are."""
+    return f"delete it, run snakemake {path}, then run again"
+
+
 def _check_format(file, path):
     found = _plain(file.attrs.get("format"))
     if found == "robustlaws-shard-1":
-        raise ValueError(f"{path}: of the earlier format robustlaws-shard-1; delete it and run again")
+        raise ValueError(f"{path}: of the earlier format robustlaws-shard-1; {remedy(path)}")
     if found != FORMAT:
         raise ValueError(f"{path}: not a shard of this project (no attribute format = {FORMAT})")
     if not all(isinstance(file.get(name), h5py.Dataset) for name in ("image", "label", "digest")):

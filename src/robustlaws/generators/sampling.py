@@ -2,6 +2,7 @@
 
 import time
 from importlib import metadata
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from robustlaws import device, named
 from robustlaws import settings as told
-from robustlaws.data import shards
+from robustlaws.data import remaking, shards
 from robustlaws.generators import SAMPLERS, draws
 from robustlaws.joblog import Progress
 from robustlaws.stopping import Stop, Stopped
@@ -64,6 +65,8 @@ def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
     ):
         _fill(writer, sampler, s, stop)
         writer.finish(_provenance(sampler, s, revision, where))
+        sources = [path for given in files.values() for path in ([given] if isinstance(given, (str, Path)) else given)]
+        remaking.keep_time(shard_path, shards.attributes(shard_path)["checksum"], sources)
 
 
 def _fill(writer, sampler, s, stop):
