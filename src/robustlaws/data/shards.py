@@ -202,8 +202,8 @@ def opened(path):
 
 
 def remedy(path):
-    """Return what to do about a damaged shard of a study. Made again by itself, it leaves finished runs as they are."""
-    return f"delete it, run snakemake {path}, then run again"
+    """Return what to do about a damaged shard of a study, see :mod:`robustlaws.data.remaking`."""
+    return f"robustlaws remake {path} makes it again; then run again"
 
 
 def _check_format(file, path):

@@ -66,7 +66,7 @@ def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
         _fill(writer, sampler, s, stop)
         writer.finish(_provenance(sampler, s, revision, where))
         sources = [path for given in files.values() for path in ([given] if isinstance(given, (str, Path)) else given)]
-        remaking.keep_time(shard_path, shards.attributes(shard_path)["checksum"], sources)
+        remaking.note(shard_path, sources)
 
 
 def _fill(writer, sampler, s, stop):
