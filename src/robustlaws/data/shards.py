@@ -209,7 +209,7 @@ def remedy(path):
 def _check_format(file, path):
     found = _plain(file.attrs.get("format"))
     if found == "robustlaws-shard-1":
-        raise ValueError(f"{path}: of the earlier format robustlaws-shard-1; {remedy(path)}")
+        raise ValueError(f"{path}: of the earlier format robustlaws-shard-1; delete it and run again")
     if found != FORMAT:
         raise ValueError(f"{path}: not a shard of this project (no attribute format = {FORMAT})")
     if not all(isinstance(file.get(name), h5py.Dataset) for name in ("image", "label", "digest")):
