@@ -10,6 +10,7 @@ from robustlaws import faults, joblog, named
 # exit status, as "module:function"; and its line of help. Only the one that is asked for is imported.
 COMMANDS = {
     "fit": ("robustlaws.finished.command:command", "fit laws to a table of finished runs"),
+    "remake": ("robustlaws.data.remaking:command", "make damaged shards again, and nothing that was made from them"),
     "show": ("robustlaws.showing:command", "say where a file of a study comes from, and how to make it again"),
     "verify": ("robustlaws.data.verifying:command", "check shards: damaged, missing, repeated images"),
 }

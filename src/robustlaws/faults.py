@@ -51,7 +51,7 @@ def line(error):
         return said
     code, path = number(error), _path(error)
     if code in UNWRITABLE:
-        return f"{path or said}: cannot be written, {_unwritable(code, path)}; then run the same command again"
+        return f"{path or 'a file'}: cannot be written, {_unwritable(code, path)} and run the same command again"
     if code in LOST:
         what = f"{path}: cannot be read or written" if path and isinstance(error, OSError) else said
         see = f"`ls -l {path}`" if path else "it"
@@ -105,12 +105,11 @@ def _unwritable(code, path):
         return "no file may be that large there (see ulimit -f); allow it"
     if code == errno.EDQUOT:
         return "your quota there is used up; delete or move what is not needed"
-    folder = next((folder for folder in Path(path or ".").absolute().parents if folder.exists()), None)
-    free = ""
-    if folder is not None:
-        there = shutil.disk_usage(folder)
-        free = f" ({size(there.free)} of {size(there.total)} are free without it)"
-    return f"the disk is full{free}; make room"
+    if not path:
+        return "the disk is full; make room"
+    place = Path(path).absolute()
+    there = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists()))
+    return f"the disk is full ({size(there.free)} of {size(there.total)} are free); make room"
 
 
 def _no_memory(said):

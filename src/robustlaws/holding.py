@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from robustlaws.files import named
 from robustlaws.joblog import log
 
 _BEAT = 10.0  # seconds between two signs of life of a holder
@@ -118,8 +119,9 @@ def _made(holder, me):
     # whole before it has the name, which os.link gives to one process only, on network file systems too
     own = holder.with_name(f".holder-{me}")
     try:
-        own.write_text(json.dumps(signature() | {"id": me}), encoding="utf-8")
-        os.link(own, holder)
+        with named(holder):
+            own.write_text(json.dumps(signature() | {"id": me}), encoding="utf-8")
+            os.link(own, holder)
     except FileExistsError:
         return False
     finally:

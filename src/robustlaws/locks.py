@@ -9,6 +9,7 @@ remove a lock that nobody holds; one whose Snakemake still runs, here or on anot
 """
 
 import atexit
+import errno
 import json
 import os
 import re
@@ -21,10 +22,18 @@ from pathlib import Path
 import psutil
 
 from robustlaws import faults, holding
-from robustlaws.files import write_json
+from robustlaws.files import replacing, write_json
 
 _RUN_ID = re.compile(r"SLURM run ID: (\S+)")
 _SECONDS = 30.0  # for an answer of SLURM
+_ROOM = 1 << 20  # bytes: less is no room for Snakemake's own files
+
+
+def check_writable(folder="."):
+    """Raise OSError if nothing can be written in `folder`; cheap enough for every process that reads the workflow."""
+    if not os.access(folder, os.W_OK):
+        code = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
+        raise OSError(code, os.strerror(code), str(Path(folder).resolve()))
 
 
 def register(study, log, folder="."):
@@ -41,7 +50,10 @@ def register(study, log, folder="."):
     ------
     ValueError
         If another Snakemake is at work on this study there, or one that is gone has left jobs in SLURM.
+    OSError
+        If there is no room in the folder.
     """
+    _check_room(folder)
     record = _drivers(folder) / f"{socket.gethostname()}-{os.getpid()}.json"
     about = holding.signature() | {"study": study, "log": str(log), "started": psutil.Process().create_time()}
     write_json(record, about)  # before looking at others: of two that start together at least one sees the other
@@ -64,8 +76,10 @@ def clear(folder):
     ValueError
         If a Snakemake is at work there, or one that is gone has left jobs in SLURM.
     OSError
-        If the folder cannot be written.
+        If the folder cannot be written, or is full.
     """
+    check_writable(folder)
+    _check_room(folder)
     locks = sorted(Path(folder, ".snakemake", "locks").glob("*"))
     living = at_work(folder)
     if locks and living:
@@ -132,6 +146,16 @@ def _check_jobs(folder):
             f"{Path(folder).resolve()}: {sum(left.values())} SLURM jobs of a Snakemake that is gone still run or wait; "
             f"let them end, or cancel them: {cancel}"
         )
+
+
+def _check_room(folder):
+    probe = _drivers(folder) / f"room-{socket.gethostname()}-{os.getpid()}"
+    try:
+        with replacing(probe) as partial:
+            partial.write_bytes(bytes(_ROOM))
+        probe.unlink()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(Path(folder).resolve())) from None
 
 
 def _drivers(folder):

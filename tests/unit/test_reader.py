@@ -197,7 +197,7 @@ def test_one_damaged_byte_is_named_when_it_is_read(tmp_path, layout, offset):
     content[content.find(numbered(73, 1)[0].tobytes()) + offset] ^= 1
     bad.write_bytes(content)
     reading = Reader([Part((good, bad), 100, 100)], (1, "x"), window=40, block=4)
-    with pytest.raises(ValueError, match=f"{bad}: damaged, image 23 does not match its digest; delete it and run"):
+    with pytest.raises(ValueError, match=f"{bad}: damaged, image 23 does not match its digest; robustlaws remake"):
         [reading.at(position, 10) for position in range(0, 100, 10)]
     trusting = Reader([Part((good, bad), 100, 100)], (1, "x"), window=40, block=4, verify=False)
     assert len(trusting.at(0, 100)[1]) == 100
@@ -207,7 +207,10 @@ def test_a_shard_cut_off_while_it_is_read_is_one_line(tmp_path):
     paths = stored(tmp_path, [50, 50])
     reading = Reader([Part(paths, 100, 100)], (1, "x"), shuffle=False)
     os.truncate(paths[1], 1000)
-    with pytest.raises(ValueError, match=f"^{paths[1]}: ends before its last image; delete it and run again$"):
+    with pytest.raises(
+        ValueError,
+        match=f"^{paths[1]}: ends before its last image; robustlaws remake {paths[1]} makes it again; then run again$",
+    ):
         reading.at(0, 10)
     paths[1].unlink()
     with pytest.raises(ValueError, match=f"^{paths[1]}: cannot be opened .No such file or directory.$"):

@@ -115,7 +115,7 @@ def test_one_damaged_image_is_named(tmp_path):
     content = bytearray(path.read_bytes())
     content[content.find(images[7].tobytes())] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="s.h5: damaged, image 7 does not match its digest; delete it"):
+    with pytest.raises(ValueError, match="s.h5: damaged, image 7 does not match its digest; robustlaws remake"):
         shards.read(path)
 
 

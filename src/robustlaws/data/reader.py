@@ -226,15 +226,19 @@ class _Shard:
             wrong = np.flatnonzero(shards.digests(images, labels) != expected)
             if len(wrong):
                 raise ValueError(
-                    f"{self.path}: damaged, image {row + wrong[0]} does not match its digest; delete it and run again"
+                    f"{self.path}: damaged, image {row + wrong[0]} does not match its digest;"
+                    f" {shards.remedy(self.path)}"
                 )
 
     def _fill(self, number, array, offset):
         rest = memoryview(array).cast("B")
         while rest:
-            got = os.preadv(number, [rest], offset)
+            try:
+                got = os.preadv(number, [rest], offset)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self.path)) from None
             if not got:
-                raise ValueError(f"{self.path}: ends before its last image; delete it and run again")
+                raise ValueError(f"{self.path}: ends before its last image; {shards.remedy(self.path)}")
             rest, offset = rest[got:], offset + got
 
 

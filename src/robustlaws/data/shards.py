@@ -5,13 +5,14 @@ image and its label), and says in the attributes of the file where they come fro
 the same format. A line of text before the HDF5 content seals every byte of the file.
 """
 
+import os
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 
-from robustlaws import provenance, stamps
+from robustlaws import faults, provenance, stamps
 from robustlaws.data.appending import Writer
 from robustlaws.data.packing import (
     FORMAT,
@@ -42,6 +43,7 @@ __all__ = [
     "read",
     "read_prefix",
     "read_range",
+    "remedy",
     "sealed",
     "values",
     "write",
@@ -142,7 +144,7 @@ def read(path, count=None):
             what = (
                 f"image {wrong[0]} does not match its digest" if len(wrong) else "its images do not match its checksum"
             )
-            raise ValueError(f"{path}: damaged, {what}; delete it and run again")
+            raise ValueError(f"{path}: damaged, {what}; {remedy(path)}")
     return images, labels
 
 
@@ -189,13 +191,20 @@ def opened(path):
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except OSError as error:
-        raise ValueError(f"{path}: not a readable HDF5 file ({error})") from None
+        if (code := faults.number(error)) in faults.LOST:  # nothing is wrong with the file
+            raise OSError(code, os.strerror(code), str(path)) from None
+        raise ValueError(f"{path}: not a readable HDF5 file ({error}); if a study made it, {remedy(path)}") from None
     with file:
         try:
             _check_format(file, path)
         except (OSError, KeyError, RuntimeError) as error:
             raise ValueError(f"{path}: damaged, its HDF5 structures cannot be read ({error})") from None
         yield file
+
+
+def remedy(path):
+    """Return what to do about a damaged shard of a study, see :mod:`robustlaws.data.remaking`."""
+    return f"robustlaws remake {path} makes it again; then run again"
 
 
 def _check_format(file, path):

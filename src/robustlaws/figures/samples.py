@@ -42,7 +42,7 @@ def _block(path, classes, rows):
             raise ValueError(f"{path}: damaged within images {chosen[0]} to {chosen[-1]} ({error})") from None
     wrong = chosen[shard_files.digests(images, labels[chosen]) != digests]
     if len(wrong):
-        raise ValueError(f"{path}: damaged, image {wrong[0]} does not match its digest; delete it and run again")
+        raise ValueError(f"{path}: damaged, image {wrong[0]} does not match its digest; {shard_files.remedy(path)}")
     return tuple(_first_of_each_class(each, labels[chosen], classes, rows) for each in (mosaics.as_rgb(images), chosen))
 
 

@@ -1,6 +1,7 @@
 """One shard of a dataset, by whichever sampler its generator has; a killed job goes on inside the shard."""
 
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from robustlaws import __version__, device, named
 from robustlaws import settings as told
-from robustlaws.data import shards
+from robustlaws.data import remaking, shards
 from robustlaws.generators import SAMPLERS, draws
 from robustlaws.joblog import Progress
 from robustlaws.stopping import Stop, Stopped
@@ -63,6 +64,8 @@ def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
     ):
         _fill(writer, sampler, s, stop)
         writer.finish(_provenance(sampler, s, revision, where))
+        sources = [path for given in files.values() for path in ([given] if isinstance(given, (str, Path)) else given)]
+        remaking.note(shard_path, sources)
 
 
 def _fill(writer, sampler, s, stop):
