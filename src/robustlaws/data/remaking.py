@@ -31,7 +31,7 @@ def note(path, sources):
     youngest = max((os.stat(source).st_mtime_ns for source in sources), default=0)
     before = _noted(path)
     if before.get("checksum") != checksum or before["time_ns"] <= youngest:
-        write_json(_note_path(path), {"checksum": checksum, "time_ns": Path(path).stat().st_mtime_ns})
+        write_json(_note_path(path), {"checksum": checksum, "time_ns": Path(path).stat().st_mtime_ns}, stamped=False)
 
 
 def remake(paths, options):
@@ -96,7 +96,7 @@ def _remember(path):
             checksum = shards.attributes(path)["checksum"]
         except (ValueError, KeyError):
             return
-        write_json(_note_path(path), {"checksum": checksum, "time_ns": path.stat().st_mtime_ns})
+        write_json(_note_path(path), {"checksum": checksum, "time_ns": path.stat().st_mtime_ns}, stamped=False)
 
 
 def _note_path(path):
