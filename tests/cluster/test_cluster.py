@@ -31,7 +31,7 @@ def small(config):
     del config["mixtures"]
     model = {"models": ["wrn-10-1"], "sizes": [128]}
     config["grid"] = [{**model, "datasets": ["edm-2", "edm-4"]}, {**model, "datasets": ["edm-4"], "sizes": [256]}]
-    config["attacks"]["autoattack"]["chunk"] = 20
+    config["attacks"]["autoattack"] |= {"version": "custom", "attacks": ["apgd-ce"], "chunk": 20}
     config["laws"]["fit"] = ["additive"]
     config["figures"] = ["samples", "learning_curves"]
     config["compute"]["state_minutes"] = 0.001
@@ -129,7 +129,7 @@ def comments(jobs):
 
 def test_every_job_went_through_sbatch_and_both_nodes_had_some(finished, slurm):
     jobs = slurm.jobs()
-    assert finished.driver.submitted == sorted(jobs)
+    assert sorted(finished.driver.submitted) == sorted(jobs)
     assert {job["NodeList"] for job in jobs.values()} == {"n1", "n2"}
     assert re.findall(r"localrule (\w+):", finished.driver.said) == ["all"]
     done = [job for job in jobs.values() if job["JobState"] == "COMPLETED"]
