@@ -22,18 +22,30 @@ from pathlib import Path
 import psutil
 
 from robustlaws import faults, holding
-from robustlaws.files import replacing, write_json
+from robustlaws.files import write_json
 
 _RUN_ID = re.compile(r"SLURM run ID: (\S+)")
 _SECONDS = 30.0  # for an answer of SLURM
 _ROOM = 1 << 20  # bytes: less is no room for Snakemake's own files
 
 
-def check_writable(folder="."):
-    """Raise OSError if nothing can be written in `folder`; cheap enough for every process that reads the workflow."""
-    if not os.access(folder, os.W_OK):
-        code = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
-        raise OSError(code, os.strerror(code), str(Path(folder).resolve()))
+def check_writable(folder, *others):
+    """Raise OSError if nothing can be written in `folder`, where Snakemake keeps its own files, or in `others`.
+
+    Snakemake itself would end with a traceback. Cheap enough for every process that reads the workflow. Those of the
+    others that are not there (yet) count as writable.
+    """
+    for place in (folder, *others):
+        if os.path.exists(place) and not os.access(place, os.W_OK):
+            read_only = os.statvfs(place).f_flag & os.ST_RDONLY
+            raise _failed(errno.EROFS if read_only else errno.EACCES, place)
+    about = os.statvfs(folder)
+    if about.f_bavail * about.f_frsize < _ROOM:
+        raise _failed(errno.ENOSPC, folder)
+
+
+def _failed(code, folder):
+    return OSError(code, os.strerror(code), str(Path(folder).resolve()))
 
 
 def register(study, log, folder="."):
@@ -53,7 +65,6 @@ def register(study, log, folder="."):
     OSError
         If there is no room in the folder.
     """
-    _check_room(folder)
     record = _drivers(folder) / f"{socket.gethostname()}-{os.getpid()}.json"
     about = holding.signature() | {"study": study, "log": str(log), "started": psutil.Process().create_time()}
     write_json(record, about)  # before looking at others: of two that start together at least one sees the other
@@ -79,7 +90,6 @@ def clear(folder):
         If the folder cannot be written, or is full.
     """
     check_writable(folder)
-    _check_room(folder)
     locks = sorted(Path(folder, ".snakemake", "locks").glob("*"))
     living = at_work(folder)
     if locks and living:
@@ -146,16 +156,6 @@ def _check_jobs(folder):
             f"{Path(folder).resolve()}: {sum(left.values())} SLURM jobs of a Snakemake that is gone still run or wait; "
             f"let them end, or cancel them: {cancel}"
         )
-
-
-def _check_room(folder):
-    probe = _drivers(folder) / f"room-{socket.gethostname()}-{os.getpid()}"
-    try:
-        with replacing(probe) as partial:
-            partial.write_bytes(bytes(_ROOM))
-        probe.unlink()
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(Path(folder).resolve())) from None
 
 
 def _drivers(folder):

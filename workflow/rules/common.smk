@@ -20,7 +20,7 @@ def in_one_line(work, *arguments):
 
 def checked_study():
     """Return the Study of the config; end with its one-line error before any job."""
-    in_one_line(locks.check_writable)  # Snakemake would show a traceback
+    in_one_line(locks.check_writable, ".", "results")
     origin = workflow.configfiles[-1] if workflow.configfiles else "config"
     if told := typed(dict(workflow.config_settings.config)):
         update_config(config, told)
