@@ -3,7 +3,8 @@
 Snakemake compares params, not imported modules. So every computing rule passes
 ``revision=revision("train")``, a string such as "train-r3" from ``revisions.toml``. Beside each
 revision the ledger keeps a fingerprint of the modules behind it, with comments, docstrings and
-layout removed. A test compares the fingerprints with the code; where they differ, somebody decides:
+layout removed, and of the pinned versions of the packages that these import: another torch may round
+otherwise. A test compares the fingerprints with the code; where they differ, somebody decides:
 
     python -m robustlaws.revisions bump train     outputs change: a new revision, Snakemake reruns
     python -m robustlaws.revisions accept train   outputs cannot change: the fingerprint only
@@ -23,10 +24,15 @@ from robustlaws.files import write_text
 
 _PACKAGE = Path(__file__).parent
 _LEDGER = _PACKAGE / "revisions.toml"
+_PROJECT = _PACKAGE.parents[1] / "pyproject.toml"  # of the checkout, where the ledger is kept
+
+# Packages that are not called what they are imported as.
+_DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 # Modules that decide no byte of an output: what they say reaches a job through its params, or only its log.
 _ASIDE = {"robustlaws", "robustlaws.joblog", "robustlaws.named", "robustlaws.settings", "robustlaws.files",
-          "robustlaws.provenance"}  # fmt: skip
+          "robustlaws.provenance", "robustlaws.stamps", "robustlaws.faults", "robustlaws.holding",
+          "robustlaws.scheduler"}  # fmt: skip
 
 # What a module loads by name, from a table that its imports do not show.
 _FORMS = ("robustlaws.laws.additive", "robustlaws.laws.two_stage", "robustlaws.laws.bottleneck")
@@ -114,14 +120,29 @@ def revision(entry):
 
 
 def fingerprint(entry):
-    """Return the SHA-256 (hex) of what the modules behind `entry` do, whatever their layout."""
+    """Return the SHA-256 (hex) of what the modules behind `entry` do, whatever their layout, with which packages."""
     digest = hashlib.sha256()
     for name in modules(entry):
         digest.update(name.encode())
         digest.update(_meaning(_source(name)).encode())
         for beside in _beside(_path(name)):
             digest.update(beside.read_bytes())
+    for package in packages(entry):
+        digest.update(f"{package}=={_pins()[package]}".encode())
     return digest.hexdigest()
+
+
+def packages(entry):
+    """Return the names of the pinned packages that the modules behind `entry` import."""
+    imported = {target.partition(".")[0] for name in modules(entry) for target in _targets(name)}
+    return sorted({_DISTRIBUTIONS.get(name, name.lower().replace("_", "-")) for name in imported} & set(_pins()))
+
+
+@lru_cache
+def _pins():
+    """Return the pinned version of each package that the project depends on."""
+    project = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]
+    return dict(requirement.split("==") for requirement in project["dependencies"])
 
 
 def modules(entry):
@@ -175,15 +196,19 @@ def _source(name):
 
 def _imports(name):
     yield from _LOADED.get(name, ())
+    # the tables of names in a package's __init__ are no code behind an output
+    found = (target for target in _targets(name) if target.startswith("robustlaws."))
+    yield from (target for target in found if _path(target).is_file() and not _is_package(target))
+
+
+def _targets(name):
+    """Yield what a module imports, of this package and of others, and what may be an attribute of it."""
     for node in ast.walk(ast.parse(_source(name))):
         if isinstance(node, ast.Import):
-            targets = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            targets = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
-        else:
-            continue
-        # the tables of names in a package's __init__ are no code behind an output
-        yield from (t for t in targets if t.startswith("robustlaws.") and _path(t).is_file() and not _is_package(t))
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield node.module
 
 
 def _is_package(name):
@@ -223,7 +248,10 @@ def main(arguments):
     """Run the command line; return the exit status."""
     if not arguments:
         differing = changed()
-        print("\n".join(f"{entry}: the code is not what the ledger knows" for entry in differing) or "nothing differs")
+        print(
+            "\n".join(f"{entry}: the code, or a pinned package, is not what the ledger knows" for entry in differing)
+            or "nothing differs"
+        )
         return 1 if differing else 0
     command, *entries = arguments
     unknown = sorted(set(entries) - set(ROOTS))

@@ -50,6 +50,21 @@ def test_a_change_of_meaning_counts(real):
     assert revisions._meaning(real) != revisions._meaning(CODE)
 
 
+def test_another_version_of_a_package_counts_where_it_is_imported(monkeypatch):
+    before = {entry: revisions.fingerprint(entry) for entry in ("train", "law.additive")}
+    pins = revisions._pins() | {"torch": "3.0.0"}
+    monkeypatch.setattr(revisions, "_pins", lambda: pins)
+    assert revisions.fingerprint("train") != before["train"]
+    assert revisions.fingerprint("law.additive") == before["law.additive"]
+
+
+def test_the_packages_behind_an_entry_are_those_that_are_installed_for_it():
+    assert {"torch", "numpy", "h5py"} <= set(revisions.packages("train"))
+    assert "pyautoattack" in revisions.packages("attack.autoattack")
+    assert {"pillow", "scikit-learn"} <= set(revisions.packages("data.digits"))
+    assert "torch" not in revisions.packages("report")
+
+
 def test_the_modules_behind_training_are_found():
     behind = revisions.modules("train")
     for name in (
