@@ -22,7 +22,7 @@ COMPILED = ("train_generator", "train_extractor", "train_discriminator", "sample
 # MB of a process that has loaded what a job loads, measured on finished jobs (tests/unit/test_needs.py) and, for CUDA
 # 13 with torch 2.11, on an H200 (1,700); the workers of torch.compile there had 0.5 GB each, most of it shared
 _SNAKEMAKE = 400  # two that carry a job of a cluster, 160 each
-_LOADED = {"tables": 250, "torch": 450, "gpu": 2500}
+_LOADED = {"tables": 350, "torch": 450, "gpu": 2500}
 _COMPILER = 3000
 _LEAST = 600  # below, a job of a cluster is killed before it begins
 _ROOM = 1.25  # for what an allocator does not give back
@@ -41,7 +41,7 @@ _BYTES = 20e6  # a second, to and from a shared disk, hashed or unpacked
 _START = 5.0  # minutes until a job works: two Snakemakes, an environment, torch, a GPU; and to write what it made
 _UNCOUNTED = 240.0  # minutes, where FLOPs cannot be counted beforehand
 # minutes of jobs that compute no FLOPs that are counted
-_ALLOWED = {"fit_law": 60.0, "published": 60.0, "fetch_file": 240.0}
+_ALLOWED = {"fit_law": 30.0, "published": 30.0, "fetch_file": 240.0}
 _OTHERWISE = 15.0
 
 
