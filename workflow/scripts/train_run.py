@@ -15,5 +15,9 @@ with joblog.job(snakemake):
         state_path=f"{snakemake.output.weights}.partial",  # undeclared: survives a failed job
         settings=settings.Training(**snakemake.params.settings),
         revision=snakemake.params.revision,
-        compute=settings.Compute(**snakemake.config["compute"], threads=snakemake.threads, ends=scheduler.end()),
+        compute=settings.Compute(
+            **snakemake.config["compute"],
+            threads=snakemake.resources.cpus_per_task,
+            ends=scheduler.end(),
+        ),
     )

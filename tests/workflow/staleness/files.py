@@ -143,51 +143,47 @@ CODE = Section(
     ),
 )  # fmt: skip
 
+WITH_TRIGGER = ("--rerun-triggers", "mtime", "params", "input", "software-env")
 ENVIRONMENTS = Section(
     "The software",
     (
         row(
-            "a pin of `envs/gpu.yaml`, such as that of torch or of AutoAttack, without `--sdm conda`",
+            "another version of torch, AutoAttack or any other package is installed",
             rewriting("envs/gpu.yaml", "pytorch =", "pytorch =1"),
             (),
-            "Snakemake does not see what pip installs. Where other versions change results, bump the revisions",
+            "the ledger of revisions knows the pinned packages behind each of its entries, and a test asks: `bump` the"
+            " entries whose outputs change, `accept` the others. The report says which versions made what",
         ),
         row(
-            "the same with `--sdm conda`",
+            "a pin of `envs/gpu.yaml` with `--sdm conda`",
             rewriting("envs/gpu.yaml", "pytorch =", "pytorch =1"),
-            (jobs.EVERYTHING,),
-            "all that computes images, weights and attacks is in this one environment",
-            "conda",
+            study="conda",
         ),
         row(
             "a pin of `envs/analysis.yaml` with `--sdm conda`",
             rewriting("envs/analysis.yaml", "scipy =", "scipy =1"),
-            (jobs.ANALYSIS, jobs.figures("samples")),
-            "and no run",
-            "conda",
+            study="conda",
         ),
-        row(
-            "a comment in `envs/gpu.yaml` with `--sdm conda`",
-            appending("envs/gpu.yaml", b"# a remark\n"),
-            (jobs.EVERYTHING,),
-            "Snakemake compares the text of the file",
-            "conda",
-        ),
-        row("`envs/gpu.yaml` is touched, with `--sdm conda`", touching("envs/gpu.yaml"), study="conda"),
         Row(
             "`--sdm conda` for a study that was made without it, or the other way round",
             (Change("conda left out", arguments=("--software-deployment-method", "env-modules")),),
-            (jobs.EVERYTHING,),
-            "it is other software, or may be: decide before the first run",
+            (),
+            "",
             "conda",
         ),
         row(
             "the environments are in another folder: another `--conda-prefix`, or without one another checkout",
             lambda folder: None,
-            (jobs.EVERYTHING,),
-            "Snakemake counts the folder as a part of the environment: always give the same absolute `--conda-prefix`",
-            "conda",
+            study="conda",
             arguments=("--conda-prefix", "elsewhere"),
+        ),
+        row(
+            "a comment in `envs/gpu.yaml` with `--sdm conda` and Snakemake's own `--rerun-triggers ... software-env`",
+            appending("envs/gpu.yaml", b"# a remark\n"),
+            (jobs.EVERYTHING,),
+            "Snakemake compares the text of the file and the folder of the environment: this trigger is off for that",
+            "conda",
+            arguments=WITH_TRIGGER,
         ),
     ),
 )
