@@ -102,12 +102,13 @@ class Checkout:
 
     def finish(self):
         """Make all files of the study, empty, and let Snakemake record them; return its :class:`Cost`."""
-        for path in map(self.folder.joinpath, set().union(*files(self.snakemake("--dry-run").text))):
-            if path.suffix:
-                path.parent.mkdir(parents=True, exist_ok=True)
+        rules = "".join(path.read_text() for path in self.folder.glob("workflow/rules/*.smk"))
+        folders = tuple(re.findall(r'directory\("<results>([^"]+)"\)', rules))
+        for name in set().union(*files(self.snakemake("--dry-run").text)):
+            path = self.folder / name
+            (path if name.endswith(folders) else path.parent).mkdir(parents=True, exist_ok=True)
+            if not path.is_dir():
                 path.touch()
-            else:  # only folders have none
-                path.mkdir(parents=True, exist_ok=True)
         return self.run(sys.executable, "-c", TOUCH, "--quiet", "all", "--configfile", CONFIG)
 
 
