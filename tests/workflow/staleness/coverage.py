@@ -7,7 +7,7 @@ from tests.workflow.conftest import ROOT
 from tests.workflow.staleness.studies import config
 from tests.workflow.staleness.trying import changed
 
-SCHEMA = validation._schema(Path(ROOT, "workflow/schemas/config.yaml"))
+SCHEMA = validation.read_schema(Path(ROOT, "workflow/schemas/config.yaml"))
 
 
 def keys(node=SCHEMA, place=""):
