@@ -13,7 +13,13 @@ from tests.conda import imports
 
 ENVIRONMENTS = sorted(path.stem for path in imports.ROOT.glob("envs/*.yaml"))
 # Modules whose imports in functions are for jobs: what starts the workflow does not call these functions.
-UNREACHED = {("driver", "robustlaws.files"), ("driver", "robustlaws.stamps")}
+# Likewise states of work, which only jobs with a GPU have, and the command that starts a Snakemake.
+UNREACHED = {
+    ("driver", "robustlaws.files"),
+    ("driver", "robustlaws.stamps"),
+    ("analysis", "robustlaws.states"),
+    ("gpu", "robustlaws.data.remaking"),
+}
 # What no code of ours imports: python itself, pip and what it is there for, and the executor that a profile names.
 UNIMPORTED = {"python", "pip", "snakemake-minimal", "snakemake-executor-plugin-slurm"}
 
