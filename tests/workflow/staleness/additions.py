@@ -85,7 +85,7 @@ ADDED = Section(
             (
                 jobs.of_datasets("its images and its FID", "edm-6"),
                 jobs.shards("", "edm-6/00001"),
-                jobs.runs("its runs", "wrn-10-1/edm-6/128/1", "wrn-10-1/edm-6/256/1"),
+                jobs.runs("its runs, their attacks", "wrn-10-1/edm-6/128/1", "wrn-10-1/edm-6/256/1"),
                 jobs.ANALYSIS,
             ),
         ),
@@ -95,7 +95,7 @@ ADDED = Section(
             (
                 jobs.trained("other"),
                 jobs.of_datasets("its images and their FID", "other-2"),
-                jobs.runs("its run", "wrn-10-1/other-2/128/1"),
+                jobs.runs("its run, its attack", "wrn-10-1/other-2/128/1"),
                 jobs.ANALYSIS,
             ),
         ),
@@ -104,7 +104,7 @@ ADDED = Section(
             _model,
             (
                 jobs.runs(
-                    "its runs",
+                    "its runs, their attacks",
                     *(f"wrn-16-1/{on}/1" for on in ("edm-2/128", "edm-2/256", "edm-4/128", "edm-4/256")),
                 ),
                 jobs.ANALYSIS,
@@ -113,49 +113,55 @@ ADDED = Section(
         added(
             "a size",
             lambda config: config["grid"][0]["sizes"].append(64),
-            (jobs.runs("its runs", "wrn-10-1/edm-2/64/1", "wrn-10-1/edm-4/64/1"), jobs.ANALYSIS),
+            (jobs.runs("its runs, their attacks", "wrn-10-1/edm-2/64/1", "wrn-10-1/edm-4/64/1"), jobs.ANALYSIS),
         ),
         added(
             "a seed",
             lambda config: config["grid"][1].update(seeds=[1, 2]),
-            (jobs.runs("its runs", "wrn-10-1/edm-4-real/256/2", "wrn-10-1/three/256/2"), jobs.ANALYSIS),
+            (jobs.runs("its runs, their attacks", "wrn-10-1/edm-4-real/256/2", "wrn-10-1/three/256/2"), jobs.ANALYSIS),
         ),
         added(
             "a dataset grows, and there is a run of its new size",
             _grow,
             (
                 jobs.shards("the new images", "edm-2/00002", "edm-2/00003"),
-                jobs.runs("the new run", "wrn-10-1/edm-2/512/1"),
+                jobs.runs("the new run, its attack", "wrn-10-1/edm-2/512/1"),
                 jobs.ANALYSIS,
             ),
             "runs on its first images stay, and so does its FID",
         ),
         added(
-            "a recipe, and a run with it", _recipe, (jobs.runs("its run", "wrn-10-1@slow/edm-2/128/1"), jobs.ANALYSIS)
+            "a recipe, and a run with it",
+            _recipe,
+            (jobs.runs("its run, its attack", "wrn-10-1@slow/edm-2/128/1"), jobs.ANALYSIS),
         ),
         added(
             "another recipe in a block of the grid",
             _other_recipe,
-            (jobs.runs("its run", "wrn-10-1@fast/own/64/1"), jobs.ANALYSIS),
+            (jobs.runs("its run, its attack", "wrn-10-1@fast/own/64/1"), jobs.ANALYSIS),
             study="wide",
         ),
-        added("a mixture, and a run on it", _mixture, (jobs.runs("its run", "wrn-10-1/half/256/1"), jobs.ANALYSIS)),
+        added(
+            "a mixture, and a run on it",
+            _mixture,
+            (jobs.runs("its run, its attack", "wrn-10-1/half/256/1"), jobs.ANALYSIS),
+        ),
         added(
             "a part of the grid",
             lambda config: config["parts"].append("another"),
-            (jobs.runs("its runs", "wrn-10-1/own/128/1"), jobs.ANALYSIS),
+            (jobs.runs("its runs, their attacks", "wrn-10-1/own/128/1"), jobs.ANALYSIS),
             study="wide",
         ),
         added(
             "a block to a part of the grid that is chosen",
             lambda config: config["grid"][2].update(part="chosen"),
-            (jobs.runs("its runs", "wrn-10-1/own/128/1"), jobs.ANALYSIS),
+            (jobs.runs("its runs, their attacks", "wrn-10-1/own/128/1"), jobs.ANALYSIS),
             study="wide",
         ),
         added(
             "all parts of the grid, `parts` left out",
             lambda config: config.pop("parts"),
-            (jobs.runs("the runs of the others", "wrn-10-1/own/128/1"), jobs.ANALYSIS),
+            (jobs.runs("the runs of the others, their attacks", "wrn-10-1/own/128/1"), jobs.ANALYSIS),
             study="wide",
         ),
         added(
@@ -214,11 +220,11 @@ REMOVED = Section(
             (jobs.ANALYSIS,),
         ),
         removed("a law", lambda config: config["laws"]["fit"].remove("bottleneck"), (jobs.FROM_LAWS,)),
-        removed("a figure", lambda config: config["figures"].remove("held_out"), (jobs.REPORT,)),
+        removed("a figure", lambda config: config["figures"].remove("held_out"), (jobs.SHOWN,)),
         removed(
             "a generator, dataset or model that no run needs",
             lambda config: config["generators"].pop("second"),
-            (jobs.REPORT,),
+            (jobs.SHOWN,),
             study="wide",
         ),
     ),

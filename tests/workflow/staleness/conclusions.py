@@ -2,6 +2,7 @@
 
 from tests.workflow.staleness import Change, Row, Section, jobs, settings, under
 
+ORCID = "https://orcid.org/0000-0001-9842-9718"
 FITTED_TO_POINTS = jobs.laws("additive", "additive_two_stage", "bottleneck")
 
 LAWS = Section(
@@ -66,6 +67,19 @@ SHOWN = Section(
             {"figures": ["samples", "residuals"]},
             (jobs.figures("residuals"),),
             change="`figures`, one more and others less",
+        ),
+        settings(
+            {"crate.license": "https://spdx.org/licenses/CC-BY-4.0", "crate.authors": [{"name": "A. Person"}]},
+            (jobs.SHOWN,),
+        ),
+        Row(
+            "`name` or `orcid` of an author",
+            (
+                Change("name of an author", settings={"crate.authors": [{"name": "Another", "orcid": ORCID}]}),
+                Change("ORCID of an author", settings={"crate.authors": [{"name": "A. Person"}]}),
+            ),
+            (jobs.SHOWN,),
+            study="wide",
         ),
         settings({"description": "Another sentence."}, (jobs.EXPLORER,), "the explorer has it under its title"),
     ),

@@ -63,7 +63,7 @@ def _differing(before, after, node, place):
         chosen = next(each["then"] for each in node["allOf"] if each["if"]["properties"]["kind"]["const"] == kind)
         return _differing(before, after, chosen, place)
     if _is_block(node.get("items")):
-        pairs = zip(before, after, strict=False)
+        pairs = zip(before or [], after or [], strict=False)
         return set().union(*(_differing(*pair, node["items"], f"{place}.*") for pair in pairs))
     if "properties" not in node and not _is_block(node.get("additionalProperties")):
         return {place}

@@ -196,7 +196,7 @@ PLACES = Section(
         row(
             "copied with `cp -r`, which gives every file a new time",
             copy_without_times,
-            (jobs.REPORT,),
+            (jobs.SHOWN,),
             "larger files than a million bytes are compared by time: here the explorer's page, elsewhere shards and"
             " weights. Keep the times",
         ),
@@ -255,6 +255,12 @@ OUTPUTS = Section(
             touching("results/tiny/tables/runs.parquet", "results/tiny/datasets/*/*.h5"),
         ),
         row(
+            "an output is edited by hand, such as the table of runs",
+            appending(TINY / "tables/runs.parquet", b"edited"),
+            (jobs.FROM_TABLES,),
+            "what was made of it; itself it stays as it is",
+        ),
+        row(
             "an output is touched, larger, such as the weights of a run",
             touching(f"results/wide/runs/{jobs.OFFICIAL}/weights.safetensors"),
             (jobs.pgd([jobs.OFFICIAL], "its attacks"), jobs.ON_OFFICIAL, jobs.EXPORTS, jobs.ANALYSIS),
@@ -289,7 +295,9 @@ OUTPUTS = Section(
             ),
             "here a run, for a new attack on it",
         ),
-        row("the page of the report or of the plan is deleted", deleting(TINY / "report.html"), (jobs.REPORT,)),
+        row("the report is deleted", deleting(TINY / "report.html"), (jobs.REPORT,)),
+        row("the page of the plan is deleted", deleting(TINY / "plan.html"), (jobs.PLAN,)),
+        row("the RO-Crate is deleted", deleting(TINY / "ro-crate-metadata.json"), (jobs.SHOWN,)),
         row("logs, benchmarks and states are deleted", deleting(TINY / "logs", TINY / "benchmarks"), ()),
         row(
             "`.snakemake` is deleted",

@@ -181,12 +181,12 @@ DATASETS = Section(
         ),
         settings(
             {"mixtures.edm-4-real.dataset": "edm-2", "mixtures.edm-4-real.real_fraction": 0.25},
-            (jobs.runs("the runs on the mixture", "wrn-10-1/edm-4-real/256/1"), jobs.ANALYSIS),
+            (jobs.runs("the runs on the mixture, their attacks", "wrn-10-1/edm-4-real/256/1"), jobs.ANALYSIS),
             change="`dataset` or `real_fraction` of a mixture",
         ),
         settings(
             {"mixtures.three.datasets.dg-3": 1, "mixtures.three.images": 32},
-            (jobs.runs("the runs on the mixture", "wrn-10-1/three/256/1"), jobs.ANALYSIS),
+            (jobs.runs("the runs on the mixture, their attacks", "wrn-10-1/three/256/1"), jobs.ANALYSIS),
             change="the shares under `datasets`, or `images`, of a mixture",
         ),
     ),

@@ -76,12 +76,13 @@ SAMPLING = Section(
             {"sampling.shard_images": 64},
             (
                 jobs.shards(
-                    "all images", *(f"{name}/0000{index}" for name in ("edm-2", "edm-4") for index in range(4))
+                    "all generated images",
+                    *(f"{name}/0000{index}" for name in ("edm-2", "edm-4") for index in range(4)),
                 ),
                 jobs.shards("", *(f"{name}/0000{index}" for name in ("pfgmpp-3", "dg-3") for index in range(2))),
                 jobs.DISCRIMINATOR,
                 Made(
-                    "and their FIDs",
+                    "the features of the generated images",
                     {
                         "measure_shard": {
                             f"quality/{name}/shard-0000{index}.safetensors"

@@ -3,7 +3,7 @@
 from tests.workflow.staleness import ALL, But, Made, Of
 
 # The rules whose jobs come after whatever is made, and those that nothing comes after.
-AFTER_ANYTHING = {"write_report"}
+AFTER_ANYTHING = {"collect_provenance", "write_report"}
 AFTER_NOTHING = AFTER_ANYTHING | {"export_run"}
 
 EVERYTHING = Made(
@@ -14,7 +14,8 @@ EVERYTHING = Made(
             "train_extractor", "train_discriminator", "sample_shard", "train_features", "measure_split",
             "measure_shard", "measure_quality", "train_run", "attack_run", "attack_chunk", "gather_chunks",
             "export_run", "collect_runs", "collect_attacks", "fit_law", "fit_accuracy", "measure_limits",
-            "draw_figure", "draw_explorer", "plan", "published", "write_report",
+            "draw_figure", "draw_explorer", "plan", "published", "collect_provenance",
+            "write_report",
         ),
         ALL,
     ),
@@ -38,6 +39,7 @@ def laws(*names):
 
 
 REPORT = Made("the report", {"write_report": ALL})
+SHOWN = Made("only what comes after anything", dict.fromkeys(AFTER_ANYTHING, ALL))
 PLAN = Made("the plan", {"plan": ALL})
 EXPLORER = Made("the explorer", {"draw_explorer": ALL})
 PUBLISHED = Made("the fits to the paper's own runs", {"published": {"published"}})
@@ -56,12 +58,11 @@ FROM_LAWS = Made(
     {"measure_limits": ALL, "draw_explorer": ALL, "plan": ALL}
     | _figures(But, "samples", "adversarial", "accuracy_from_loss", "hyperparameters", "replacement"),
 )
-FROM_RUNS = Made(
-    "tables, laws, figures and plan",
-    {"collect_runs": ALL, "fit_law": ALL, "fit_accuracy": ALL}
-    | FROM_LAWS.jobs
-    | _figures(But, "samples", "adversarial"),
+FROM_TABLES = Made(
+    "laws, figures and plan",
+    FROM_LAWS.jobs | {"fit_law": ALL, "fit_accuracy": ALL} | _figures(But, "samples", "adversarial"),
 )
+FROM_RUNS = Made("tables, laws, figures and plan", {"collect_runs": ALL} | FROM_TABLES.jobs)
 ATTACK_TABLE = Made("the table of attacks", {"collect_attacks": ALL})
 ANALYSIS = Made("all tables, laws, figures and plan", FROM_RUNS.jobs | ATTACK_TABLE.jobs)
 
@@ -124,10 +125,15 @@ def chunks(words, victim, *numbers):
     )
 
 
-ALL_RUNS = (RUNS, PGD, AUTOATTACK, ANALYSIS)
+ALL_RUNS = (
+    Made(
+        "all runs, their attacks, all tables, laws, figures and plan",
+        RUNS.jobs | PGD.jobs | AUTOATTACK.jobs | ANALYSIS.jobs | _figures(But, "samples"),
+    ),
+)
 AT_64 = "wrn-10-1/{}/64/1".format
 OFFICIAL, MIXED = AT_64("official-4"), AT_64("mixed")
-ON_OFFICIAL = chunks("AutoAttack of it", f"runs/{OFFICIAL}", 0, 1)
+ON_OFFICIAL = chunks("", f"runs/{OFFICIAL}", 0, 1)
 
 
 def trained(name):
@@ -150,12 +156,12 @@ EDM = (
 )
 PFGMPP = (
     of_datasets("its images and their FIDs", "pfgmpp-3"),
-    runs("the runs on these", "wrn-10-1/three/256/1"),
+    runs("the runs on these, their attacks", "wrn-10-1/three/256/1"),
     ANALYSIS,
 )
 GUIDED = (
     of_datasets("the guided images and their FIDs", "dg-3"),
-    runs("the runs on these", "wrn-10-1/three/256/1"),
+    runs("the runs on these, their attacks", "wrn-10-1/three/256/1"),
     ANALYSIS,
 )
 
@@ -164,7 +170,7 @@ def on(*datasets, more=()):
     """Return the images of these datasets of the wide study, and what comes after them; `more`: further runs."""
     return (
         of_datasets("its images and their FIDs", *datasets),
-        runs("the runs on these", *map(AT_64, datasets), *more),
+        runs("the runs on these, their attacks", *map(AT_64, datasets), *more),
         *((ON_OFFICIAL, EXPORTS) if "official-4" in datasets else ()),
         ANALYSIS,
     )

@@ -1,7 +1,7 @@
 """Rows of the revisions: which outputs a change of code makes stale."""
 
 from robustlaws.revisions import ROOTS
-from tests.workflow.staleness import Change, Row, Section, bumps, jobs
+from tests.workflow.staleness import Change, Made, Row, Section, bumps, jobs
 
 DRAWN = {
     "tiny": (
@@ -13,7 +13,8 @@ DRAWN = {
 
 
 def _figure(name, study):
-    return bumps([f"figure.{name}"], (jobs.figures(name),), study=study)
+    drawn = Made("this figure", jobs.figures(name).jobs)
+    return bumps([f"figure.{name}"], (drawn,), study=study, change="`figure.` and its name")
 
 
 REVISIONS = Section(
@@ -53,7 +54,9 @@ REVISIONS = Section(
         bumps(["collect"], (jobs.FROM_RUNS,)),
         bumps(["collect.attacks"], (jobs.ATTACK_TABLE,)),
         *(
-            bumps([f"law.{name}"], (jobs.laws(name), jobs.FROM_LAWS))
+            bumps(
+                [f"law.{name}"], (Made("this law", jobs.laws(name).jobs), jobs.FROM_LAWS), change="`law.` and its name"
+            )
             for name in ("envelope", "additive", "additive_two_stage", "bottleneck")
         ),
         bumps(["law.accuracy"], (jobs.ACCURACY, jobs.FROM_ACCURACY)),
@@ -61,6 +64,7 @@ REVISIONS = Section(
         bumps(["plan"], (jobs.PLAN,)),
         bumps(["explorer"], (jobs.EXPLORER,)),
         *(_figure(name, study) for study, names in DRAWN.items() for name in names),
+        bumps(["provenance"], (jobs.SHOWN,)),
         bumps(["report"], (jobs.REPORT,)),
         bumps(["published"], (jobs.PUBLISHED,), study="wide"),
         bumps(

@@ -74,18 +74,18 @@ SPELT = Section(
         Row(
             "reordered names under `generators` or `mixtures`, or datasets of a mixture; reordered `laws.fit`",
             (Change("reordered names", config=_turn("generators", "mixtures", "mixtures.three.datasets", "laws.fit")),),
-            (jobs.REPORT,),
-            "it shows the config as it is given",
+            (jobs.SHOWN,),
+            "these show the config as it is given",
         ),
         Row(
             "a setting spelt out at its default",
             (Change("defaults spelt out", settings=DEFAULTS),),
-            (jobs.REPORT,),
+            (jobs.SHOWN,),
         ),
         Row(
             "a setting left out that was spelt out at its default",
             (Change("defaults left out", settings=dict.fromkeys(HAS_DEFAULTS, LEFT_OUT)),),
-            (jobs.REPORT,),
+            (jobs.SHOWN,),
             study="folders",
         ),
         Row(
@@ -97,7 +97,7 @@ SPELT = Section(
         Row(
             "reordered `figures`",
             (Change("reordered figures", config=_turn("figures")),),
-            (jobs.REPORT,),
+            (jobs.SHOWN,),
             "it shows them in this order",
         ),
         Row(
