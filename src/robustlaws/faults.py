@@ -13,6 +13,18 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 UNWRITABLE = {*FULL, errno.EROFS, errno.EFBIG}
 # What a disk or a network file system answers that has failed or gone, not what a damaged file looks like.
 LOST = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EREMOTEIO}
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota there is used up",
+    errno.EROFS: "its file system is read-only here",
+    errno.EFBIG: "no file may be that large there (ulimit -f)",
+}
+_REMEDIES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "delete or move what is not needed",
+    errno.EROFS: "have it mounted for writing",
+    errno.EFBIG: "allow it",
+}
 # Libraries that are no Python say it in their text only.
 _SAID = {os.strerror(code): code for code in (*UNWRITABLE, *LOST)}
 _GPU = re.compile(r"CUDA (driver )?error|CUDA failure|cuDNN error|CUDNN_STATUS|CUBLAS_STATUS|NCCL error|HIP error")
@@ -51,14 +63,10 @@ def line(error):
         return said
     code, path = number(error), _path(error)
     if code in UNWRITABLE:
-        return f"{path or 'a file'}: cannot be written, {_unwritable(code, path)} and run the same command again"
+        return f"{cause(error)}; {_REMEDIES[code]} and run the same command again"
     if code in LOST:
-        what = f"{path}: cannot be read or written" if path and isinstance(error, OSError) else said
         see = f"`ls -l {path}`" if path else "it"
-        return (
-            f"{what}: its disk or network file system failed ({os.strerror(code)}); "
-            f"once {see} works again, run the same command again"
-        )
+        return f"{cause(error)}; once {see} works again, run the same command again"
     if isinstance(error, MemoryError) or _NO_MEMORY.search(said):
         return _no_memory(said)
     if type(error).__name__ == "OutOfMemoryError":
@@ -73,7 +81,21 @@ def line(error):
         return _refused(error, path, said)
     # what the library raises on purpose says all itself
     meant = isinstance(error, ValueError) or type(error).__module__.startswith("robustlaws.")
-    return said if meant else f"{type(error).__name__}: {said}"
+    return said if meant else f"unexpected {type(error).__name__}: {said}; its traceback is in the log"
+
+
+def cause(error):
+    """Return what is wrong with the file system behind `error`, which :func:`number` knows: file and reason."""
+    code, path = number(error), _path(error)
+    if code in LOST:
+        what = f"{path}: cannot be read or written" if path and isinstance(error, OSError) else one_line(str(error))
+        return f"{what}: its disk or network file system failed ({os.strerror(code)})"
+    reason = _REASONS[code]
+    if code == errno.ENOSPC and path:
+        place = Path(path).absolute()
+        there = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists()))
+        reason += f" ({size(there.free)} of {size(there.total)} are free)"
+    return f"{path or 'a file'}: cannot be written, {reason}"
 
 
 def one_line(text):
@@ -98,20 +120,6 @@ def _path(error):
     return next((one.filename for one in _chain(error) if isinstance(one, OSError) and one.filename), None)
 
 
-def _unwritable(code, path):
-    if code == errno.EROFS:
-        return "its file system is read-only here; have it mounted for writing"
-    if code == errno.EFBIG:
-        return "no file may be that large there (see ulimit -f); allow it"
-    if code == errno.EDQUOT:
-        return "your quota there is used up; delete or move what is not needed"
-    if not path:
-        return "the disk is full; make room"
-    place = Path(path).absolute()
-    there = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists()))
-    return f"the disk is full ({size(there.free)} of {size(there.total)} are free); make room"
-
-
 def _no_memory(said):
     there = psutil.virtual_memory()
     detail = "" if said == "MemoryError" else f" ({said})"
@@ -123,7 +131,7 @@ def _no_memory(said):
 
 def _refused(error, path, said):
     if not path:
-        return f"{type(error).__name__}: {said}"
+        return f"unexpected {type(error).__name__}: {said}; its traceback is in the log"
     if error.errno == errno.ENOENT:
         return f"{path}: not there (any more); bring it back, or run again if a job makes it"
     if error.errno in (errno.EACCES, errno.EPERM):

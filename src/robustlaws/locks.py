@@ -153,8 +153,8 @@ def _check_jobs(folder):
     if left := left_jobs(folder):
         cancel = "; ".join(f"scancel --name {name}" for name in left)
         raise ValueError(
-            f"{Path(folder).resolve()}: {sum(left.values())} SLURM jobs of a Snakemake that is gone still run or wait; "
-            f"let them end, or cancel them: {cancel}"
+            f"{Path(folder).resolve()}: SLURM jobs of a Snakemake that is gone still run or wait"
+            f" ({sum(left.values())}); let them end, or cancel them: {cancel}"
         )
 
 

@@ -90,8 +90,8 @@ def save(folder, content, owner, step):
     except Exception as error:
         if faults.number(error) is None:
             raise
-        why = faults.line(error)
-        log.error("state at step %d not saved: %s. Going on; %s", step, why, kept(folder))
+        why = faults.cause(error)
+        log.error("state at step %d not saved: %s; going on and trying again later, %s", step, why, kept(folder))
         return why
     _keep(folder, _KEPT)
     return ""

@@ -194,7 +194,7 @@ def test_jobs_that_a_killed_snakemake_left_in_slurm_are_named(tmp_path, squeue):
     alive = holding.signature() | {"study": "b", "log": str(tmp_path / "log")}
     write(tmp_path / ".snakemake/robustlaws/b.json", alive | {"started": locks.psutil.Process().create_time()})
     assert locks.left_jobs(tmp_path) == {"run-a": 2}
-    expected = "2 SLURM jobs of a Snakemake that is gone still run or wait; .* cancel them: scancel --name run-a$"
+    expected = r"SLURM jobs of a Snakemake that is gone still run or wait \(2\); .* cancel them: scancel --name run-a$"
     for call in (lambda: locks.clear(tmp_path), lambda: locks.register("a", "log", tmp_path)):
         with pytest.raises(ValueError, match=expected):
             call()

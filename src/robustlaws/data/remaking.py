@@ -4,7 +4,7 @@ Snakemake compares large files by their time alone, and makes everything again t
 byte in one shard would train all runs again that have read it. So a shard is made again by itself, and gets back the
 time that it had if its images are the same.
 
-    robustlaws remake results/digits/datasets/edm-5/shard-00003.h5 --cores 2 --configfile my.yaml
+    robustlaws remake SHARD... [options of snakemake]
 """
 
 import argparse

@@ -189,7 +189,7 @@ def opened(path):
     try:
         file = h5py.File(path, "r")
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
+        raise ValueError(f"{path}: no such file; bring it back, or run again if a job makes it") from None
     except OSError as error:
         if (code := faults.number(error)) in faults.LOST:  # nothing is wrong with the file
             raise OSError(code, os.strerror(code), str(path)) from None
