@@ -33,8 +33,8 @@ rule collect_provenance:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("collect_provenance"),
+        runtime=minutes("collect_provenance"),
     params:
         settings=as_params(study.crate()),
         # written after this, and told of
