@@ -46,7 +46,7 @@ GresTypes=gpu
 MpiDefault=none
 ReturnToService=2
 MinJobAge=900
-KillWait=3
+KillWait=2
 SlurmctldTimeout=10
 SlurmdTimeout=20
 SlurmdParameters=config_overrides
@@ -132,7 +132,7 @@ class Cluster:
         self._daemon("slurmctld", "-D", "-c")
         for node in self.nodes:
             self.start_node(node)
-        until(lambda: run("sinfo", "-hN", "-o%T", check=False).split() == ["idle"] * len(self.nodes), "idle nodes", 30)
+        until(lambda: set(run("sinfo", "-hN", "-o%T", check=False).split()) == {"idle"}, "idle nodes", 30)
 
     def start_node(self, node):
         """Start the daemon of one node."""
