@@ -41,7 +41,7 @@ _BYTES = 20e6  # a second, to and from a shared disk, hashed or unpacked
 _START = 5.0  # minutes until a job works: two Snakemakes, an environment, torch, a GPU; and to write what it made
 _UNCOUNTED = 240.0  # minutes, where FLOPs cannot be counted beforehand
 # minutes of jobs that compute no FLOPs that are counted
-_ALLOWED = {"fit_law": 30.0, "published": 30.0, "fetch_file": 240.0}
+_ALLOWED = {"fit_law": 30.0, "published": 30.0, "fetch_file": 240.0, "collect_provenance": 60.0}
 _OTHERWISE = 15.0
 
 
