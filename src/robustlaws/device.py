@@ -33,6 +33,7 @@ def prepare(n_threads, n_gpus=0, taken=None):
     _keep_freed_memory()
     if n_gpus == 0:
         return torch.device("cpu")
+    _seen(n_gpus)  # of each node, by the processes there: nobody else has looked at the others
     where = torch.device("cuda", take(n_gpus, 1)[0] if taken is None else taken)
     torch.cuda.set_device(where)
     # said, so that no version of torch decides it: TF32 where a GPU has it, but not in the last layer
@@ -48,13 +49,19 @@ def take(n_gpus, count):
     ValueError
         If torch sees fewer than `n_gpus`.
     """
+    seen = _seen(n_gpus)
+    return gpus.take(count, [str(torch.cuda.get_device_properties(number).uuid) for number in range(seen)])
+
+
+def _seen(n_gpus):
+    """Return how many GPUs torch sees; ValueError if these are fewer than `n_gpus`."""
     seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if seen < n_gpus:
         raise ValueError(
             f"compute.gpus: {n_gpus} asked for, torch {torch.__version__} sees {seen or 'none'} here;"
             f" set it to {seen}{'' if seen else ', the CPU'}"
         )
-    return gpus.take(count, [str(torch.cuda.get_device_properties(number).uuid) for number in range(seen)])
+    return seen
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from robustlaws.joblog import log
 
-_held = {}  # name of a GPU -> the open file of its lock: until the process ends
+_held = {}  # name of a GPU -> the open file of its lock, if it could be locked: until the process ends
 
 
 def take(count, names, seconds=None, folder=None):
@@ -41,16 +41,26 @@ def take(count, names, seconds=None, folder=None):
     folder, begun, said = Path(folder or tempfile.gettempdir()), time.monotonic(), False
     mine = [name for name in names if name in _held]
     while len(mine) < count:
-        fresh = {}
+        fresh, closed = {}, []
         for name in names:
-            if len(mine) + len(fresh) < count and name not in mine and (file := _locked(folder, name)):
-                fresh[name] = file
+            if len(mine) + len(fresh) < count and name not in mine:
+                try:
+                    file = _locked(folder, name)
+                except PermissionError as error:
+                    closed.append((name, error))
+                    continue
+                if file is not None:
+                    fresh[name] = file
+        for name, error in closed[: count - len(mine) - len(fresh)]:  # last, as others may have them unseen
+            log.warning("%s: a GPU is taken without a lock, which a scheduler may have given to this job", error)
+            fresh[name] = None
         if len(mine) + len(fresh) == count:
             _held.update(fresh)
             mine += fresh
             break
         for file in fresh.values():  # two jobs with half of what they need would wait for each other
-            os.close(file)
+            if file is not None:
+                os.close(file)
         what = f"{count} of {len(names)} GPUs wanted, {len(mine) + len(fresh)} free"
         if seconds is not None and time.monotonic() - begun > seconds:
             raise ValueError(f"{what} for {seconds:g} s: other jobs have them; wait for these or stop them")
@@ -62,12 +72,19 @@ def take(count, names, seconds=None, folder=None):
 
 
 def _locked(folder, name):
-    """Return the descriptor of the lock file of a GPU, locked by this process; None if another has it."""
+    """Return the descriptor of the lock file of a GPU, locked by this process; None if another has it.
+
+    PermissionError if the file is of somebody who lets nobody else open it, or the folder takes none.
+    """
     path = folder / f"robustlaws-gpu-{name}.lock"
     try:  # not with O_CREAT where it is there: in a sticky folder that is refused for the file of somebody else
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        file = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:  # another was quicker
+            return None
+        os.fchmod(file, 0o644)  # whatever the umask: all users of the machine must be able to lock it
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

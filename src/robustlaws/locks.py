@@ -175,13 +175,15 @@ def _alive(about):
             return abs(psutil.Process(about["process"]).create_time() - about["started"]) < 1
         except psutil.NoSuchProcess:
             return False
-    if about["host"] == socket.gethostname():  # restarted since
-        return False
     if about["job"] and shutil.which("squeue"):
         command = ["squeue", "--noheader", "--format=%i", f"--jobs={about['job']}"]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        try:
+            told = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        except (OSError, subprocess.SubprocessError):  # no answer is no reason to take its lock away
+            return True
         return bool(told.stdout.strip()) or (told.returncode != 0 and "Invalid job id" not in told.stderr)
-    return True
+    # restarted since; one that began after this machine did is another machine of the same name
+    return about["host"] != socket.gethostname() or about["started"] >= psutil.boot_time()
 
 
 def _run_ids(log):

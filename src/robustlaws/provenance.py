@@ -122,13 +122,21 @@ def _told(snakemake):
         "config": snakemake.config,
         "commit": _commit(snakemake.scriptdir),
         "threads": snakemake.threads,
-        "gpus": snakemake.resources.get("gpu", 0),
+        "gpus": _gpus_given(snakemake),
         "scheduler": _scheduler(os.environ),
         "earlier_starts": [],
         "start": _now(),
     }
     # as JSON has it, once: a config may hold what YAML knows beyond that, a date or an infinite number
     return json.loads(json.dumps(told, default=str), parse_constant=str)
+
+
+def _gpus_given(snakemake):
+    """Return how many GPUs of this machine the job was given."""
+    given = snakemake.resources.get("gpu")
+    if given is None and snakemake.rule == "train_run":  # on several nodes it asks for them without that resource
+        given = (snakemake.config.get("compute") or {}).get("gpus")
+    return given or 0
 
 
 def _declared(path, outputs):
@@ -202,11 +210,13 @@ def _processor():
 
 
 def _gpus(count):
-    """Return the names of the first `count` GPUs, if this process has begun to use any."""
+    """Return the names of the `count` GPUs in use, if this process has begun to use any: its own, then the first."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return []
-    return [torch.cuda.get_device_name(index) for index in range(min(count, torch.cuda.device_count()))]
+    own = torch.cuda.current_device()
+    others = [index for index in range(torch.cuda.device_count()) if index != own]
+    return [torch.cuda.get_device_name(index) for index in [own, *others][:count]]
 
 
 def _now():

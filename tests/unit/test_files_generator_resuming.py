@@ -49,6 +49,30 @@ def test_a_stopped_job_goes_on_and_ends_with_the_same_file(monkeypatch, tmp_path
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize("fails", ["write", "stamp"])
+def test_a_disk_that_fails_at_the_end_costs_no_unpacked_image(monkeypatch, tmp_path, caplog, fails):
+    path, _ = deflated(tmp_path, *some(200))
+    stamp = {"format": files.stamps.FORMAT, "config": "x" * 100_000}
+    monkeypatch.setattr(files.provenance, "current", lambda _: stamp)
+    whole = staged(tmp_path, [path], "npz").read_bytes()
+    assert files.stamps.read(tmp_path / "samples.h5") == stamp
+    assert len(whole) < 200 * (SIZE * SIZE * 3 + 1) + 200_000  # no room is left over
+    (tmp_path / "samples.h5").unlink()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    where = {"write": (files, "bytes"), "stamp": (files.stamps, "stamp_hdf5")}[fails]
+    with monkeypatch.context() as patch:
+        patch.setattr(*where, full, raising=False)
+        with pytest.raises(OSError, match="No space left"):
+            staged(tmp_path, [path], "npz")
+    assert not (tmp_path / "samples.h5").exists()
+    caplog.set_level("INFO", "robustlaws")
+    assert staged(tmp_path, [path], "npz").read_bytes() == whole
+    assert "200 images unpacked" in caplog.text
+
+
 def test_a_state_of_other_files_is_not_taken_up(monkeypatch, tmp_path):
     images, labels = some(200)
     path, _ = deflated(tmp_path, images, labels)

@@ -4,8 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from robustlaws import stamps
 from robustlaws.networks.cost import wrn_forward_flops, wrn_touched
 from robustlaws.study.costs import _RULES as COSTED
 from robustlaws.study.costs import Costs
@@ -227,6 +230,20 @@ def test_the_speed_is_that_of_the_slowest_run_that_took_long_enough(tmp_path):
     assert needs.speed == pytest.approx(flops_of(needs) / 4000)
     assert needs_of().speed is None
     assert given(1e15).speed == 1e15
+
+
+def test_a_run_was_as_fast_as_the_devices_that_it_had_then(tmp_path):
+    run = "wrn-28-4/edm-5/1000000/1"
+    timed(tmp_path, run, 2000.0)
+    path = tmp_path / "runs" / run / "weights.safetensors"
+    path.parent.mkdir(parents=True)
+    stamp = {"format": stamps.FORMAT, "config": {"compute": {"gpus": 4, "nodes": 2}}}
+    stamps.save_tensors(save_file, {"x": np.zeros(3)}, path, "settings", "{}", stamp)
+    needs = needs_of(folder=tmp_path)
+    assert needs.speed == pytest.approx(flops_of(needs) / 2000 / 8)
+    path.write_bytes(b"damaged")
+    needs = needs_of(folder=tmp_path)
+    assert needs.speed == pytest.approx(flops_of(needs) / 2000 / needs.compute.ranks)
 
 
 def test_what_is_assumed_is_slower_than_an_h200_and_than_a_core():

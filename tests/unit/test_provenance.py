@@ -251,6 +251,23 @@ def test_what_is_known_of_a_job(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_gpus_of_a_run_on_several_nodes_are_those_of_a_node(monkeypatch):
+    """Names stand for GPUs: there are none here."""
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", "abcd".__getitem__)
+
+    def recorded(**changes):
+        with provenance.of_job(job("a", config={"compute": {"gpus": 3}}, **changes)):
+            return "".join(provenance.current("a")["hardware"]["gpus"])
+
+    assert recorded(resources={}) == "cab"
+    assert recorded(resources={"gpu": 1}) == "c"
+    assert recorded(resources={"gpu": 0}) == ""
+    assert recorded(resources={}, rule="fit_law") == ""
+
+
 def test_the_commit_is_that_of_the_workflow(tmp_path):
     def git(*arguments):
         who = ("-c", "user.name=a", "-c", "user.email=a@example.org")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -123,6 +124,27 @@ def test_jobs_of_one_machine_take_different_gpus(tmp_path, monkeypatch):
     assert gpus.take(1, ["b", "a"], 5, tmp_path) == [0]
 
 
+def test_locks_are_for_all_users_and_one_that_cannot_be_opened_is_done_without(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(gpus, "_held", {})
+    before = os.umask(0o077)
+    try:
+        assert gpus.take(1, ["a"], 0.3, tmp_path) == [0]
+    finally:
+        os.umask(before)
+    assert (tmp_path / "robustlaws-gpu-a.lock").stat().st_mode & 0o777 == 0o644
+    opened = os.open
+
+    def refused(path, *arguments):
+        if str(path).endswith("-b.lock"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments)
+
+    monkeypatch.setattr(gpus.os, "open", refused)
+    assert gpus.take(2, ["b", "a", "c"], 0.3, tmp_path) == [1, 2]  # those that can be locked first
+    assert gpus.take(3, ["b", "a", "c"], 0.3, tmp_path) == [1, 2, 0]
+    assert "b.lock'" in caplog.text
+
+
 def test_a_snakemake_of_the_same_study_is_refused_and_one_that_is_gone_is_not(tmp_path):
     sleeping = subprocess.Popen(["sleep", "60"])
     record = tmp_path / ".snakemake/robustlaws/other.json"
@@ -153,13 +175,19 @@ def test_the_record_goes_with_its_process(tmp_path):
     assert os.listdir(tmp_path / ".snakemake/robustlaws") == []
 
 
-@pytest.mark.parametrize(("host", "refused"), [("node7", True), (holding.signature()["host"], False)])
-def test_a_lock_of_another_machine_stays_and_one_from_before_a_restart_does_not(tmp_path, host, refused):
-    write(tmp_path / ".snakemake/robustlaws/r.json", elsewhere(host=host, study="digits", log="x", started=0))
+HERE = holding.signature()["host"]
+
+
+@pytest.mark.parametrize(
+    ("host", "started", "refused"), [("node7", 0, True), (HERE, 0, False), (HERE, time.time(), True)]
+)
+def test_a_lock_of_another_machine_stays_and_one_from_before_a_restart_does_not(tmp_path, host, started, refused):
+    """Two machines may go by one name."""
+    write(tmp_path / ".snakemake/robustlaws/r.json", elsewhere(host=host, study="digits", log="x", started=started))
     (tmp_path / ".snakemake/locks").mkdir()
     (tmp_path / ".snakemake/locks/0.input.lock").write_text("x")
     if refused:
-        with pytest.raises(ValueError, match=r"on node7, since .*; if it is gone, delete .*r.json and run again$"):
+        with pytest.raises(ValueError, match=rf"on {host}, since .*; if it is gone, delete .*r.json and run again$"):
             locks.clear(tmp_path)
         assert (tmp_path / ".snakemake/locks/0.input.lock").exists()
     else:
@@ -207,3 +235,14 @@ def test_slurm_says_whether_a_snakemake_that_is_its_job_still_runs(tmp_path, squ
     squeue()
     write(tmp_path / ".snakemake/robustlaws/r.json", elsewhere(job=job, study="digits", log="x", started=0))
     assert bool(locks.at_work(tmp_path)) == there
+
+
+def test_a_slurm_that_does_not_answer_takes_no_lock_away(tmp_path, squeue, monkeypatch):
+    squeue()
+    write(tmp_path / ".snakemake/robustlaws/r.json", elsewhere(job="78", study="digits", log="x", started=0))
+
+    def silent(command, **_):
+        raise subprocess.TimeoutExpired(command, 30)
+
+    monkeypatch.setattr(locks.subprocess, "run", silent)
+    assert locks.at_work(tmp_path)

@@ -48,7 +48,7 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
     ValueError
         If the test split has no such images, or the network cannot be attacked (:mod:`robustlaws.attacks.guards`).
     Stopped
-        Between two attacks, when the time is used up: the state is saved.
+        Between two attacks, when the time is used up: says whether the state is saved.
     """
     s, deadline = settings.of_chunk(chunk), compute.deadline(time.time())
     where = device.prepare(compute.threads, compute.gpus)
@@ -69,6 +69,12 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
                 state.begin(x, network(x).argmax(1).cpu().numpy())
         # a signal may kill at once: what it would wait for is lost then, but nothing that was saved
         break_images(network, x, y, state, s, s.seed + chunk, Stop(deadline))
+        _write(outcome_path, labels, state, s, chunk, about)
+        states.forget(state_path)
+
+
+def _write(path, labels, state, s, chunk, about):
+    """Write the record of an attacked chunk."""
     robust = (state.clean_prediction == labels) & (state.broken_by < 0)
     columns = {
         "index": np.arange(chunk * s.chunk, s.images),
@@ -79,8 +85,7 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
     }
     right, *standing = record.standing(labels, state.clean_prediction, state.broken_by, len(s.names))
     summary = {"clean_acc": right / len(labels), "robust_acc": standing[-1] / len(labels), "standing": standing}
-    record.write(outcome_path, labels, robust, columns, s, {"attacks": list(s.names), **summary, **about})
-    states.forget(state_path)
+    record.write(path, labels, robust, columns, s, {"attacks": list(s.names), **summary, **about})
 
 
 def break_images(network, images, labels, state, settings, seed, stop):
@@ -110,7 +115,7 @@ def break_images(network, images, labels, state, settings, seed, stop):
     progress = Progress(what, len(settings.names), unit="attacks", done=state.done, every=0.0)
     for index, attack in list(enumerate(settings.names))[state.done :]:
         if reason := stop.reason():
-            where = f"{what}: stopped ({reason}) after {state.done} of {len(settings.names)} attacks, state saved"
+            where = f"{what}: stopped ({reason}) after {state.done} of {len(settings.names)} attacks, {state.kept}"
             raise Stopped(f"{where}; the same job goes on from there")
         standing = np.flatnonzero(right & (state.broken_by < 0))
         log.info("%s: %s on %d of %d images", what, attack, len(standing), len(labels))
@@ -153,12 +158,17 @@ class _State:
         Where it is kept between two attempts (:mod:`robustlaws.states`).
     owner : dict
         Settings, chunk, images, weights and package; a state of other ones is passed over.
+
+    Attributes
+    ----------
+    kept : str
+        In words, whether what is done is saved.
     """
 
     _ARRAYS = ("adversarial", "clean_prediction", "prediction", "broken_by")
 
     def __init__(self, folder, owner):
-        self.folder, self.owner = folder, owner
+        self.folder, self.owner, self.kept = folder, owner, "nothing to save yet"
 
     def begin(self, images, clean_prediction):
         """Start with clean images and no attack done."""
@@ -171,7 +181,8 @@ class _State:
     def save(self):
         """Write everything that the attacks to come and the record depend on."""
         arrays = {name: torch.from_numpy(getattr(self, name)) for name in self._ARRAYS}
-        states.save(self.folder, {"done": self.done, **arrays}, self.owner, self.done)
+        failed = states.save(self.folder, {"done": self.done, **arrays}, self.owner, self.done)
+        self.kept = states.outcome(failed, self.folder)
 
     def resume(self):
         """Take up the newest state of this very owner; return whether there was one."""
@@ -180,5 +191,6 @@ class _State:
             return False
         found = states.read(path)
         vars(self).update(done=found["done"], **{name: found[name].numpy() for name in self._ARRAYS})
+        self.kept = states.outcome("", self.folder)
         states.going_on(self.folder, f"after {self.done} attacks")
         return True

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -129,8 +128,10 @@ class Writer:
         with replacing(self.path) as partial:
             stamp = provenance.current(self.path)
             assemble(partial, portion, self.count, self.image_shape, attributes, self.layout, stamp)
+        # open files stay on a network file system, and the folder with them; the lock must be held until the end
         self._images.close()
-        shutil.rmtree(self.folder)
+        self._labels.close()
+        states.forget(self.folder)
 
     def _taken_up(self):
         """Return how many images of the same owner are there."""

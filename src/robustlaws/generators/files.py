@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import time
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from robustlaws.joblog import Progress, log
 from robustlaws.stopping import Stop, Stopped
 
 FORMAT = "robustlaws-samples-1"
+_STAMPED = 1 << 16  # bytes of an index that are room enough for what HDF5 needs beside an attribute
 _LISTED = 100  # sources named one by one in the attributes of a shard, which have little room
 
 
@@ -69,11 +71,8 @@ def stage(*, sample_paths, samples_path, state_path, settings, compute):
         staging.unpack(60 * compute.state_minutes)
         staging.check_unchanged()
         with replacing(samples_path) as partial:
-            shutil.move(staging.index_path, partial)
-            # after the move: a kill in here must not leave a damaged index to go on with
-            with hdf5(partial, "r+") as file:
-                stamps.stamp_hdf5(file, provenance.current(samples_path))
-    states.forget(state_path)
+            staging.hand_over(partial, provenance.current(samples_path))
+        states.forget(state_path)
     log.info("%s: %d images of %d files", settings.generator, staging.count, len(sample_paths))
 
 
@@ -203,20 +202,42 @@ class _Staging:
                     self.unpacked += len(block)
                     progress.advance(len(block))
                     if time.monotonic() - noted > seconds:
-                        os.fsync(file.fileno())  # the journal must not know more than the disk
-                        self._note()
+                        self._note_flushed(file)
                         noted = time.monotonic()
                     self._check_stop()
             except Stopped:
-                os.fsync(file.fileno())
-                self._note()
+                self._note_flushed(file)
                 raise
+            self._note_flushed(file)
+
+    def _note_flushed(self, file):
+        os.fsync(file.fileno())  # the journal must not know more than the disk
+        self._note()
 
     def check_unchanged(self):
         """Raise ValueError if a source was written while it was read."""
         for part, identity in zip(self.parts, self.identities, strict=True):
             if part.identity() != identity:
                 raise ValueError(f"{part.path}: changed while it was staged; wait until it is whole and run again")
+
+    def hand_over(self, path, stamp):
+        """Move the finished index to `path` and put `stamp` into it; if there is no room for that, it stays whole."""
+        if stamp is not None:
+            # HDF5 would find that out in the middle of the index; what it does not use of this room it cuts off
+            with named(self.index_path), open(self.index_path, "ab") as file:
+                file.write(bytes(len(json.dumps(stamp)) + _STAMPED))
+                file.flush()
+                os.fsync(file.fileno())
+        shutil.move(self.index_path, path)
+        # after the move: a kill in here must not leave a damaged index to go on with
+        try:
+            with hdf5(path, "r+") as file:
+                stamps.stamp_hdf5(file, stamp)
+        except OSError:
+            with suppress(ValueError):
+                _read(path)
+                shutil.move(path, self.index_path)
+            raise
 
     def _blocks(self):
         """Yield the images to unpack from number `unpacked` on, block by block."""

@@ -113,11 +113,13 @@ def carry_out(work, state_path, owner, compute):
         while work.update < total:
             reason = stop.reason()
             if reason or time.monotonic() - saved > 60 * compute.state_minutes:
-                saved = states.outcome(work.save(state_path, owner), state_path)
+                failed = work.save(state_path, owner)
                 if reason:
-                    where = f"{work.name}: stopped ({reason}) at update {work.update} of {total}, {saved}"
+                    outcome = states.outcome(failed, state_path)
+                    where = f"{work.name}: stopped ({reason}) at update {work.update} of {total}, {outcome}"
                     raise Stopped(f"{where}; the same job goes on from there")
-                work.saved(state_path)
+                if not failed:  # what has no room for a state has none for what goes with it
+                    work.saved(state_path)
                 saved = time.monotonic()
             progress.advance(1, _advanced(work))
     log.info("%s: %d updates, %.1f s here", work.name, total, time.monotonic() - started)

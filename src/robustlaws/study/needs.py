@@ -9,6 +9,7 @@ import os
 from functools import cache, cached_property
 
 from robustlaws import settings as told
+from robustlaws import stamps
 from robustlaws.study.costs import Costs
 from robustlaws.study.memory import Memory
 
@@ -180,8 +181,16 @@ class Needs:
             if timed and timed[0] >= _TIMED:
                 wildcards = {"model": run.label, "dataset": run.dataset, "size": str(run.size), "seed": str(run.seed)}
                 flops = sum(cost.flops for cost in self._costs.of("train_run", wildcards))
-                found.append(timed[1] * flops / timed[0] / self.compute.ranks)
+                found.append(timed[1] * flops / timed[0] / self._ranks_of(run))
         return min(found, default=None)
+
+    def _ranks_of(self, run):
+        """Return how many devices shared a run, as its weights say; as many as now where they do not."""
+        try:
+            told_then = stamps.read(os.path.join(self.folder, "runs", run.name, "weights.safetensors"))
+            return told.Compute(**told_then["config"]["compute"]).ranks
+        except (OSError, ValueError, TypeError, KeyError):  # none, damaged, without provenance, or of another version
+            return self.compute.ranks
 
 
 def _key(rule, wildcards):

@@ -74,7 +74,6 @@ def train(
         where = device.prepare(compute.threads, compute.gpus)  # may wait for a GPU, which a signal must end
         with Stop() as stop:
             train_as_rank(ranks.Alone(where), stop, **job)
-    states.forget(state_path)
 
 
 def train_as_rank(me, stop, *, settings, revision, compute, deadline, state_path, **paths):
@@ -101,6 +100,7 @@ def train_as_rank(me, stop, *, settings, revision, compute, deadline, state_path
             ) from None
         if me.index == 0:
             _write(run, settings, paths)
+            states.forget(state_path)
 
 
 def _advance(run, test, validation, stop, compute, states_of_run):

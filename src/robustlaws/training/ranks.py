@@ -184,7 +184,8 @@ def launch(target, arguments, compute, folder):
     )
     with Stop() as stop:
         while (status := _wait(started)) is None:
-            if (reason := stop.reason()) and not request.exists():
+            # the first rank removes the folder as soon as the run is written: who ends then need not be asked to stop
+            if (reason := stop.reason()) and folder.exists() and not request.exists():
                 write_text(request, reason)
     failed = read_json(outcome) if outcome.exists() else None
     if failed:
