@@ -14,7 +14,7 @@ REMADE = "results/tiny/laws/accuracy.json"
 
 def test_every_file_of_data_says_where_it_comes_from(finished):
     files = [path for path in (finished.folder / "results").rglob("*") if path.suffix in stamps.SUFFIXES]
-    # JSON-LD has no room for it; cost.json may be there because another test has asked for it; hidden: a job's own notes
+    # JSON-LD has no room for it; cost.json may be there because another test has asked for it; hidden are notes
     without = ("ro-crate-metadata.json", "cost.json")
     files = [path for path in files if path.name not in without and not path.name.startswith(".")]
     assert {path.suffix for path in files} == {".h5", ".parquet", ".safetensors", ".json"}
