@@ -3,6 +3,7 @@
 import shlex
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 _MODULES = {"robustlaws": "robustlaws.cli", "snakemake": "snakemake"}
@@ -19,6 +20,8 @@ def call(name):
     script = python.with_name(name)
     if script.is_file():
         return _quoted(script)
+    if find_spec(_MODULES[name]) is None:  # in the environment of a rule: as whoever started it calls it
+        return name
     words = f"{_quoted(python)} -m {_MODULES[name]}"
     return words if name != "robustlaws" or _installed() else f"PYTHONPATH={_quoted(_LIBRARY)} {words}"
 
