@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import yaml
 
 from robustlaws import cli, locks, provenance
 from robustlaws.data import remaking, shards, verifying
@@ -40,7 +39,7 @@ def snakemake(tmp_path, monkeypatch):
     def run(command, check):
         assert not any(Path(name).exists() for name in command[3:] if name in NAMES)
         told.calls.append(command[3:])
-        told.configs += [yaml.safe_load(Path(word).read_text()) for word in command if word.endswith(".yaml")]
+        told.configs += [json.loads(Path(word).read_text()) for word in command if word.endswith(".json")]
         for name in command[3:]:
             if name in told.makes:
                 write(name, told.seed)
@@ -58,7 +57,7 @@ def snakemake(tmp_path, monkeypatch):
 
 
 def hidden():
-    return list(Path().rglob(".*.damaged")) + list(Path(".snakemake").glob("*.yaml"))
+    return list(Path().rglob(".*.damaged")) + list(Path(".snakemake").glob("*.json"))
 
 
 def test_a_damaged_shard_is_made_with_the_config_that_it_carries(snakemake, capsys):

@@ -16,8 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-import yaml
-
 from robustlaws import locks, programs, provenance
 from robustlaws.data import shards, verifying
 from robustlaws.files import write_json
@@ -116,8 +114,8 @@ def _written(config):
         return
     place = Path(".snakemake")  # jobs on other machines read it too
     place.mkdir(exist_ok=True)
-    with NamedTemporaryFile("w", encoding="utf-8", dir=place, prefix="remake-", suffix=".yaml") as file:
-        yaml.safe_dump(config, file, sort_keys=False, allow_unicode=True)
+    with NamedTemporaryFile("w", encoding="utf-8", dir=place, prefix="remake-", suffix=".json") as file:
+        json.dump(config, file)
         file.flush()
         yield ["--configfile", file.name]
 
