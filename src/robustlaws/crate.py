@@ -10,7 +10,7 @@ import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
@@ -193,13 +193,17 @@ def _say_what_it_is(graph, settings, jobs):
         graph.add(address, "CreativeWork", name=name, version=version) for address, (name, version) in _PROFILES.items()
     ]
     terms = settings.license or _UNSTATED
-    root["license"] = graph.add(terms, "CreativeWork", name=terms) if urlsplit(terms).scheme else terms
+    root["license"] = graph.add(terms, "CreativeWork", name=terms) if _is_address(terms) else terms
     people = [
         graph.add(person.get("orcid") or "#" + quote(person["name"]), "Person", name=person["name"])
         for person in settings.authors
     ]
     if people:
         root["author"] = _single(people)
+
+
+def _is_address(terms):
+    return terms.startswith(("http://", "https://"))  # not "CC-BY-4.0: see LICENSE"
 
 
 def _add_workflow(graph, workflow, jobs):

@@ -91,17 +91,23 @@ def clear(folder):
     """
     check_writable(folder)
     locks = sorted(Path(folder, ".snakemake", "locks").glob("*"))
+    if locks:
+        check_idle(folder)
     living = at_work(folder)
-    if locks and living:
-        raise ValueError(_busy(folder, *next(iter(living.items()))))
-    if locks and (pid := holder(folder)):
-        raise ValueError(f"{folder}: Snakemake (process {pid}) is at work here; wait for it or stop it")
     _check_jobs(folder)
     for lock in locks:
         lock.unlink()
     for record in set(_drivers(folder).glob("*.json")) - set(living):
         record.unlink(missing_ok=True)
     return len(locks)
+
+
+def check_idle(folder):
+    """Raise ValueError if a Snakemake is at work in `folder`."""
+    if living := at_work(folder):
+        raise ValueError(_busy(folder, *next(iter(living.items()))))
+    if pid := holder(folder):
+        raise ValueError(f"{folder}: Snakemake (process {pid}) is at work here; wait for it or stop it")
 
 
 def at_work(folder):

@@ -24,6 +24,8 @@ from robustlaws.stamps import FORMAT, content_digest, read
 __all__ = ["FORMAT", "content_digest", "current", "go_on_from", "job", "of", "of_job", "read", "seeds", "starts"]
 
 _GIT_SECONDS = 10.0  # a file system that hangs must not hold up a job
+# Of the workflow's folder, what decides what a job does; configs and profiles are each user's own.
+_CODE = ("Snakefile", "workflow", "src", "envs", "pyproject.toml")
 _job = ContextVar("the job at work", default=None)
 
 
@@ -63,7 +65,7 @@ def current(path):
         `format`; `study`, `rule`, `wildcards`; `output`: the file, or the folder that it is in, as Snakemake names it,
         None if the rule does not declare it; `inputs`: likewise; `revision` of the code; `settings` of the job;
         `seeds`: {dotted name in the settings: seed}; `config` of the whole study; `commit` of the workflow, with
-        "+changes" where its files were changed, None where that is not known; `versions`: {package: version};
+        "+changes" where its code was changed, None where that is not known; `versions`: {package: version};
         `hardware`: `processor`, `cores`, `memory_gb` (10^9 bytes) of the machine and `gpus` in use; `threads` given to
         the job; `scheduler`: its `name` and `job`, or None; `earlier_starts`: when jobs began whose unfinished work
         this one went on with; `start`, `end`: when the job began and the file was written (ISO 8601, UTC).
@@ -149,7 +151,7 @@ def _declared(path, outputs):
 
 
 def _commit(folder):
-    """Return the commit that the files in `folder` are of, "+changes" after it if files of the repository differ."""
+    """Return the commit of the scripts in `folder`, "+changes" after it if code of the workflow differs from it."""
 
     def git(*arguments):
         # without locks: many jobs may ask at once
@@ -157,11 +159,16 @@ def _commit(folder):
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_GIT_SECONDS)
         return done.stdout.split()
 
+    failures = (OSError, subprocess.SubprocessError, ValueError)
     try:
         commit, _ = git("rev-parse", "HEAD", "HEAD:./")  # the second fails where the repository is one around ours
-        return f"{commit}+changes" if git("status", "--porcelain", "--untracked-files=no") else commit
-    except (OSError, subprocess.SubprocessError, ValueError):
+    except failures:
         return None
+    code = [str(Path(folder).parents[1] / name) for name in _CODE]
+    try:
+        return f"{commit}+changes" if git("status", "--porcelain", "--untracked-files=no", "--", *code) else commit
+    except failures:  # slow on a large disk, say: the commit is known all the same
+        return commit
 
 
 def _scheduler(environment):

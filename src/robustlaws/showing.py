@@ -9,7 +9,7 @@ from textwrap import fill, indent
 
 import yaml
 
-from robustlaws import provenance, stamps
+from robustlaws import programs, provenance, stamps
 from robustlaws.joblog import duration
 
 _NAMED = 20  # inputs that get a line each
@@ -117,17 +117,24 @@ def _machine(processor, cores, memory_gb, gpus):
 
 
 def commands(path, stamp):
-    """Return the commands that make the file at `path` again, ready to paste, one a line."""
+    """Return the commands that make the file at `path` again, ready to paste in the folder of the workflow.
+
+    They are one chain, so that none runs after one that failed.
+    """
     commit, _, changes = (stamp["commit"] or "").partition("+")
-    lines = [f"robustlaws show {shlex.quote(str(path))} --config > {_REMADE}"]
-    if commit:
-        lines.append(f"git checkout {commit}")
+    notes = []
     if changes or not commit:
-        lines.append("# the code had changes that are in no commit" if changes else "# its commit is not known")
-    target = shlex.quote(stamp["output"] or stamp["rule"])
+        notes = ["# the code had changes that are in no commit" if changes else "# its commit is not known"]
+    whole, declared = Path(path).absolute(), stamp["output"]
+    file = declared if declared and Path(declared).absolute() == whole else str(whole)
+    chain = [f"{programs.call('robustlaws')} show {shlex.quote(file)} --config > {_REMADE}"]
+    if commit:
+        chain.append(f"git checkout {commit}")
+    where = "--profile slurm" if (stamp["scheduler"] or {}).get("name") == "slurm" else f"--cores {stamp['threads']}"
+    target = shlex.quote(declared or stamp["rule"])
     # the targets first: --configfile would take them for more configs
-    lines.append(f"snakemake --cores {stamp['threads']} --force {target} --configfile {_REMADE}")
-    return "\n".join(lines)
+    chain.append(f"{programs.call('snakemake')} {where} --force {target} --configfile {_REMADE}")
+    return "\n".join([*notes, " && \\\n".join(chain)])
 
 
 def _yaml(value):

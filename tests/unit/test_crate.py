@@ -211,3 +211,6 @@ def test_licence_and_authors_are_said_where_the_config_has_them(here):
     assert found.license.id == licence
     assert [person["name"] for person in found.root_dataset["author"]] == ["Josiah Carberry", "A. N. Other"]
     assert found.root_dataset["author"][0].id == orcid
+    words = "CC-BY-4.0: see LICENSE"
+    _, root = collect(here, {"license": words})
+    assert ROCrate(root).root_dataset["license"] == words

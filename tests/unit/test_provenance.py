@@ -284,14 +284,21 @@ def test_the_commit_is_that_of_the_workflow(tmp_path):
     assert commit(scripts) is None  # no repository
     git("init", "-q")
     assert commit(scripts) is None  # nothing in it
-    git("add", "workflow")
+    profile = tmp_path / "profiles/slurm/config.yaml"
+    profile.parent.mkdir(parents=True)
+    profile.write_text("1")
+    git("add", "workflow", "profiles")
     git("commit", "-qm", "a")
     made = git("rev-parse", "HEAD").stdout.strip()
     assert re.fullmatch("[0-9a-f]{40}", made)
     assert commit(scripts) == made
     assert commit(foreign) is None  # a copy that lies in a repository is not of it
+    profile.write_text("2")
+    assert commit(scripts) == made  # no code
     (scripts / "a.py").write_text("2")
     assert commit(scripts) == f"{made}+changes"
+    (tmp_path / ".git/index").write_bytes(b"damaged")
+    assert commit(scripts) == made  # whether there are changes git cannot say, the commit it can
 
 
 def test_without_git_the_commit_is_not_known(monkeypatch):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from robustlaws import records
+from robustlaws import programs, records
 from robustlaws.figures.words import TIMES
 from robustlaws.report import origins
 from tests.unit.test_report import write
@@ -87,12 +87,12 @@ def test_many_revisions_are_counted(tmp_path):
 
 
 def test_the_page_shows_and_links_it(tmp_path):
-    study = tmp_path / "page"
+    study = tmp_path / "my page"
     section(study, [row("fit_law", file="laws/additive.json"), row("train_run")])
     (study / "ro-crate-metadata.json").write_text("{}")
     _, page = write(study, provenance=study / "tables" / "provenance.parquet")
     assert "Where every number comes from 2 files of 2 jobs say themselves" in page.text
-    assert f"robustlaws show {study / 'laws/additive.json'}" in page.text
+    assert f"{programs.call('robustlaws')} show '{study / 'laws/additive.json'}'" in page.text
     assert {"tables/provenance.parquet", "ro-crate-metadata.json", "#origins"} <= set(page.addresses)
 
 

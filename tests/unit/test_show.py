@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
@@ -54,20 +55,56 @@ def test_the_page_says_what_made_the_file(show, law):
     assert yaml.safe_load(settings) == json.loads(json.dumps(SETTINGS))
 
 
-def test_the_commands_are_ready_to_paste(show, law, tmp_path):
-    def commands(path):
-        return [line.strip() for line in show(path)[1].partition("to make it again")[2].splitlines()[1:]]
+@pytest.fixture
+def commands(show):
+    """Return a function that gives the lines with which `robustlaws show` ends."""
+    return lambda path: [line.strip() for line in show(path)[1].partition("to make it again")[2].splitlines()[1:]]
 
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Return the folder of the programs of an installation within the workflow's folder, which is the current one."""
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for path in (tmp_path / "Snakefile", programs / "robustlaws", programs / "snakemake"):
+        path.touch()
+    monkeypatch.setattr("sys.executable", str(programs / "python"))
+    monkeypatch.chdir(tmp_path)
+    return programs
+
+
+def test_the_commands_are_ready_to_paste(commands, law, installed, tmp_path, monkeypatch):
     first, second, last = commands(law)
-    assert shlex.split(first) == ["robustlaws", "show", str(law), "--config", ">", "remake.yaml"]
-    assert second == f"git checkout {'c' * 40}"
-    assert shlex.split(last) == (["snakemake", "--cores", "2", "--force", str(law), "--configfile", "remake.yaml"])
-    # a rule without outputs is asked for by its name; what is not known is a comment
-    _, unknown, last = commands(made(tmp_path / "cost.json", None, output=[], rule="cost"))
+    told = [".venv/bin/robustlaws", "show", str(law), "--config", ">", "remake.yaml", "&&"]
+    assert shlex.split(first.removesuffix("\\")) == told
+    assert second == f"git checkout {'c' * 40} && \\"
+    asked = ["--force", str(law), "--configfile", "remake.yaml"]
+    assert shlex.split(last) == [".venv/bin/snakemake", "--cores", "2", *asked]
+    # a rule without outputs is asked for by its name; what is not known is a comment, before the chain
+    unknown, first, last = commands(made(Path("cost.json"), None, output=[], rule="cost"))
     assert unknown == "# its commit is not known"
+    assert f"show {tmp_path / 'cost.json'} --config" in first
     assert "--force cost --configfile" in last
-    _, checkout, changed, _ = commands(made(tmp_path / "b.json", "c" * 40 + "+changes"))
-    assert (checkout, changed) == (second, "# the code had changes that are in no commit")
+    changed, *chain = commands(made(tmp_path / "b.json", "c" * 40 + "+changes"))
+    assert (changed, chain[1]) == ("# the code had changes that are in no commit", second)
+    # where the study was made with SLURM, it goes there again
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    assert "snakemake --profile slurm --force" in commands(made(tmp_path / "c.json"))[-1]
+
+
+def test_the_commands_name_the_programs_wherever_they_are(commands, law, installed, tmp_path, monkeypatch):
+    # the file as the workflow names it, if that is it, and its whole path otherwise
+    monkeypatch.setattr("sys.executable", str(tmp_path / "no scripts" / "python"))
+    inner = made(Path("results/a.json"))
+    first, _, last = commands(inner)
+    python = "'no scripts/python'"
+    assert f"{python} -m robustlaws.cli show results/a.json --config" in first
+    assert last.startswith(f"{python} -m snakemake --cores 2 --force results/a.json ")
+    monkeypatch.chdir(tmp_path / "results")
+    monkeypatch.setattr("sys.executable", str(installed / "python"))
+    first, _, last = commands(Path("a.json"))
+    assert first.startswith(f"{installed / 'robustlaws'} show {tmp_path / 'results' / 'a.json'}")
+    assert last.startswith(str(installed / "snakemake"))
 
 
 def test_config_settings_and_all_of_it_can_be_had_alone(show, law, tmp_path):

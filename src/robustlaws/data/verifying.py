@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from robustlaws import faults
 from robustlaws.data import duplicates, shards
 from robustlaws.data.packing import FORMAT, PluginMissing, digests, portion_images
 from robustlaws.joblog import Progress
@@ -36,13 +37,18 @@ class Report:
 
 @dataclass
 class Checked:
-    """One file after its check; `length` is None if it cannot be read."""
+    """One file after its check; `length` is None if it cannot be read.
+
+    `failed`: whether that may be the machine's fault (disk, network, memory, permissions), so that nothing is known of
+    the file.
+    """
 
     path: Path
     findings: list[str]
     length: int | None = None
     shape: tuple[int, ...] | None = None
     attributes: dict = field(default_factory=dict)
+    failed: bool = False
 
 
 def verify(paths, workers=1, images=None):
@@ -107,7 +113,7 @@ def check(path):
     try:
         whole = shards.sealed(path)
     except OSError as error:
-        return Checked(path, [f"{path}: cannot be read ({error.strerror})"])
+        return _unread(path, error)
     try:
         with shards.opened(path) as file:
             wrong = _shape_error(file, path)
@@ -119,6 +125,8 @@ def check(path):
     except PluginMissing:
         raise
     except _UNREADABLE as error:
+        if _of_machine(error):
+            return _unread(path, error)
         what = (str(error) or type(error).__name__).removeprefix(f"{path}: ").splitlines()[0]
         with open(path, "rb") as file:
             ours = file.read(len(FORMAT)) == FORMAT.encode()
@@ -126,6 +134,19 @@ def check(path):
     if not whole and not findings:
         findings.append(f"{path}: damaged outside its images (its bytes do not match the hash in its first line)")
     return found
+
+
+def _of_machine(error):
+    """Return whether an error in reading a file says nothing of the file itself."""
+    behind = error.__cause__ or error.__context__
+    # HDF5 gives the number of what the system refused; of damaged content there is none
+    here = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno)
+    return bool(here or faults.number(error) or (behind is not None and _of_machine(behind)))
+
+
+def _unread(path, error):
+    what = getattr(error, "strerror", None) or str(error) or "out of memory"
+    return Checked(path, [f"{path}: cannot be read ({what.removeprefix(f'{path}: ').splitlines()[0]})"], failed=True)
 
 
 def command(parser):
@@ -214,6 +235,8 @@ def _content(file, path, stated):
         try:
             images, classes = shards.values(file, path, start, stop)
         except ValueError as error:
+            if _of_machine(error):
+                raise
             broken.append(str(error))
             continue
         wrong += (start + np.flatnonzero(digests(images, classes) != file["digest"][start:stop])).tolist()

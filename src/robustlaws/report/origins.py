@@ -1,10 +1,11 @@
 """Where every number comes from: what the files of a study say of the jobs that made them, stage by stage."""
 
 import json
+import shlex
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from robustlaws import records
+from robustlaws import programs, records
 from robustlaws.figures import words
 from robustlaws.report import cells, pictures
 
@@ -48,8 +49,8 @@ def section(path, page):
     -------
     dict or None
         `files`, `jobs`: how many; `table`: a row for each stage; `software`: packages that all jobs had in one version;
-        `remarks`: sentences on what differs and what is not known; `command`: what shows the provenance of one file;
-        `links`: text -> address.
+        `remarks`: sentences on what differs and what is not known; `command`: what shows the provenance of one file,
+        to be pasted in the workflow's folder; `links`: text -> address.
     """
     if path is None:
         return None
@@ -65,7 +66,7 @@ def section(path, page):
         "table": cells.table("Provenance by stage", [_row(*one) for one in stages.items()], texts=_TEXTS),
         "software": same,
         "remarks": differing + _on_code(stages) + _on_silence(rows),
-        "command": f"robustlaws show {study / _example(told)}" if told else "",
+        "command": f"{programs.call('robustlaws')} show {shlex.quote(str(study / _example(told)))}" if told else "",
         "links": {text: pictures.link(file, page) for text, file in _files(study, path).items() if file.is_file()},
     }
 
