@@ -157,14 +157,14 @@ def measure(tree, folder, config, rounds):
     """Return ({what: list of Cost}, what was measured, Cost of making it done)."""
     empty, done = (Checkout(tree, folder / name, config) for name in ("empty", "done"))
     made = done.finish()
-    wanted = {
-        DRY: (empty, ["--dry-run"]),
+    wanted = {DRY: (empty, ["--dry-run"])}
+    if (empty.folder / "slurm").exists():
+        wanted[f"{DRY}, --profile slurm"] = (empty, ["--profile", "slurm", "--dry-run"])
+    wanted |= {
         DONE: (done, ["--cores", "1"]),
         START: (empty, one_job(empty)),
         "of it: reading the Snakefile": (empty, ["--list-rules"]),
     }
-    if (empty.folder / "slurm").exists():
-        wanted["dry run, nothing there, --profile slurm"] = (empty, ["--profile", "slurm", "--dry-run"])
     found = {}
     for _ in range(rounds):
         for what, (checkout, arguments) in wanted.items():
@@ -234,7 +234,10 @@ def main():
     print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}")
     print(f"load before: {_load()}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        found, about, made = measure(tree, Path(folder), config, told.rounds)
+        try:
+            found, about, made = measure(tree, Path(folder), config, told.rounds)
+        except RuntimeError as error:
+            sys.exit(f"graph.py: {error}")
     print(f"load after: {_load()}")
     show(found, about, made)
     if told.out:
