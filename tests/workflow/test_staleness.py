@@ -16,7 +16,8 @@ COMPARED = ("tiny: with a dataset, and runs on it", "tiny: sampling.shard_images
 @pytest.fixture(scope="module")
 def trials(request, finished, tmp_path_factory):
     """The changes that this session tests, all tried, and whatever else is known of their studies."""
-    chosen = [item.callspec.params["name"] for item in request.session.items if item.originalname == "test_a_change_makes_exactly_the_jobs_of_its_row"]
+    rows = test_a_change_makes_exactly_the_jobs_of_its_row.__name__
+    chosen = [item.callspec.params["name"] for item in request.session.items if item.originalname == rows]
     names = dict.fromkeys([*chosen, *COMPARED])
     studies = {TRIALS[name][0].study for name in names} - {"tiny"}
     checkouts = {"tiny": finished, **finished_by_touch(studies, tmp_path_factory.mktemp("touched"))}
