@@ -179,7 +179,9 @@ HERE = holding.signature()["host"]
 
 
 @pytest.mark.parametrize(
-    ("host", "started", "refused"), [("node7", 0, True), (HERE, 0, False), (HERE, time.time(), True)]
+    ("host", "started", "refused"),
+    [("node7", 0, True), (HERE, 0, False), (HERE, time.time(), True)],
+    ids=["elsewhere", "here before the start", "here"],  # of the time, names would differ between processes
 )
 def test_a_lock_of_another_machine_stays_and_one_from_before_a_restart_does_not(tmp_path, host, started, refused):
     """Two machines may go by one name."""
