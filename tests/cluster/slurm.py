@@ -6,11 +6,12 @@ One machine can have one SLURM (its configuration stands in /etc/slurm): `lock` 
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LOCK = Path("/tmp/slurm-tests.lock")
@@ -185,10 +186,13 @@ class Cluster:
             return
         for top in (top for node in self.nodes for top in CGROUPS.glob(f"*/slurm_{node}")):
             for file in top.rglob("cgroup.procs"):
-                for process in file.read_text().split():
-                    subprocess.run(["kill", "-KILL", process], capture_output=True, check=False)
+                for process in map(int, file.read_text().split()):
+                    # a process that is just ending is listed as 0, which to kill is the whole group of this one
+                    if process:
+                        with suppress(ProcessLookupError):
+                            os.kill(process, signal.SIGKILL)
             for folder in sorted((top, *top.rglob("*/")), key=lambda path: -len(path.parts)):
-                until(lambda folder=folder: _removed(folder), f"{folder} without processes", 10)
+                until(lambda folder=folder: _removed(folder), f"{folder} is without processes", 20)
 
     def _configure(self):
         (self.folder / "state").mkdir()

@@ -20,19 +20,21 @@ OFTEN = (
     "--slurm-init-seconds-before-status-checks=8", "--seconds-between-status-checks=8",
     "--max-status-checks-per-second=1", "--latency-wait=10",
 )  # fmt: skip
-LONG = "runs/wrn-10-1/edm-4/512/1"
+LONG = "runs/wrn-10-1/edm-4/1024/1"
 
 
 def small(config):
     """Make the tiny study smaller: one generator, three runs, one law."""
     config["source"]["test_images"] = 40
     config["generators"] = {"edm": config["generators"]["edm"]}
-    config["datasets"] = {name: config["datasets"][name] for name in ("edm-2", "edm-4")}
-    config["datasets"]["edm-4"]["images"] = 512
-    config["sampling"]["shard_images"] = 256
+    config["datasets"] = {
+        "edm-2": {"generator": "edm", "steps": 2, "images": 512},
+        "edm-4": {"generator": "edm", "steps": 4, "images": 1024},
+    }
+    config["sampling"]["shard_images"] = 512
     del config["mixtures"]
     model = {"models": ["wrn-10-1"], "sizes": [128]}
-    config["grid"] = [{**model, "datasets": ["edm-2", "edm-4"]}, {**model, "datasets": ["edm-4"], "sizes": [512]}]
+    config["grid"] = [{**model, "datasets": ["edm-2", "edm-4"]}, {**model, "datasets": ["edm-4"], "sizes": [1024]}]
     config["attacks"]["autoattack"] |= {
         "runs": [LONG.removeprefix("runs/")],
         "version": "custom",
@@ -41,15 +43,15 @@ def small(config):
     }
     config["laws"]["fit"] = ["additive"]
     config["figures"] = ["samples", "learning_curves"]
-    # the longest run still has seconds to go when SLURM, past the limit, leaves it two more
-    config["training"]["attack_steps"] = 8
+    # so slow that the longest run is not done in the two seconds that SLURM leaves it, past its limit
+    config["training"]["attack_steps"] = 80
     config["compute"]["state_minutes"] = 0.001
 
 
 def larger(config):
     """Add a dataset, and a run on it, to the small study."""
     small(config)
-    config["datasets"]["edm-3"] = {"generator": "edm", "steps": 3, "images": 128}
+    config["datasets"]["edm-3"] = {"generator": "edm", "steps": 3, "images": 512}
     config["grid"].append({"models": ["wrn-10-1"], "datasets": ["edm-3"], "sizes": [128]})
 
 
@@ -104,7 +106,7 @@ def running(slurm, what):
 def time_out(slurm, checkout):
     """Let SLURM end the long run by its time limit, after it has saved a state and before it is done."""
     saved = checkout.folder / f"results/tiny/{LONG}/weights.safetensors.partial"
-    number = running(slurm, "train_run_wildcards_wrn-10-1_edm-4_512_1")
+    number = running(slurm, "train_run_wildcards_wrn-10-1_edm-4_1024_1")
     until(lambda: len([*saved.glob("state-*.json")]) == 2, "a second saved state", 300, 0.01)
     # it must not be over before the limit, which SLURM looks at every half a minute
     run("scancel", "--signal=STOP", str(number))
@@ -143,7 +145,7 @@ def test_every_job_went_through_sbatch_and_both_nodes_had_some(finished, slurm):
     assert {job["NodeList"] for job in jobs.values()} == {"n1", "n2"}
     assert re.findall(r"localrule (\w+):", finished.driver.said) == ["all"]
     done = [job for job in jobs.values() if job["JobState"] == "COMPLETED"]
-    attacks = [f"attacks-runs/wrn-10-1/{run}/1_attack" for run in ("edm-2/128", "edm-4/128", "edm-4/512")]
+    attacks = [f"attacks-runs/wrn-10-1/{run}/1_attack" for run in ("edm-2/128", "edm-4/128", "edm-4/1024")]
     single = ["import_data", "train_features", "train_generator", *["measure_split"] * 2, *["train_run"] * 3]
     grouped = ["laws", "pages", *(f"{what}-edm-{steps}" for what in ("quality", "shards") for steps in (2, 4))]
     expected = sorted([*single, *grouped, *attacks])
@@ -158,6 +160,7 @@ def test_a_group_asks_for_what_one_of_its_jobs_asks_and_takes_their_time(finishe
     )
     assert pages["NumCPUs"] == shards["NumCPUs"] == "1"
     logs = [finished.folder / f"results/tiny/logs/generate/sample/edm-4/0000{index}.log" for index in (0, 1)]
+    # one after the other
     first, second = (re.findall(r"^\S+ \S+", path.read_text(), re.M) for path in logs)
     assert first[-1] <= second[0] or second[-1] <= first[0]
 
@@ -165,8 +168,8 @@ def test_a_group_asks_for_what_one_of_its_jobs_asks_and_takes_their_time(finishe
 def test_a_run_that_its_time_limit_ended_went_on_from_its_state(finished, slurm):
     number = next(number for number, job in slurm.jobs().items() if job["JobState"] == "TIMEOUT")
     assert f"SLURM-job '{number}' failed, SLURM status is: 'TIMEOUT'" in finished.driver.said
-    log = finished.folder / "results/tiny/logs/train/wrn-10-1/edm-4/512/1.log"
-    assert re.search(r"going on at step [1-9] of 16", log.read_text())
+    log = finished.folder / "results/tiny/logs/train/wrn-10-1/edm-4/1024/1.log"
+    assert re.search(r"going on at step \d+ of 32", log.read_text())
 
 
 def test_its_weights_are_those_of_an_undisturbed_run(finished, tmp_path):
