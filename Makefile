@@ -13,7 +13,7 @@ study: $(READY)
 	@echo "The report: $(CURDIR)/results/digits/report.html"
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 setup: $(READY)
 

@@ -7,20 +7,35 @@ import numpy as np
 import pytest
 
 REFERENCE = Path(__file__).parent / "reference" / "data"
-LONGEST = ("workflow", "cluster")  # groups of tests that share a finished study or the machine's SLURM
+# Tests that share a finished study, environments or the SLURM of the machine: one process has them all, at its start.
+GROUPS = {
+    "tests/workflow/": "workflow",
+    "tests/cluster/": "cluster",
+    "tests/conda/test_on_slurm.py": "cluster",
+    "tests/conda/": "conda",
+}
 
 
-@pytest.hookimpl(tryfirst=True)
+def _group(nodeid):
+    """Return the group of a test: one of GROUPS, else its file."""
+    return next((group for start, group in GROUPS.items() if nodeid.startswith(start)), nodeid.split("::")[0])
+
+
 def pytest_collection_modifyitems(items):
-    """Keep the tests of a file, or of a group of files, in one process, the longest groups at the front."""
-    groups = {}
-    for item in items:
-        mark = item.get_closest_marker("xdist_group")
-        if mark is None:
-            mark = pytest.mark.xdist_group(item.nodeid.split("::")[0]).mark
-            item.add_marker(pytest.mark.xdist_group(*mark.args))
-        groups[item] = mark.args[0]
-    items.sort(key=lambda item: LONGEST.index(groups[item]) if groups[item] in LONGEST else len(LONGEST))
+    order = list(dict.fromkeys(GROUPS.values()))
+    items.sort(key=lambda item: order.index(group) if (group := _group(item.nodeid)) in order else len(order))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Hand out tests by group, where they run in several processes."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return _group(nodeid)
+
+    return ByGroup(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,8 +12,6 @@ from safetensors.numpy import load_file
 from tests.cluster.slurm import run, until
 from tests.workflow.conftest import fresh_checkout
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
 # looked at more often than a real cluster would like
 OFTEN = (

@@ -3,13 +3,10 @@
 import re
 import sys
 
-import pytest
-
 from tests.conda import imports
 from tests.conda.conftest import FIGURES, LAWS, LOGS, RULES, RUN, lacks, login
 from tests.workflow.conftest import Checkout
 
-pytestmark = pytest.mark.xdist_group("conda")  # one worker makes the environments
 ONLY = ("--allowed-rules", *RULES, "--")
 
 

@@ -5,7 +5,6 @@ import pytest
 from tests.cluster.slurm import cluster, why_not
 from tests.conda.conftest import LAWS, RULES, lacks, login
 
-pytestmark = pytest.mark.xdist_group("cluster")
 # or the first look is after 40 s
 WATCHED = ("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2")
 

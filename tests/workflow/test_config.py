@@ -1,10 +1,6 @@
 """A config that cannot be made stops before any job."""
 
-import pytest
-
 from tests.workflow.conftest import fresh_checkout
-
-pytestmark = pytest.mark.xdist_group("workflow")
 
 
 def test_a_broken_config_stops_before_any_job_with_one_line(tmp_path):

@@ -6,8 +6,6 @@ import pytest
 
 from tests.workflow.conftest import fresh_checkout
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 STAGES = {
     "data": {"import_data"},
     "generators": {"train_generator", "train_extractor", "train_discriminator"},

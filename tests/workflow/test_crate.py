@@ -2,13 +2,11 @@
 
 from urllib.parse import unquote
 
-import pytest
 import yaml
 from rocrate.rocrate import ROCrate
 
 from robustlaws import provenance, records, stamps
 
-pytestmark = pytest.mark.xdist_group("workflow")
 CRATE = "ro-crate-metadata.json"
 
 

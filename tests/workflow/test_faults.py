@@ -16,8 +16,6 @@ from robustlaws.locks import clear
 from tests.disks import disk
 from tests.workflow.conftest import SNAKEMAKE, Checkout
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 TEST_IMAGES, SHARD = "results/tiny/data/test.h5", "results/tiny/datasets/edm-4/shard-00001.h5"
 RUN, RUNS = "results/tiny/runs/wrn-10-1/edm-4/256/1", "results/tiny/tables/runs.parquet"
 

@@ -8,7 +8,6 @@ from tests.workflow.conftest import fresh_checkout
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here"),
-    pytest.mark.xdist_group("workflow"),
 ]
 
 

@@ -4,13 +4,10 @@ import json
 import shutil
 import subprocess
 
-import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.workflow.conftest import Checkout
-
-pytestmark = pytest.mark.xdist_group("workflow")
 
 RUN, OTHER = "wrn-10-1/edm-4/256/1", "wrn-10-1/edm-2/128/1"
 EXPORT = {

@@ -8,7 +8,6 @@ from tests.workflow.staleness.studies import finished_by_touch
 from tests.workflow.staleness.table import ROWS, TRIALS
 from tests.workflow.staleness.trying import Trials, expected
 
-pytestmark = pytest.mark.xdist_group("workflow")
 # done by the command line too; the last is another study, so that both ways to finish one are among them
 COMPARED = ("tiny: with a dataset, and runs on it", "tiny: sampling.shard_images", "wide: export.runs")
 

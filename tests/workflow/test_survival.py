@@ -12,8 +12,6 @@ from robustlaws.locks import clear
 from robustlaws.provenance import content_digest
 from tests.workflow.conftest import SNAKEMAKE, fresh_checkout
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 # The job that is cut off, and what its log says once it computes.
 KILLED_IN = {
     "logs/generate/sample/edm-4/00001.log": "64 of 128 images",
