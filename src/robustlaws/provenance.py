@@ -19,6 +19,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+from robustlaws import __version__
 from robustlaws.stamps import FORMAT, content_digest, read
 
 __all__ = ["FORMAT", "content_digest", "current", "go_on_from", "job", "of", "of_job", "read", "seeds", "starts"]
@@ -197,8 +198,11 @@ def _ours():
     if source.is_file():  # need not be installed, and may be newer than when it was
         project = tomllib.loads(source.read_text(encoding="utf-8"))["project"]
         return project["version"], project["dependencies"]
-    wanted = metadata.requires("robustlaws") or []
-    return metadata.version("robustlaws"), [text for text in wanted if "extra ==" not in text]
+    try:
+        wanted = metadata.requires("robustlaws") or []
+    except metadata.PackageNotFoundError:  # a copy of the source alone, in an environment
+        wanted = []
+    return __version__, [text for text in wanted if "extra ==" not in text]
 
 
 @lru_cache

@@ -25,7 +25,9 @@ def test_what_an_environment_lacks_is_not_found_in_the_python_of_snakemake(conda
     file.write_text(re.sub(r".*\bpandas\b.*\n", "", file.read_text()))
     done = checkout.snakemake(*ONLY, f"{LAWS}/accuracy.json")
     assert done.returncode == 1
-    assert f"ModuleNotFoundError: No module named 'pandas' (log: {LOGS}/laws/accuracy.log)" in done.stderr
+    line = next(line for line in done.stderr.splitlines() if "No module named 'pandas'" in line)
+    assert "ModuleNotFoundError" in line
+    assert f"(log: {LOGS}/laws/accuracy.log)" in line
     assert checkout.environment_of("laws/accuracy") == "analysis"
 
 
