@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from robustlaws import scheduler
 from robustlaws.files import named
 from robustlaws.joblog import log
 
@@ -83,7 +84,7 @@ def signature():
     """Return who this process is (dict of strings and numbers), for others to read."""
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     about = {"host": socket.gethostname(), "boot": boot(), "process": os.getpid(), "since": now}
-    return about | {"job": os.environ.get("SLURM_JOB_ID")}
+    return about | {"job": scheduler.job()}
 
 
 def whose(about):

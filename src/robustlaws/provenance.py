@@ -19,7 +19,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from robustlaws import __version__
+from robustlaws import __version__, scheduler
 from robustlaws.stamps import FORMAT, content_digest, read
 
 __all__ = ["FORMAT", "content_digest", "current", "go_on_from", "job", "of", "of_job", "read", "seeds", "starts"]
@@ -126,7 +126,7 @@ def _told(snakemake):
         "commit": _commit(snakemake.scriptdir),
         "threads": snakemake.threads,
         "gpus": _gpus_given(snakemake),
-        "scheduler": _scheduler(os.environ),
+        "scheduler": _scheduler(scheduler.job()),
         "earlier_starts": [],
         "start": _now(),
     }
@@ -172,9 +172,8 @@ def _commit(folder):
         return commit
 
 
-def _scheduler(environment):
+def _scheduler(number):
     """Return the batch system that this job runs under, and its number there."""
-    number = environment.get("SLURM_JOB_ID")
     return {"name": "slurm", "job": number} if number else None
 
 

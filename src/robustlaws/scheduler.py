@@ -1,11 +1,11 @@
 """What the batch system says about the job that this process is a part of."""
 
+import logging
 import os
 import subprocess
 from datetime import datetime
 
-from robustlaws.joblog import log
-
+log = logging.getLogger("robustlaws")  # that of joblog, which asks for the job here too
 _ASKED = 30.0  # seconds to wait for an answer
 
 
@@ -30,19 +30,38 @@ def end():
     if given.isdigit():
         return float(given)
     try:
-        # not the format that a user may have chosen for times
-        told = {**os.environ, "SLURM_TIME_FORMAT": "standard"}
-        command = ["squeue", "--noheader", "--jobs", number, "--format", "%e"]
-        asked = subprocess.run(
-            command, env=told, capture_output=True, text=True, check=True, timeout=_ASKED, stdin=subprocess.DEVNULL
-        )
-        return _time(asked.stdout.split())
+        return _time(_squeue(number, "%e"))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         log.warning(
             "the end of SLURM job %s is not known (%s); it is not stopped before", number, said[0] if said else error
         )
         return None
+
+
+def ending():
+    """Return whether the batch system has begun to end this job, and so throws away what it writes now.
+
+    SLURM leaves a job some time after its limit or `scancel`; False where it does not answer, and outside a job.
+    """
+    number = job()
+    if number is None:
+        return False
+    try:
+        return not set(_squeue(number, "%T")) <= {"RUNNING"}
+    except (OSError, subprocess.SubprocessError):
+        return False
+
+
+def _squeue(number, form):
+    """Return the words that squeue prints of a job; OSError or subprocess.SubprocessError if it does not answer."""
+    # not the format that a user may have chosen for times
+    told = {**os.environ, "SLURM_TIME_FORMAT": "standard"}
+    command = ["squeue", "--noheader", "--jobs", number, "--format", form]
+    asked = subprocess.run(
+        command, env=told, capture_output=True, text=True, check=True, timeout=_ASKED, stdin=subprocess.DEVNULL
+    )
+    return asked.stdout.split()
 
 
 def on_each_node(nodes, threads):

@@ -15,7 +15,7 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from robustlaws import faults, holding, provenance
+from robustlaws import faults, holding, provenance, scheduler
 from robustlaws.files import digest, read_json, replacing, write_json
 from robustlaws.joblog import log
 from robustlaws.stopping import Stopped
@@ -187,7 +187,13 @@ def read(path):
 
 
 def forget(folder):
-    """Remove the states in `folder`: the work is done."""
+    """Remove the states in `folder`: the work is done.
+
+    Not in a job that its batch system is ending: Snakemake will delete what such a job wrote, and try it again.
+    """
+    if scheduler.ending():
+        log.warning("%s: kept, for the batch system is ending this job and its outputs will not stay", folder)
+        return
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from robustlaws import scheduler
+from robustlaws import scheduler, states
 from robustlaws.settings import Compute
 from robustlaws.training import ranks
 
@@ -42,6 +42,19 @@ def test_the_end_that_slurm_gives_with_the_job_is_not_asked_for(squeue, monkeypa
     squeue("exit 1")
     monkeypatch.setenv("SLURM_JOB_END_TIME", "1795687800")
     assert scheduler.end() == 1795687800.0
+
+
+@pytest.mark.parametrize(("word", "ends"), [("RUNNING", False), ("COMPLETING", True), ("CANCELLED", True)])
+def test_states_stay_in_a_job_that_is_being_ended(squeue, tmp_path, word, ends):
+    squeue(f"echo {word}")
+    (tmp_path / "kept").mkdir()
+    states.forget(tmp_path / "kept")
+    assert scheduler.ending() == ends == (tmp_path / "kept").exists()
+
+
+def test_a_batch_system_that_does_not_answer_ends_nothing(squeue):
+    squeue("exit 1")
+    assert not scheduler.ending()
 
 
 @pytest.mark.parametrize("word", ["N/A", "NONE", "Unknown"])
