@@ -248,15 +248,14 @@ def speed(study, costs, finished, folder):
     given = study.config.get("plan", {}).get("speed")
     if given:
         return {"value": float(given), "source": "given", "runs": 0}
-    flops, seconds, runs = 0.0, 0.0, 0
+    flops, seconds, runs = 0.0, 0.0, 0  # seconds of one device
+    devices = told.Compute(**study.config["compute"]).ranks
     for rule, wildcards in sorted(finished):
         if rule == "train_run":
             run = "/".join(value for _, value in wildcards)
             if timed := of_run(folder, run):
-                taken, share = timed
-                flops += share * sum(cost.flops for cost in costs[rule, wildcards])
-                seconds, runs = seconds + taken, runs + 1
+                flops += timed.share * sum(cost.flops for cost in costs[rule, wildcards])
+                seconds, runs = seconds + timed.seconds * (timed.devices or devices), runs + 1
     if not flops:
         return {"value": None, "source": "unknown", "runs": 0}
-    devices = told.Compute(**study.config["compute"]).ranks
-    return {"value": flops / seconds / devices, "source": "measured", "runs": runs}
+    return {"value": flops / seconds, "source": "measured", "runs": runs}

@@ -4,8 +4,12 @@ import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+
+from robustlaws import settings as told
+from robustlaws import stamps
 
 # what training.loop says, but not what it says again of attempts before
 _GOING_ON = re.compile(r"^(?!.*\bearlier: ).*going on at step (\d+) of (\d+)", re.MULTILINE)
@@ -25,24 +29,33 @@ class Speed:
     runs: int
 
 
+class Timed(NamedTuple):
+    """How long the last start of a run's training took, in seconds."""
+
+    seconds: float
+    share: float  # of the run that it did
+    devices: int | None  # that shared it; None where the run does not say
+
+
 def given(flops_per_second):
     """Return a speed that is known already."""
     return Speed(flops_per_second, flops_per_second, flops_per_second, 0)
 
 
 def of_run(folder, run):
-    """Return how long the last start of a run's training took, and what share of the run it did.
+    """Return the :class:`Timed` of a run.
 
     Parameters
     ----------
     folder : path
         Results of the study: the time stands in `benchmarks/train/<run>.tsv`, where it went on in
-        `logs/train/<run>.log`.
+        `logs/train/<run>.log`, on how many devices in `runs/<run>/weights.safetensors`.
     run : str
 
     Returns
     -------
-    seconds, share, or None where no time was kept
+    Timed or None
+        None where no time was kept.
 
     Raises
     ------
@@ -61,7 +74,14 @@ def of_run(folder, run):
     log = Path(folder) / "logs" / "train" / f"{run}.log"
     went_on = _GOING_ON.search(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else None
     share = 1 - int(went_on[1]) / int(went_on[2]) if went_on else 1.0
-    return (seconds, share) if seconds > 0 and share > 0 else None
+    return Timed(seconds, share, _devices(Path(folder) / "runs" / run)) if seconds > 0 and share > 0 else None
+
+
+def _devices(folder):
+    try:
+        return told.Compute(**stamps.read(folder / "weights.safetensors")["config"]["compute"]).ranks
+    except (OSError, ValueError, TypeError, KeyError):  # none, damaged, without provenance, or of another version
+        return None
 
 
 def measured(runs, folder, devices=1):
@@ -74,7 +94,7 @@ def measured(runs, folder, devices=1):
     folder : path or None
         Results of the study; see `of_run`.
     devices : int
-        Devices of such a job.
+        Devices of such a job, for runs that do not say what they had.
 
     Returns
     -------
@@ -89,9 +109,11 @@ def measured(runs, folder, devices=1):
     if folder is None:
         return None
     found = [(float(flops), of_run(folder, run)) for run, flops in zip(runs["run"], runs["flops"], strict=True)]
-    timed = [(flops, flops * known[1] / known[0]) for flops, known in found if known]
+    timed = [
+        (flops, flops * known.share / known.seconds / (known.devices or devices)) for flops, known in found if known
+    ]
     if not timed:
         return None
     largest = max(flops for flops, _ in timed)
-    speeds = np.array([speed / devices for flops, speed in timed if flops >= _LARGE * largest])
+    speeds = np.array([speed for flops, speed in timed if flops >= _LARGE * largest])
     return Speed(float(np.median(speeds)), float(speeds.min()), float(speeds.max()), len(speeds))

@@ -9,7 +9,6 @@ import os
 from functools import cache, cached_property
 
 from robustlaws import settings as told
-from robustlaws import stamps
 from robustlaws.study.costs import Costs
 from robustlaws.study.memory import Memory
 
@@ -178,19 +177,11 @@ class Needs:
                 timed = of_run(self.folder, run.name)
             except ValueError:  # a damaged file of times is no reason not to run
                 continue
-            if timed and timed[0] >= _TIMED:
+            if timed and timed.seconds >= _TIMED:
                 wildcards = {"model": run.label, "dataset": run.dataset, "size": str(run.size), "seed": str(run.seed)}
                 flops = sum(cost.flops for cost in self._costs.of("train_run", wildcards))
-                found.append(timed[1] * flops / timed[0] / self._ranks_of(run))
+                found.append(timed.share * flops / timed.seconds / (timed.devices or self.compute.ranks))
         return min(found, default=None)
-
-    def _ranks_of(self, run):
-        """Return how many devices shared a run, as its weights say; as many as now where they do not."""
-        try:
-            told_then = stamps.read(os.path.join(self.folder, "runs", run.name, "weights.safetensors"))
-            return told.Compute(**told_then["config"]["compute"]).ranks
-        except (OSError, ValueError, TypeError, KeyError):  # none, damaged, without provenance, or of another version
-            return self.compute.ranks
 
 
 def _key(rule, wildcards):
