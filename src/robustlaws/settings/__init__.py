@@ -28,12 +28,23 @@ from robustlaws.settings.generate import (
     Sampling,
     Staging,
 )
+from robustlaws.settings.humans import (
+    Answers,
+    InnerAttack,
+    Judging,
+    Presentation,
+    Quiz,
+    Simulation,
+    Stimuli,
+    VisionModel,
+)
 from robustlaws.settings.plan import Plan
 from robustlaws.settings.train import Curve, Training
 
 __all__ = [
     "ATTACK_SETTINGS",
     "GRACE",
+    "Answers",
     "Architecture",
     "AutoAttack",
     "Checkpoint",
@@ -52,6 +63,8 @@ __all__ = [
     "GeneratorTraining",
     "Guidance",
     "Import",
+    "InnerAttack",
+    "Judging",
     "LawFit",
     "Limits",
     "Moments",
@@ -59,12 +72,17 @@ __all__ = [
     "PgdCw",
     "Pipeline",
     "Plan",
+    "Presentation",
     "Quality",
+    "Quiz",
     "Sampling",
     "Settings",
+    "Simulation",
     "Staging",
+    "Stimuli",
     "Threat",
     "Training",
+    "VisionModel",
     "as_params",
     "neutral",
 ]
