@@ -62,14 +62,14 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
         _curves(axes, curves, line, order, looks)
         ends, unknown = _ends(limits, law, order) if known else ({}, {})
         human = _human_level(limits)
-        levels = [row["value"] for row in ends.values()] + ([] if human is None else [human])
+        levels = [row["value"] for row in ends.values()] + ([] if human is None else [human["value"]])
         _scales(axes, *_extent(tables, curves, line, levels), _ROOM if ends else 0)
         _limits(axes, ends, looks)
         if unknown:
             remarks.append(words.not_determined("Limit at infinite compute", unknown))
         if human is not None:
             _human(axes, human)
-            remarks += _to_human(limits, law)
+            remarks += [*_who(human), *_to_human(limits, law, words.human_level(human["source"]))]
         if line.get("source"):
             remarks.append(f"Line from loss to accuracy: {line['source']}.")
         style.below(figure, _handles(tables, order, looks, curves, law, ends), remarks)
@@ -207,30 +207,46 @@ def _beside(axes, told):
 
 
 def _human_level(limits):
-    """Return the accuracy that counts as human level, or None."""
-    value = limits[limits["quantity"] == "human_accuracy"]["value"].dropna()
-    return float(value.iloc[0]) if len(value) else None
+    """Return the row of the accuracy that counts as human level, or None."""
+    rows = limits[(limits["quantity"] == "human_accuracy") & limits["value"].notna()]
+    return None if rows.empty else rows.iloc[0]
 
 
-def _human(axes, level):
-    drawn.level(axes, level, series="human level", color=style.RED, linewidth=1.6, zorder=1.5)
-    axes.annotate(f"human level {words.percent(level)}", (0.01, level), (0, 3), color=style.RED, fontsize=8.5,
-                  xycoords=axes.get_yaxis_transform(), textcoords="offset points")  # fmt: skip
+def _human(axes, row):
+    """Draw the human level; one that no person has reached is not called so."""
+    series = words.human_level(row["source"])
+    if pd.notna(row["low"]):
+        drawn.keep(axes, "level", f"{series}, interval", y=row["value"], low=row["low"], high=row["high"])
+        axes.axhspan(row["low"], row["high"], color=style.RED, alpha=0.08, linewidth=0, zorder=1)
+    dash = {"linestyle": style.DASHES[3]} if row["source"] == "simulated" else {}
+    drawn.level(axes, row["value"], series=series, color=style.RED, linewidth=1.6, zorder=1.5, **dash)
+    axes.annotate(f"{series} {words.percent(row['value'])}", (0.01, row["value"]), (0, 3), color=style.RED,
+                  fontsize=8.5, xycoords=axes.get_yaxis_transform(), textcoords="offset points")  # fmt: skip
 
 
-def _to_human(limits, law):
-    """Return what it takes to reach the human level, one sentence for FID 0 and one for the best dataset."""
+def _who(row):
+    """Return whose accuracy the human level is, where this study measured it."""
+    if row["source"] == "simulated":
+        return ["The red line is of simulated participants: no person has answered."]
+    if row["source"] == "person":
+        return ["Human level: the network, and the mean of this study's participants on what fooled it."]
+    return []
+
+
+def _to_human(limits, law, level):
+    """Return what it takes to reach the human level (`level`), one sentence for FID 0 and one for the best dataset."""
     mine = limits[(limits["law"] == (law or {}).get("law")) & (limits["quantity"] == "flops_to_human")]
     told = []
     for row in mine.sort_values("fid", kind="stable").head(2).to_dict("records"):
         where = "at FID 0" if pd.isna(row["dataset"]) else f"on {row['dataset']}"
         cell = row | {name: None for name in ("value", "low", "high") if pd.isna(row[name])}
         if words.is_determined(cell):
-            told.append(f"Human level {where}: {words.interval(cell)} FLOPs.")
+            told.append(f"{words.sentence(level)} {where}: {words.interval(cell)} FLOPs.")
         elif row["why"].startswith("never"):
-            told.append(f"Human level {where}: {row['why']}.")
+            told.append(f"{words.sentence(level)} {where}: {row['why']}.")
         else:
-            told.append(f"FLOPs to human level {where} {words.NOT_DETERMINED}: {row['why'] or 'no reason given'}.")
+            why = row["why"] or "no reason given"
+            told.append(f"FLOPs to {level} {where} {words.NOT_DETERMINED}: {why}.")
     return told
 
 

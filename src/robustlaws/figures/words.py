@@ -129,3 +129,13 @@ def not_determined(what, reasons, everything=()):
     whys = list(dict.fromkeys(reasons.values()))
     why = whys[0] if len(whys) == 1 else f"{len(whys)} different reasons, given in the report"
     return f"{what} {NOT_DETERMINED}{where}: {why}."
+
+
+def human_level(source):
+    """Return what the human level is called: what a simulation answered is no human's."""
+    return "level of the simulated participants" if source == "simulated" else "human level"
+
+
+def sentence(text):
+    """Return `text` with a capital at its start."""
+    return text[:1].upper() + text[1:]

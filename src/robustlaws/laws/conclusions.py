@@ -2,6 +2,7 @@
 
 from robustlaws import records
 from robustlaws.files import read_json
+from robustlaws.humans import columns
 from robustlaws.laws import limits
 
 
@@ -15,6 +16,7 @@ def measure_limits(
     limits_path,
     settings,
     allocation_paths=(),
+    benchmark_paths=(),
 ):
     """Draw exponents, the best at a budget, the limit and the FLOPs to human level out of fitted laws.
 
@@ -32,6 +34,8 @@ def measure_limits(
     allocation_paths : list of path
         Tables of N* and D* (records.ALLOCATIONS): where the settings name no budget, the largest of these is taken,
         and without them that of the dearest run.
+    benchmark_paths : list of path
+        None, or the table (humans.columns.BENCHMARK) whose mean person is the human level.
 
     Raises
     ------
@@ -47,5 +51,17 @@ def measure_limits(
         records.read(runs_path, records.RUNS),
         settings,
         max((end for end in ends if end == end), default=None),
+        next(map(_human, benchmark_paths), None),
     )
     records.write(limits_path, found, records.APPROACHES)
+
+
+def _human(path):
+    """Return the accuracy of the mean person on all attacked images, with its interval, as a row of the conclusions."""
+    table = records.read(path, columns.BENCHMARK)
+    found = table[(table["who"] == "human_mean") & (table["data"] == "all")]
+    if found.empty:
+        return {"value": None, "determined": False, "why": "nobody has answered yet", "source": "person"}
+    row = found.iloc[0]
+    numbers = {"value": row["accuracy"], "low": row["low"], "high": row["high"]}
+    return numbers | {"determined": True, "why": "", "source": row["kind"]}

@@ -7,7 +7,7 @@ from robustlaws import records
 from robustlaws.laws import forecasts
 
 
-def measure(laws, refits, line, line_refits, runs, settings, budget=None):
+def measure(laws, refits, line, line_refits, runs, settings, budget=None, human=None):
     """Return the numbers that are drawn out of fitted laws.
 
     Parameters
@@ -25,26 +25,30 @@ def measure(laws, refits, line, line_refits, runs, settings, budget=None):
     settings : settings.Limits
     budget : float, optional
         FLOPs, where the settings name none; that of the dearest run if left out.
+    human : dict, optional
+        value, low, high, determined, why and source of the human level, where the settings set none.
 
     Returns
     -------
     data frame
         As `records.APPROACHES`: each law, each dataset of it and, where the law knows FID and the study has three,
-        FID 0; and the human level that was set, as a law of its own. Numbers that rest on others are determined only
-        where those are.
+        FID 0; and the human level, set or measured, as a law of its own. Numbers that rest on others are determined
+        only where those are.
     """
     measured = forecasts.Measured.of(runs)
     drawn = forecasts.Line.of(line, line_refits)
     budgets = settings.flops or (budget or measured.dearest,)
+    if settings.human_accuracy is not None:
+        human = {"value": settings.human_accuracy, "determined": True, "why": "", "source": "set"}
+    level = human["value"] if human and human["determined"] else None
     rows = []
     for summary, table in zip(laws, refits, strict=True):
         law = forecasts.read(summary, table, drawn, measured, settings.level)
         for dataset, fid in law.places:
             head = {"law": law.name, "title": law.title, "dataset": dataset, "fid": fid}
-            rows += [head | row for row in _rows(law, dataset, fid, budgets, settings.human_accuracy)]
-    if settings.human_accuracy is not None:
-        level = {"law": "human", "title": "Human level", "quantity": "human_accuracy", "determined": True, "why": ""}
-        rows.append(level | {"value": settings.human_accuracy})
+            rows += [head | row for row in _rows(law, dataset, fid, budgets, level)]
+    if human:
+        rows.append({"law": "human", "title": "Human level", "quantity": "human_accuracy"} | human)
     table = pd.DataFrame(rows, columns=list(records.APPROACHES))
     if len(table):
         numbers = table[["budget", "value", "low", "high"]].astype(float)

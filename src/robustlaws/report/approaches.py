@@ -25,9 +25,10 @@ def read(path):
 
 
 def human_level(limits):
-    """Return the accuracy under attack that counts as human level, or None where the study names none."""
+    """Return (what it is called, accuracy under attack) of the human level; None where the study has none."""
     rows = [row for row in limits if row["law"] == HUMAN and row["quantity"] == "human_accuracy"]
-    return rows[0]["value"] if rows else None
+    rows = [row for row in rows if row["value"] is not None]
+    return (words.human_level(rows[0]["source"]), rows[0]["value"]) if rows else None
 
 
 def places(limits):
@@ -93,7 +94,8 @@ def _row(limits, law, dataset):
     row["limit of L (nats)"] = _cell(at(limits, law, dataset, "asymptote"))
     row["limit of accuracy"] = _cell(at(limits, law, dataset, "accuracy_limit"), words.percent)
     if any(one["quantity"] == "flops_to_human" for one in limits):
-        row["FLOPs to human level"] = _cell(at(limits, law, dataset, "flops_to_human"), words.scientific, "never")
+        level = (human_level(limits) or (words.human_level(None),))[0]
+        row[f"FLOPs to {level}"] = _cell(at(limits, law, dataset, "flops_to_human"), words.scientific, "never")
     return row
 
 
@@ -121,9 +123,10 @@ def human_sentence(limits):
     human = human_level(limits)
     if human is None:
         return ""
+    level, accuracy = human
     known = any(cells.value(row).known for row in limits if row["quantity"] == "flops_to_human")
     rest = "" if known else f" What it takes to reach it is {words.NOT_DETERMINED} by any law."
-    return f"Human level here is {words.percent(human)} accuracy under attack.{rest}"
+    return f"{words.sentence(level)} here is {words.percent(accuracy)} accuracy under attack.{rest}"
 
 
 def to_human_level(limits, law):
@@ -138,4 +141,5 @@ def to_human_level(limits, law):
         elif cell.known:
             never.append(where)
     told += [f"is never reached {' or '.join(never)}"] if never else []
-    return f"Human level {words.listed(told)}." if told else ""
+    level = (human_level(limits) or (words.human_level(None),))[0]
+    return f"{words.sentence(level)} {words.listed(told)}." if told else ""

@@ -30,6 +30,7 @@ from robustlaws.settings.generate import (
 )
 from robustlaws.settings.humans import (
     Answers,
+    Asking,
     InnerAttack,
     Judging,
     Presentation,
@@ -46,6 +47,7 @@ __all__ = [
     "GRACE",
     "Answers",
     "Architecture",
+    "Asking",
     "AutoAttack",
     "Checkpoint",
     "Churn",

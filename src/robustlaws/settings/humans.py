@@ -63,18 +63,29 @@ class VisionModel(Settings):
     name: str
     model: str  # as its endpoint calls it
     address: str | None  # of the endpoint; None: OpenAI's
-    key: str  # name of the environment variable with the key of the endpoint
     variants: tuple[str, ...]
     images: int | None  # of each variant, the first in the order of the stimuli; None: all
     enlarged: int  # pixels along an image that is sent
     smooth: bool
     parameters: dict  # of the request, such as temperature
-    concurrency: int  # requests at a time
-    attempts: int  # of a request that failed for a reason that may pass
-    timeout: float  # seconds of an attempt
-    price: dict | None  # input, output: US dollars for a million tokens
-    cost_limit: float | None  # US dollars, over all runs of the job
     replay: bool = neutral(False)  # recorded replies only; nothing is asked
+
+
+@dataclass(frozen=True)
+class Asking(Settings):
+    """How a vision model is asked. Decides no answer, so it makes nothing stale."""
+
+    key: str = "OPENAI_API_KEY"  # environment variable that holds the key of the endpoint
+    concurrency: int = 4  # requests at a time
+    attempts: int = 8  # of a request that failed for a reason that may pass
+    timeout: float = 120.0  # seconds of an attempt
+    price: dict | None = None  # input, output: US dollars for a million tokens
+    cost_limit: float | None = None  # US dollars, over all runs of the job
+
+    @classmethod
+    def of(cls, config):
+        """Return what the config says of it in the block of one model."""
+        return cls(**{name: value for name, value in config.items() if name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from robustlaws.networks import cost
 from robustlaws.seeds import derive
 from robustlaws.study.analysing import Analysing
 from robustlaws.study.generating import Generating
+from robustlaws.study.showing import Showing
 from robustlaws.study.validation import check_runs, checked
 from robustlaws.training import recipe
 
@@ -40,7 +41,7 @@ class Run:
         return f"{self.label}/{self.dataset}/{self.size}/{self.seed}"
 
 
-class Study(Analysing, Generating):
+class Study(Analysing, Generating, Showing):
     """The tables behind one config.
 
     Parameters

@@ -42,7 +42,13 @@ class Analysing:
     def limits(self):
         """Return the settings of the numbers that are drawn out of the laws."""
         own = self.config["laws"]
-        return told.Limits(tuple(own.get("at_flops", ())), own.get("human_accuracy"), own["level"])
+        human = None if self.human_level_measured else own.get("human_accuracy")
+        return told.Limits(tuple(own.get("at_flops", ())), human, own["level"])
+
+    @property
+    def human_level_measured(self):
+        """Whether the human level is that of the participants of this study."""
+        return self.config["laws"].get("human_accuracy") == "study"
 
     @property
     def planning_law(self):

@@ -1,0 +1,113 @@
+"""What a study tells the jobs of the human study. Imports no torch."""
+
+from robustlaws import settings as told
+
+_BATCH = 128  # images that the attack of the training meets at once; decides nothing but rounding
+_MODEL = {"address": None, "variants": ("adversarial",), "images": None, "parameters": {"temperature": 0}}
+# of a model, what its answers do not depend on, and what reaches its job as files
+_ELSEWHERE = (*told.Asking.__dataclass_fields__, "prompt", "replay")
+
+
+class Showing:
+    """The part of :class:`robustlaws.study.Study` that concerns the human study."""
+
+    @property
+    def humans(self):
+        """The block `humans` of the config; empty without one."""
+        return self.config.get("humans", {})
+
+    @property
+    def bundles(self):
+        """Names of the bundles of stimuli: "test", and "train" where training images are attacked too."""
+        if not self.humans:
+            return []
+        return ["test", *(["train"] if "training" in self.humans else [])]
+
+    @property
+    def shown_to_models(self):
+        """Names of the vision models that are asked; none where participants are simulated."""
+        return [] if "simulated" in self.humans else list(self.humans.get("models", {}))
+
+    def given_answers(self, bundle):
+        """Return the files of answers that the config names for a bundle."""
+        if "simulated" in self.humans:
+            return []
+        own = self.humans if bundle == "test" else self.humans.get("training", {})
+        return own.get("answers", [])
+
+    def inner_attack(self, split):
+        """Return the settings of the attack of the training on the images of a split."""
+        victim = self.humans["victim"]
+        kind, name = victim.split("/", 1)
+        if kind == "checkpoints":
+            shape, training = self.checkpoint(name).architecture, self.config["training"]
+        else:
+            run = self.run(name)
+            shape = self._architecture(self.config["models"][run.model])
+            training = self.config["training"] | (self.config["recipes"][run.recipe] if run.recipe else {})
+        images = self.humans.get("training", {}).get("images", 1000)
+        return told.InnerAttack(
+            run=name,
+            architecture=shape,
+            threat=self._threat,
+            seed=self._seed("attack", "inner", split),
+            steps=training["attack_steps"],
+            step_size=training["attack_step_size"],
+            objective=training.get("attack_objective", "kl"),
+            images=self._attacked_images("autoattack") if split == "test" else images,
+            batch=_BATCH,
+        )
+
+    def stimuli(self, bundle):
+        """Return the settings of the stimuli of a bundle."""
+        own = self.humans
+        return told.Stimuli(
+            run=own["victim"].split("/", 1)[1],
+            split=bundle,
+            batch_images=own.get("batch_images", 100),
+            seed=self._seed("stimuli", bundle),
+            images=own.get("images"),
+            attention_checks=own.get("attention_checks", 0),
+        )
+
+    def presentation(self):
+        """Return the settings of what the web application shows beside the images."""
+        own = self.humans
+        return told.Presentation(
+            study=self.name,
+            page=own.get("page", "single"),
+            smooth=own.get("smooth", False),
+            enlarged=own.get("enlarged", 320),
+            contact=own.get("contact", ""),
+            image_seconds=own.get("image_seconds"),
+            answer_seconds=own.get("answer_seconds"),
+        )
+
+    def simulation(self, bundle):
+        """Return the settings of the simulated participants of a bundle."""
+        return told.Simulation(**{"follow": 0.5} | self.humans["simulated"], seed=self._seed("simulated", bundle))
+
+    def vision_model(self, name):
+        """Return the settings of the vision model called `name`."""
+        own = {key: value for key, value in self.humans["models"][name].items() if key not in _ELSEWHERE}
+        return told.VisionModel(
+            name=name,
+            enlarged=self.humans.get("enlarged", 320),
+            smooth=self.humans.get("smooth", False),
+            replay="replay" in self.humans["models"][name],
+            **_MODEL | own,
+        )
+
+    def answers(self, bundle):
+        """Return the settings of the table of answers of a bundle."""
+        return told.Answers(bundle, "simulated" in self.humans)
+
+    def judging(self, bundle):
+        """Return the settings of the judgement on a bundle."""
+        usual = {"votes": 2, "confident": 1, "level": 0.95, "resamples": 2000}
+        return told.Judging(**usual | self.humans.get("validity", {}), seed=self._seed("judging", bundle))
+
+    def quiz(self):
+        """Return the settings of the quiz."""
+        own = self.humans
+        return told.Quiz(self.name, own.get("quiz", 25), own.get("smooth", False), self._seed("quiz"))
