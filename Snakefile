@@ -47,7 +47,7 @@ wildcard_constraints:
 
 for (
     stage
-) in "needs data generate guidance quality train interop attack collect laws figures published plan provenance report cost".split():
+) in "needs data generate guidance quality train interop attack humans judging collect laws figures published plan provenance report cost".split():
 
     include: f"workflow/rules/{stage}.smk"
 

@@ -17,6 +17,15 @@ FIGURE_FILES = {
     "accuracy": rules.fit_accuracy.output.accuracy,
     "accuracy_refits": rules.fit_accuracy.output.refits,
     "limits": rules.measure_limits.output.limits,
+    "human_accuracy": of_bundles(rules.judge_images.output.accuracy, ["test"])[0],
+    "stimuli": of_bundles(rules.make_stimuli.output.stimuli, ["test"])[0],
+    "key": of_bundles(rules.make_stimuli.output.key, ["test"])[0],
+    "validity": of_bundles(rules.judge_images.output.validity, ["test"])[0],
+    "inner_train": of_bundles(rules.attack_inner.output.outcome, ["train"])[0],
+    "inner_test": of_bundles(rules.attack_inner.output.outcome, ["test"])[0],
+    "autoattack_record": expand(
+        rules.attack_run.output.outcome, victim=study.humans.get("victim", "none"), attack="autoattack"
+    )[0],
 }
 
 

@@ -59,6 +59,7 @@ rule measure_limits:
         accuracy=rules.fit_accuracy.output.accuracy,
         accuracy_refits=rules.fit_accuracy.output.refits,
         allocations=expand(rules.fit_law.output.allocations, law=study.config["laws"]["fit"]),
+        benchmark=of_bundles(rules.judge_images.output.benchmark, ["test"] if study.human_level_measured else []),
     output:
         limits="<results>/laws/limits.parquet",
     log:

@@ -15,6 +15,12 @@ rule write_report:
         figures=expand(rules.draw_figure.output.png, figure=study.config["figures"]),
         explorer=rules.draw_explorer.output.page,
         plan=rules.plan.output.page,
+        human_accuracy=of_bundles(rules.judge_images.output.accuracy),
+        validity=of_bundles(rules.judge_images.output.validity),
+        benchmark=of_bundles(rules.judge_images.output.benchmark),
+        agreement=of_bundles(rules.judge_images.output.agreement),
+        presentation=of_bundles(rules.write_presentation.output.presentation),
+        quiz=rules.draw_quiz.output.page if study.humans else [],
         provenance=rules.collect_provenance.output.table,
         published_folders=[rules.published.output.folder] if study.beside_published else [],
     output:

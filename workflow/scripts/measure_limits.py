@@ -12,6 +12,7 @@ with joblog.job(snakemake):
         accuracy_path=snakemake.input.accuracy,
         accuracy_refits_path=snakemake.input.accuracy_refits,
         allocation_paths=snakemake.input.allocations,
+        benchmark_paths=snakemake.input.benchmark,
         limits_path=snakemake.output.limits,
         settings=settings.Limits(**snakemake.params.settings),
     )

@@ -11,8 +11,8 @@ from robustlaws.study.passes import autoattack_passes, guided, measured_images, 
 
 # in the order of the work; "learning curves" are part of the jobs that train
 STAGES = (
-    "data", "generators", "sampling", "quality", "training", "learning curves", "PGD", "AutoAttack", "interop",
-    "analysis",
+    "data", "generators", "sampling", "quality", "training", "learning curves", "PGD", "AutoAttack",
+    "human study", "interop", "analysis",
 )  # fmt: skip
 
 _TRAINED = 3  # passes of an image that a network learns from
@@ -295,6 +295,22 @@ class Costs:
     def _gather_chunks(self, victim, attack):
         return Cost("AutoAttack", bytes=self._record(attack, self.study.attack(attack, victim).images))
 
+    # the human study
+
+    def _attack_inner(self, bundle):
+        s = self.study.inner_attack(bundle)
+        there = self.train_images if bundle == "train" else self.test_images
+        if there is None:
+            return self._unknown_split("human study", "the attack of the training", bundle)
+        images = min(s.images, there)
+        flops = pgd_passes(s.steps) * images * self._wrn(s.architecture)
+        return Cost("human study", images, flops, bytes=self._record("pgd_cw", images))
+
+    def _ask_model(self, bundle, participant):
+        return Cost(
+            "human study", missing=f"what asking {participant} costs; humans.models.{participant}.cost_limit bounds it"
+        )
+
     # other networks
 
     def _import_checkpoint(self, checkpoint):
@@ -323,6 +339,8 @@ _RULES = {
     "attack_run": Costs._attack_run,
     "attack_chunk": Costs._attack_chunk,
     "gather_chunks": Costs._gather_chunks,
+    "attack_inner": Costs._attack_inner,
+    "ask_model": Costs._ask_model,
     "import_checkpoint": Costs._import_checkpoint,
     "export_run": Costs._export_run,
 }

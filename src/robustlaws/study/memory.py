@@ -219,6 +219,22 @@ class Memory:
     def _gather_chunks(self, victim, attack):
         return Held(self._pixels(self.study.attack(attack, victim).images, 3 * _FLOAT))
 
+    # the human study
+
+    def _attack_inner(self, bundle):
+        s = self.study.inner_attack(bundle)
+        there = {"train": self.train_images, "test": self.test_images}[bundle]
+        images, a = min(s.images, there), s.architecture
+        kept = self._pixels(there) + self._pixels(images, 3 * _FLOAT)
+        values = kept + _BARE * self._weights(a) + self._passes(min(s.batch, images), self._touched(a), _ATTACK)
+        return Held(values, loads="gpu", pass_flops=s.batch * self._forward(a))
+
+    def _record_images(self, bundle):
+        """The attacked images of a record, and as many clean ones."""
+        there = {"train": self.train_images, "test": self.test_images}[bundle]
+        images = min(self.study.inner_attack(bundle).images, there)
+        return Held(self._pixels(there) + self._pixels(images, 3 * _FLOAT))
+
     # other networks
 
     def _import_checkpoint(self, checkpoint):
@@ -246,6 +262,9 @@ _RULES = {
     "attack_run": Memory._attack_run,
     "attack_chunk": Memory._attack_chunk,
     "gather_chunks": Memory._gather_chunks,
+    "attack_inner": Memory._attack_inner,
+    "make_stimuli": Memory._record_images,
+    "judge_images": Memory._record_images,
     "import_checkpoint": Memory._import_checkpoint,
     "export_run": Memory._export_run,
 }

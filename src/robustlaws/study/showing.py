@@ -1,7 +1,10 @@
 """What a study tells the jobs of the human study. Imports no torch."""
 
 from robustlaws import settings as told
+from robustlaws.figures import FIGURE_INPUTS
 
+# what figures are drawn from where there is a human study
+_NOUNS = {"human_accuracy", "stimuli", "key", "validity", "inner_train", "inner_test", "autoattack_record"}
 _BATCH = 128  # images that the attack of the training meets at once; decides nothing but rounding
 _MODEL = {"address": None, "variants": ("adversarial",), "images": None, "parameters": {"temperature": 0}}
 # of a model, what its answers do not depend on, and what reaches its job as files
@@ -111,3 +114,32 @@ class Showing:
         """Return the settings of the quiz."""
         own = self.humans
         return told.Quiz(self.name, own.get("quiz", 25), own.get("smooth", False), self._seed("quiz"))
+
+
+def check_humans(study):
+    """Check the human study of a `study.Study`; ValueError, one line, for one that cannot be made."""
+    own, where = study.humans, f"{study.origin} humans"
+    if not own:
+        if study.human_level_measured:
+            raise ValueError(
+                f"{study.origin} laws.human_accuracy: 'study' is that of the block humans, which is missing"
+            )
+        for index, figure in enumerate(study.config["figures"]):
+            if set(FIGURE_INPUTS[figure]) & _NOUNS:
+                raise ValueError(f"{study.origin} figures[{index}]: {figure!r} shows the human study; add humans")
+        return
+    attacked = study.victims("autoattack")
+    if own["victim"] not in attacked:
+        raise ValueError(
+            f"{where}.victim: {own['victim']!r} does not meet AutoAttack;"
+            f" {'these do: ' + ', '.join(attacked[:5]) if attacked else 'name it in attacks.autoattack.runs'}"
+        )
+    for key in ("image_seconds", "answer_seconds"):
+        if key in own and own.get("page") == "batch":
+            raise ValueError(f"{where}.{key}: times are those of one image; only with page: single")
+    for name, model in own.get("models", {}).items():
+        if "cost_limit" in model and "price" not in model:
+            raise ValueError(f"{where}.models.{name}.price: missing; cost_limit is counted by it")
+        for key in model.get("parameters", {}):
+            if key in ("model", "messages", "stream", "n"):
+                raise ValueError(f"{where}.models.{name}.parameters.{key}: the study sets it; leave it out")

@@ -16,6 +16,7 @@ from robustlaws.figures import FIGURE_INPUTS, FIGURES
 from robustlaws.laws import LAWS, PARAMETERS
 from robustlaws.settings import Compute
 from robustlaws.study.generators import check_generators
+from robustlaws.study.showing import check_humans
 
 # each job of a cluster reads the schema twice; the loader in C is ten times faster, where PyYAML was built with it
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -331,6 +332,7 @@ def check_runs(study):
     if not study.runs:
         raise ValueError(f"{study.origin} parts: no block of the grid is left; name one of them, or leave parts out")
     _check_conclusions(study)
+    check_humans(study)
     datasets = study.config["datasets"]
     of_first_models = {(run.dataset, run.size, run.recipe): run for run in reversed(study.runs.values())}
     for index, block in enumerate(study.config["grid"]):
