@@ -3,6 +3,8 @@
 
 rule write_report:
     input:
+        # what `robustlaws serve` reads beside the stimuli
+        of_bundles(rules.write_presentation.output.presentation),
         # the page links these
         expand([rules.draw_figure.output.svg, rules.draw_figure.output.parquet], figure=study.config["figures"]),
         runs=rules.collect_runs.output.runs,
@@ -19,7 +21,6 @@ rule write_report:
         validity=of_bundles(rules.judge_images.output.validity),
         benchmark=of_bundles(rules.judge_images.output.benchmark),
         agreement=of_bundles(rules.judge_images.output.agreement),
-        presentation=of_bundles(rules.write_presentation.output.presentation),
         quiz=rules.draw_quiz.output.page if study.humans else [],
         provenance=rules.collect_provenance.output.table,
         published_folders=[rules.published.output.folder] if study.beside_published else [],

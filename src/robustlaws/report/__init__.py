@@ -14,6 +14,7 @@ from robustlaws import __version__, records
 from robustlaws.figures import sources
 from robustlaws.files import read_json, write_text
 from robustlaws.report import approaches, findings, origins, page, pictures, published, stages, tables
+from robustlaws.report import humans as human_study
 from robustlaws.report import laws as law_sections
 
 _PACKAGES = ("snakemake", "torch", "numpy", "scipy", "pandas", "pyarrow", "h5py", "matplotlib")
@@ -22,7 +23,7 @@ _PACKAGES = ("snakemake", "torch", "numpy", "scipy", "pandas", "pyarrow", "h5py"
 def write(
     path, *, study, description, runs, curves, laws, accuracy, limits=None, attacks=None, quality=(), figures=(),
     timings=(), settings=None, versions=None, comparison=None, origin="", explorer=None, plan=None, links=None,
-    provenance=None,
+    provenance=None, humans=None,
 ):  # fmt: skip
     """Write the report of a study.
 
@@ -59,6 +60,8 @@ def write(
         Further links: text -> address relative to the page.
     provenance : path, optional
         Table `records.PROVENANCE` in a folder within that of the study.
+    humans : dict of str to lists of paths, optional
+        Tables of the human study: accuracy, validity, benchmark and agreement, one of each for a bundle of stimuli.
 
     Raises
     ------
@@ -73,6 +76,7 @@ def write(
         links=_links(explorer, plan) | (links or {}),
         **_of_runs(runs, curves, attacks, quality, laws, limits),
         **_of_laws(laws, limits, accuracy, comparison),
+        humans=human_study.section(**humans) if humans else None,
         figures=pictures.read(figures, path),
         stages=stages.table(timings),
         origins=origins.section(provenance, path),
@@ -117,7 +121,8 @@ def _links(explorer, plan):
 
 def write_files(
     path, *, config, runs, curves, laws, accuracy, limits, attacks, quality, figures, benchmarks, explorer=None,
-    plan=None, published_folders=(), origin="", provenance=None,
+    plan=None, published_folders=(), origin="", provenance=None, human_accuracy=(), validity=(), benchmark=(),
+    agreement=(), quiz=None,
 ):  # fmt: skip
     """Write the report of a study from its checked config and the folder of its Snakemake benchmarks.
 
@@ -129,6 +134,10 @@ def write_files(
         Folder of Snakemake's benchmark files.
     published_folders : list of paths
         None, or the folder of the published runs' fits: `comparison.parquet`, and `report.html` if it has one.
+    human_accuracy, validity, benchmark, agreement : lists of paths
+        Tables of the human study, one of each for a bundle of stimuli; none without it.
+    quiz : path or None
+        Its page for visitors.
     """
     versions = {"python": platform.python_version(), "robustlaws": __version__}  # which need not be installed
     for package in _PACKAGES:
@@ -139,6 +148,8 @@ def write_files(
         comparison = folder / "comparison.parquet"
         if (folder / "report.html").is_file():
             links["The published study"] = pictures.link(folder / "report.html", path)
+    if quiz:
+        links["Try the images yourself"] = pictures.link(quiz, path)
     write(
         path,
         study=config["study"],
@@ -160,4 +171,10 @@ def write_files(
         plan=plan,
         links=links,
         provenance=provenance,
+        humans={
+            "accuracy": human_accuracy,
+            "validity": validity,
+            "benchmark": benchmark,
+            "agreement": agreement,
+        },
     )
