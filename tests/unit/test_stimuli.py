@@ -6,16 +6,15 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from robustlaws import records, settings
+from robustlaws import records
 from robustlaws.attacks import record
 from robustlaws.data import shards
 from robustlaws.humans import columns, presentation, stimuli
-from robustlaws.settings.humans import Presentation, Stimuli
+from robustlaws.settings import Architecture, PgdCw, Presentation, Stimuli, Threat
 
 NAMES = ["plane", "car", "bird"]
 
@@ -42,7 +41,7 @@ def made(folder, images, labels, robust, columns_of, split="test", run="some/run
     """Return the stimuli and their key as data frames."""
     folder.mkdir(parents=True, exist_ok=True)
     shards.write(folder / "images.h5", images, labels, {"class_names": NAMES, "split": split})
-    attack = settings.PgdCw(**PGD)
+    attack = PgdCw(**PGD)
     record.write(folder / "record.h5", labels[columns_of["index"]], robust, columns_of, attack, {"attacks": ["a"]})
     return make(folder, run=run, **changes)
 
@@ -57,8 +56,8 @@ def make(folder, **changes):
 
 PGD = {
     "run": "some/run",
-    "architecture": settings.Architecture(10, 1, 3, 1, 8, (), ()),
-    "threat": settings.Threat("Linf", 0.1),
+    "architecture": Architecture(10, 1, 3, 1, 8, (), ()),
+    "threat": Threat("Linf", 0.1),
     "seed": 1,
     "steps": 1,
     "step_size": 0.1,
@@ -74,7 +73,7 @@ def decoded(png):
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-@hypothesis_settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data(), count=st.integers(1, 30), size=st.integers(1, 12), seed=st.integers(0, 99))
 def test_each_part_holds_each_image_once_in_batches(tmp_path_factory, data, count, size, seed):
     fooled = sorted(data.draw(st.sets(st.integers(0, count - 1))))
