@@ -1,0 +1,68 @@
+"""The class and the confidence with which a reply of a vision model ends.
+
+A reply ends with "class, confidence" on its last line. What stands on the lines before tells nothing; whatever leaves a
+doubt on that line leaves the reply without a class: nothing is guessed.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_CONFIDENCES = {"low": "low", "lower": "low", "high": "high", "higher": "high"}
+_WORDS = "|".join(sorted(_CONFIDENCES, key=len, reverse=True))
+# Markdown and quotes are taken away; brackets and what replaces spaces become spaces.
+_MARKS = str.maketrans(dict.fromkeys("*`\"'“”‘’„‚«»´", "") | dict.fromkeys("()[]{}<>_\t\xa0", " "))
+_THOUGHTS = "</think>"
+_SENTENCE_END = re.compile(r"(?:[.!?](?=\s)|:)")
+_NEGATIONS = re.compile(r"(?<!\w)(?:no|not|nor|neither|never|cannot|cant|isnt|wasnt|arent|doesnt|rather|instead)(?!\w)")
+_ENDS_WITH_CONFIDENCE = re.compile(rf"(?<!\w)(?:{_WORDS})[\s,;/|&–—-]*$")
+
+
+def parse(text, class_names):
+    """Return what class and confidence a reply ends with, or None if it does not say exactly one of each.
+
+    Case, markdown, quotes, brackets, a final period and line breaks between the two do not matter. A sentence that
+    names another class too, or says what the image is not, has no single class.
+
+    Parameters
+    ----------
+    text : str
+    class_names : sequence of str
+
+    Returns
+    -------
+    (index of the class, "low" or "high"), or None
+    """
+    names, ending, within = _patterns(tuple(class_names))
+    text = _plain(text.rpartition(_THOUGHTS)[2])
+    if not names or not (found := ending.search(text)):
+        return None
+    before = text[: found.start()].rpartition("\n")[2]
+    sentence = before[max((end.end() for end in _SENTENCE_END.finditer(before)), default=0) :]
+    chosen = found["name"]
+    others = {match.group() for match in within.finditer(sentence)} - {chosen}
+    doubtful = others or _NEGATIONS.search(sentence) or _ENDS_WITH_CONFIDENCE.search(sentence)
+    index = names[" ".join(chosen.split())]
+    if doubtful or index is None:
+        return None
+    return index, _CONFIDENCES[found["confidence"]]
+
+
+@lru_cache(maxsize=8)
+def _patterns(class_names):
+    """Return index by plain name (None where two classes share it), the pattern of an ending, that of any class."""
+    plain = [_plain(name) for name in class_names]
+    names = {name: index if plain.count(name) == 1 else None for index, name in enumerate(plain) if name}
+    # of names that contain one another the longest counts; nothing that is joined to a name is a part of it
+    any_name = "|".join(re.escape(name).replace(r"\ ", r"\s+") for name in sorted(names, key=len, reverse=True))
+    ending = re.compile(
+        rf"(?:^|(?<=[\s:=,;]))(?P<name>{any_name})(?:\s*[,;:/|–—]\s*|\s+-\s+|\s+)(?:with\s+)?(?:confidence\s*[:=]?\s*)?"
+        rf"(?P<confidence>{_WORDS})(?:\s+confidence)?[\s.!,;]*$"
+    )
+    return names, ending, re.compile(rf"(?<!\w)(?:{any_name})(?!\w)")
+
+
+def _plain(text):
+    """Return `text` in one case, without marks, with single spaces; its lines stay lines."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).translate(_MARKS)
+    return "\n".join(" ".join(line.split()) for line in text.splitlines()).strip()
