@@ -70,6 +70,14 @@ def _without_pfgmpp(config):
 def _without_autoattack(config):
     config["attacks"].pop("autoattack")
     config["figures"].remove("adversarial")
+    _without_humans(config)
+
+
+def _without_humans(config):
+    config.pop("humans")
+    config["laws"].pop("human_accuracy")
+    for figure in ("human_accuracy", "invalid_images", "training_attack"):
+        config["figures"].remove(figure)
 
 
 def _checkpoint(config):
@@ -218,6 +226,12 @@ REMOVED = Section(
             "an attack",
             _without_autoattack,
             (jobs.ANALYSIS,),
+        ),
+        removed("the human study", _without_humans, (jobs.LIMITS,)),
+        removed(
+            "the simulated participants",
+            lambda config: config["humans"].pop("simulated"),
+            (jobs.judged("the tables of answers and what is made of them", "test", "train"), jobs.LIMITS),
         ),
         removed("a law", lambda config: config["laws"]["fit"].remove("bottleneck"), (jobs.FROM_LAWS,)),
         removed("a figure", lambda config: config["figures"].remove("held_out"), (jobs.SHOWN,)),

@@ -14,8 +14,9 @@ EVERYTHING = Made(
             "train_extractor", "train_discriminator", "sample_shard", "train_features", "measure_split",
             "measure_shard", "measure_quality", "train_run", "attack_run", "attack_chunk", "gather_chunks",
             "export_run", "collect_runs", "collect_attacks", "fit_law", "fit_accuracy", "measure_limits",
-            "draw_figure", "draw_explorer", "plan", "published", "collect_provenance",
-            "write_report",
+            "attack_inner", "make_stimuli", "write_presentation", "simulate_participants", "ask_model",
+            "collect_answers", "judge_images", "draw_quiz", "draw_figure", "draw_explorer", "plan", "published",
+            "collect_provenance", "write_report",
         ),
         ALL,
     ),
@@ -52,15 +53,16 @@ FROM_ACCURACY = Made(
     "the numbers at budgets, the figures that show them, the explorer and the plan",
     LIMITS.jobs | {"draw_explorer": ALL, "plan": ALL},
 )
+_OF_HUMANS = ("human_accuracy", "invalid_images", "training_attack")
 FIT_ALL = Made("all laws", {"fit_law": ALL})
 FROM_LAWS = Made(
     "what is drawn from laws",
     {"measure_limits": ALL, "draw_explorer": ALL, "plan": ALL}
-    | _figures(But, "samples", "adversarial", "accuracy_from_loss", "hyperparameters", "replacement"),
+    | _figures(But, "samples", "adversarial", "accuracy_from_loss", "hyperparameters", "replacement", *_OF_HUMANS),
 )
 FROM_TABLES = Made(
     "laws, figures and plan",
-    FROM_LAWS.jobs | {"fit_law": ALL, "fit_accuracy": ALL} | _figures(But, "samples", "adversarial"),
+    FROM_LAWS.jobs | {"fit_law": ALL, "fit_accuracy": ALL} | _figures(But, "samples", "adversarial", *_OF_HUMANS),
 )
 FROM_RUNS = Made("tables, laws, figures and plan", {"collect_runs": ALL} | FROM_TABLES.jobs)
 ATTACK_TABLE = Made("the table of attacks", {"collect_attacks": ALL})
@@ -81,8 +83,62 @@ IMAGES = Made(
 )
 RUNS = Made("all runs", {"train_run": ALL})
 PGD = Made("all PGD attacks", {"attack_run": ALL})
-AUTOATTACK = Made("all of AutoAttack", {"attack_chunk": ALL, "gather_chunks": ALL} | _figures(Of, "adversarial"))
-GATHERED = Made("what AutoAttack's chunks are gathered in", {"gather_chunks": ALL} | _figures(Of, "adversarial"))
+
+
+def inner(*bundles):
+    """Return the attacks of the training on the images of these bundles, and the figure that shows them."""
+    outputs = {f"humans/{name}/inner.h5" for name in bundles}
+    return Made("the attack of the training", {"attack_inner": outputs} | _figures(Of, "training_attack"))
+
+
+def verdicts(words, *bundles):
+    """Return what is made of the answers to these bundles."""
+    made = {"judge_images": {f"humans/{name}/accuracy.parquet" for name in bundles}}
+    return Made(words, made | (_OF_VERDICTS if "test" in bundles else {}))
+
+
+def judged(words, *bundles):
+    """Return the tables of answers to these bundles and what is made of them."""
+    made = {"collect_answers": {f"humans/{name}/answers.parquet" for name in bundles}}
+    return Made(words, made | verdicts("", *bundles).jobs)
+
+
+def asked(model):
+    """Return what a model is asked, and what is made of its answers."""
+    answers = {f"humans/{name}/models/{model}.parquet" for name in ("test", "train")}
+    return Made(
+        "what a model is asked and what is made of it", {"ask_model": answers} | judged("", "test", "train").jobs
+    )
+
+
+def human_study(words, *bundles):
+    """Return the stimuli of these bundles, the answers of all but people to them, and what is made of these."""
+    folders = [f"humans/{name}" for name in bundles]
+    stimuli = {
+        "make_stimuli": {f"{folder}/stimuli.parquet" for folder in folders},
+        "simulate_participants": Of(f"{folder}/simulated.parquet" for folder in folders),
+        "ask_model": Of(f"{folder}/models/asked.parquet" for folder in folders),
+    }
+    return Made(words, stimuli | judged("", *bundles).jobs)
+
+
+QUIZ = Made("the quiz", {"draw_quiz": ALL})
+_OF_VERDICTS = QUIZ.jobs | _figures(Of, "human_accuracy", "invalid_images")
+INNER = inner("test", "train")
+PRESENTATION = Made("how the images are presented", {"write_presentation": ALL})
+SIMULATED = Made("the simulated participants", {"simulate_participants": ALL})
+_SHOWN_ATTACK = human_study("", "test").jobs | _figures(
+    Of, "adversarial", "human_accuracy", "invalid_images", "training_attack"
+)
+AUTOATTACK = Made(
+    "all of AutoAttack and the human study on it", {"attack_chunk": ALL, "gather_chunks": ALL} | _SHOWN_ATTACK
+)
+GATHERED = Made("what AutoAttack's chunks are gathered in, and the human study", {"gather_chunks": ALL} | _SHOWN_ATTACK)
+HUMANS = Made(
+    "the human study",
+    dict.fromkeys(("attack_inner", "make_stimuli", "simulate_participants", "ask_model", "collect_answers", "judge_images", "draw_quiz"), ALL)
+    | _figures(Of, "human_accuracy", "invalid_images", "training_attack"),
+)  # fmt: skip
 EXPORTS = Made("the exports", {"export_run": ALL})
 
 
@@ -127,8 +183,8 @@ def chunks(words, victim, *numbers):
 
 ALL_RUNS = (
     Made(
-        "all runs, their attacks, all tables, laws, figures and plan",
-        RUNS.jobs | PGD.jobs | AUTOATTACK.jobs | ANALYSIS.jobs | _figures(But, "samples"),
+        "all runs, their attacks, the human study, all tables, laws, figures and plan",
+        RUNS.jobs | PGD.jobs | AUTOATTACK.jobs | HUMANS.jobs | ANALYSIS.jobs | _figures(But, "samples"),
     ),
 )
 AT_64 = "wrn-10-1/{}/64/1".format
@@ -177,7 +233,7 @@ def on(*datasets, more=()):
 
 
 OWN = on("own", more=["wrn-10-1@slow/own/64/1"])
-FROM_REAL = (IMPORT, REAL_MOMENTS, FIDS, *ALL_RUNS)
+FROM_REAL = (IMPORT, REAL_MOMENTS, FIDS, PRESENTATION, *ALL_RUNS)
 FROM_COLUMNS = (*FROM_REAL, EXPORTS)
 SAMPLED_HERE = on("official-4", "plus-3", "guided-3", more=[MIXED])
 

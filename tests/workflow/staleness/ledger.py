@@ -6,7 +6,7 @@ from tests.workflow.staleness import Change, Made, Row, Section, bumps, jobs
 DRAWN = {
     "tiny": (
         "samples", "learning_curves", "envelope", "predictions", "held_out", "allocation", "accuracy_from_loss",
-        "accuracy", "overhead", "adversarial",
+        "accuracy", "overhead", "adversarial", "human_accuracy", "invalid_images", "training_attack",
     ),
     "wide": ("residuals", "additive_fit", "bottleneck_fit", "efficient", "hyperparameters", "replacement"),
 }  # fmt: skip
@@ -51,6 +51,16 @@ REVISIONS = Section(
         bumps(["gather"], (jobs.GATHERED, jobs.ANALYSIS)),
         bumps(["import"], (*jobs.checkpoint("zoo"), *jobs.checkpoint("other"), *jobs.on("local-2")), study="wide"),
         bumps(["export"], (jobs.EXPORTS,), study="wide"),
+        bumps(["attack.inner"], (jobs.INNER, jobs.human_study("the human study on training images", "train"))),
+        bumps(["stimuli"], (jobs.human_study("the human study", "test", "train"), jobs.LIMITS)),
+        bumps(["presentation"], (jobs.PRESENTATION, jobs.REPORT)),
+        bumps(["simulation"], (jobs.SIMULATED, jobs.judged("", "test", "train"), jobs.LIMITS)),
+        bumps(["model"], (jobs.asked("asked"),), study="wide"),
+        bumps(
+            ["answers"], (jobs.judged("the tables of answers and what is made of them", "test", "train"), jobs.LIMITS)
+        ),
+        bumps(["judging"], (jobs.verdicts("the verdicts and what is made of them", "test", "train"), jobs.LIMITS)),
+        bumps(["quiz"], (jobs.QUIZ,)),
         bumps(["collect"], (jobs.FROM_RUNS,)),
         bumps(["collect.attacks"], (jobs.ATTACK_TABLE,)),
         *(

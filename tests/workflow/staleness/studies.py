@@ -36,7 +36,7 @@ GIVEN = (
     "train-0.parquet", "train-1.parquet", "test.parquet", "edm.pkl", "pfgmpp.pt", "extractor.pt", "discriminator.pt",
     "second.pkl", "ddpm/model_index.json", "ddpm/weights.safetensors", "another/model_index.json", "samples-0.npz",
     "samples-1.npz", "samples/0/0.png", "train/0/0.png", "train/1/0.png", "inception.pth", "reference.npz", "zoo.pt",
-    "other.pt",
+    "other.pt", "consent.txt", "another.txt", "prompt.txt", "replies.jsonl", "theirs.csv",
 )  # fmt: skip
 # What Snakemake compares by time: its limit for checksums is a million bytes.
 LARGE = ("files/edm.pkl", "runs/wrn-10-1/official-4/64/1/weights.safetensors")

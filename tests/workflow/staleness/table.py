@@ -1,6 +1,6 @@
 """The table: its sections in the order of the page."""
 
-from tests.workflow.staleness import additions, conclusions, files, generators, images, ledger, runs, spelling
+from tests.workflow.staleness import additions, conclusions, files, generators, humans, images, ledger, runs, spelling
 
 SECTIONS = (
     additions.ADDED,
@@ -14,6 +14,7 @@ SECTIONS = (
     images.THREAT,
     runs.TRAINING,
     runs.ATTACKS,
+    humans.HUMANS,
     conclusions.LAWS,
     conclusions.SHOWN,
     conclusions.MACHINE,
