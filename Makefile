@@ -36,5 +36,8 @@ check: $(READY)
 	$(BIN)/python -m robustlaws.study workflow/schemas/config.yaml config/*.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
 
+# What people have answered cannot be computed again.
 clean:
+	@if ls results/*/humans/*/study.sqlite >/dev/null 2>&1; then \
+	  echo "make clean: people's answers are in" results/*/humans/*/study.sqlite"; move or delete them first" >&2; exit 1; fi
 	rm -rf results .snakemake .pytest_cache .ruff_cache .hypothesis

@@ -136,7 +136,13 @@ AUTOATTACK = Made(
 GATHERED = Made("what AutoAttack's chunks are gathered in, and the human study", {"gather_chunks": ALL} | _SHOWN_ATTACK)
 HUMANS = Made(
     "the human study",
-    dict.fromkeys(("attack_inner", "make_stimuli", "simulate_participants", "ask_model", "collect_answers", "judge_images", "draw_quiz"), ALL)
+    dict.fromkeys(
+        (
+            "attack_inner", "make_stimuli", "simulate_participants", "ask_model", "collect_answers", "judge_images",
+            "draw_quiz",
+        ),
+        ALL,
+    )
     | _figures(Of, "human_accuracy", "invalid_images", "training_attack"),
 )  # fmt: skip
 EXPORTS = Made("the exports", {"export_run": ALL})
