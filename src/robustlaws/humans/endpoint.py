@@ -112,15 +112,17 @@ class Endpoint:
         codes = _codes(about if isinstance(about, dict) else reply)
         if status in (400, 403) and any(word in code for code in codes for word in _POLICY):
             return {"http_status": status, "reply": reply}
-        said = _error_text(reply)
+        said, wait = _error_text(reply), _wait(response.headers)
         trouble = f"HTTP status {status}" + (f", {said}" if said else "")
         if status in (401, 403):  # what the endpoint says there may hold a part of the key
             set_or_not = "its key is refused" if self._key else "it wants a key, and none is set"
             trouble = f"HTTP status {status}, {set_or_not}; check environment variable {self.variable}"
         elif status == 404:
             trouble += "; check the model's name and the address"
+        elif wait is not None:
+            trouble += f", asks to wait {wait:g} s"
         fatal = (status < 500 and status not in _PASSING) or _NO_MONEY in codes
-        return {"http_status": status, "trouble": trouble, "fatal": fatal, "wait": _wait(response.headers)}
+        return {"http_status": status, "trouble": trouble, "fatal": fatal, "wait": wait}
 
     def _hidden(self, text):
         return text.replace(self._key, "[key]") if len(self._key) >= _SECRET_LENGTH else text

@@ -11,11 +11,14 @@ from functools import lru_cache
 _CONFIDENCES = {"low": "low", "lower": "low", "high": "high", "higher": "high"}
 _WORDS = "|".join(sorted(_CONFIDENCES, key=len, reverse=True))
 # Markdown and quotes are taken away; brackets and what replaces spaces become spaces.
-_MARKS = str.maketrans(dict.fromkeys("*`\"'“”‘’„‚«»´", "") | dict.fromkeys("()[]{}<>_\t\xa0", " "))
+_MARKS = str.maketrans(
+    dict.fromkeys("*`\"'\u201c\u201d\u2018\u2019\u201e\u201a\u00ab\u00bb\u00b4", "")
+    | dict.fromkeys("()[]{}<>_\t\xa0", " ")
+)
 _THOUGHTS = "</think>"
 _SENTENCE_END = re.compile(r"(?:[.!?](?=\s)|:)")
 _NEGATIONS = re.compile(r"(?<!\w)(?:no|not|nor|neither|never|cannot|cant|isnt|wasnt|arent|doesnt|rather|instead)(?!\w)")
-_ENDS_WITH_CONFIDENCE = re.compile(rf"(?<!\w)(?:{_WORDS})[\s,;/|&–—-]*$")
+_ENDS_WITH_CONFIDENCE = re.compile(rf"(?<!\w)(?:{_WORDS})[\s,;/|&\u2013\u2014-]*$")
 
 
 def parse(text, class_names):
@@ -56,7 +59,7 @@ def _patterns(class_names):
     # of names that contain one another the longest counts; nothing that is joined to a name is a part of it
     any_name = "|".join(re.escape(name).replace(r"\ ", r"\s+") for name in sorted(names, key=len, reverse=True))
     ending = re.compile(
-        rf"(?:^|(?<=[\s:=,;]))(?P<name>{any_name})(?:\s*[,;:/|–—]\s*|\s+-\s+|\s+)(?:with\s+)?(?:confidence\s*[:=]?\s*)?"
+        rf"(?:^|(?<=[\s:=,;]))(?P<name>{any_name})(?:\s*[,;:/|\u2013\u2014]\s*|\s+-\s+|\s+)(?:with\s+)?(?:confidence\s*[:=]?\s*)?"
         rf"(?P<confidence>{_WORDS})(?:\s+confidence)?[\s.!,;]*$"
     )
     return names, ending, re.compile(rf"(?<!\w)(?:{any_name})(?!\w)")

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from robustlaws import files
 
+_ENTRIES = {"request", "id", "model", "address", "time", "milliseconds", "attempts", "http_status", "status", "usage",
+            "reply", "cost"}  # fmt: skip
+
 
 class Replies:
     """The replies in a file, by digest of the request.
@@ -59,11 +62,13 @@ class Replies:
         for number, text in enumerate(data[:whole].split(b"\n")[:-1], start=1):
             try:
                 line = json.loads(text)
-                self._take(line | {"request": str(line["request"])})
-            except (ValueError, KeyError, TypeError):
+            except ValueError:
+                line = None
+            if not isinstance(line, dict) or _ENTRIES - line.keys() or not isinstance(line["reply"], dict | None):
                 raise ValueError(
                     f"{self.path} line {number}: not a recorded reply; delete the line, its image is then asked again"
-                ) from None
+                )
+            self._take(line)
         return whole
 
 

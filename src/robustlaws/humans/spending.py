@@ -1,5 +1,7 @@
 """What a vision model costs, and whether the next request stays within the limit."""
 
+import math
+
 from robustlaws.joblog import log
 
 _REPLY_TOKENS = 4096  # of a reply as long as any seen, before one is seen and where the request sets no limit
@@ -36,26 +38,34 @@ class Spending:
         if price is not None and not all(_is_price(price.get(name)) for name in ("input", "output")):
             raise ValueError(f"price {price}: give input and output, US dollars a million tokens, each 0 or more")
         self.price, self.limit, self.spent, self.reserved = price, limit, 0.0, 0.0
-        tiles = -(-pixels // _TILE) ** 2
+        tiles = math.ceil(pixels / _TILE) ** 2
         self._input = len(prompt.encode()) + _IMAGE_TOKENS + _TILE_TOKENS * tiles
         set_limits = [parameters[name] for name in _LIMITS if isinstance(parameters.get(name), int)]
         self._output, self._bounded = max(set_limits, default=_REPLY_TOKENS), bool(set_limits)
         self._seen = self._told = False
 
-    def cost(self, usage):
-        """Return what a reply with `usage` (dict of the protocol, or None) costs; None without a price.
+    def cost(self, line):
+        """Return what the attempt behind a line of the replies costs; None without a price.
 
-        Without usage it is the upper estimate of a request, and the log says so.
+        Without usage it is the upper estimate of a request, and the log says so. An endpoint that refuses by its status
+        charges nothing.
         """
         if self.price is None:
             return None
-        tokens = _tokens(usage)
+        if line["reply"] is not None and line["http_status"] != 200:
+            return 0.0
+        tokens = _tokens(line["usage"])
         if tokens is None:
             if not self._told:
-                log.warning("a reply does not say how many tokens it took: an upper estimate is counted for such")
+                log.warning("not every answer says how many tokens it took: an upper estimate is counted for such")
             self._told = True
             return self.estimate()
         return self._dollars(*tokens)
+
+    def total(self, lines):
+        """Return what was paid for all `lines` of the replies; those from before there was a price at this price."""
+        costs = (self.cost(line) if line["cost"] is None else line["cost"] for line in lines)
+        return sum(cost or 0.0 for cost in costs)
 
     def estimate(self):
         """Return what the next request costs at most, as far as one can know; 0.0 without a price."""
