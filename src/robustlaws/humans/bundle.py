@@ -97,7 +97,9 @@ def read(paths):
     if stimuli.empty:
         raise ValueError(f"{paths.stimuli}: no images; nothing fooled the network")
     if stimuli["id"].duplicated().any():
-        raise ValueError(f"{paths.stimuli} column id: {stimuli['id'][stimuli['id'].duplicated()].iloc[0]!r} comes twice")
+        raise ValueError(
+            f"{paths.stimuli} column id: {stimuli['id'][stimuli['id'].duplicated()].iloc[0]!r} comes twice"
+        )
     batches, start = [], 0
     for (part, number), rows in groupby(zip(stimuli["part"], stimuli["batch"], strict=True)):
         stop = start + len(list(rows))

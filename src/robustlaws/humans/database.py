@@ -130,6 +130,16 @@ class Database:
                     one.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def reading(self):
+        """Yield a connection that sees the database as it is now, whatever is written meanwhile."""
+        one = self.connection()
+        one.execute("BEGIN")
+        try:
+            yield one
+        finally:
+            one.execute("COMMIT")
+
     def rows(self, query, *values):
         """Return the rows that a query finds."""
         return self.connection().execute(query, values).fetchall()

@@ -54,23 +54,25 @@ class Store:
 
     # Participants and sessions
 
-    def add(self, name, kind):
-        """Add a participant and return the code, which is kept nowhere.
+    def add(self, names, kind):
+        """Add participants, all or none, and return the code of each, which is kept nowhere.
 
         Raises
         ------
         ValueError
-            If the name is taken or cannot be one.
+            If a name is taken or cannot be one.
         """
-        if not NAME.fullmatch(name):
-            raise ValueError(f"participant {name!r}: a name has up to 40 letters, digits, dots and hyphens")
-        code = codes.make()
+        made = {}
         with self.database.change() as to:
-            if to.execute("SELECT 1 FROM participants WHERE name = ?", (name,)).fetchone():
-                raise ValueError(f"participant {name!r}: there is one already; give another name")
-            insert = "INSERT INTO participants (name, kind, code, added) VALUES (?, ?, ?, ?)"
-            to.execute(insert, (name, kind, _code(codes.read(code)), self.clock()))
-        return code
+            for name in names:
+                if not NAME.fullmatch(name):
+                    raise ValueError(f"participant {name!r}: a name has up to 40 letters, digits, dots and hyphens")
+                if to.execute("SELECT 1 FROM participants WHERE name = ?", (name,)).fetchone():
+                    raise ValueError(f"participant {name!r}: there is one already; give another name")
+                made[name] = codes.make()
+                insert = "INSERT INTO participants (name, kind, code, added) VALUES (?, ?, ?, ?)"
+                to.execute(insert, (name, kind, _code(codes.read(made[name])), self.clock()))
+        return made
 
     def revoke(self, name):
         """Let the participant's code and sessions open nothing any more; the answers stay.
@@ -84,7 +86,9 @@ class Store:
             found = to.execute("SELECT id FROM participants WHERE name = ?", (name,)).fetchone()
             if found is None:
                 raise ValueError(f"participant {name!r}: there is none; --list names all")
-            to.execute("UPDATE participants SET revoked = coalesce(revoked, ?) WHERE id = ?", (self.clock(), found["id"]))
+            to.execute(
+                "UPDATE participants SET revoked = coalesce(revoked, ?) WHERE id = ?", (self.clock(), found["id"])
+            )
             to.execute("DELETE FROM sessions WHERE participant = ?", (found["id"],))
 
     def organiser(self, again=False):
@@ -162,7 +166,7 @@ class Store:
     # Showing
 
     def current(self, participant):
-        """Return the `Shown` images of the participant at work: the current one, or those of the batch.
+        """Return the participant's place, and at work the `Shown` images: the current one, or those of the batch.
 
         An image that was not shown before is from now on; one for which the time is up is noted as such.
         """
@@ -171,9 +175,9 @@ class Store:
                 shown = self._show(to, participant, where)
                 late = [one for one in shown if _over(one.since, self.bundle.answer_seconds)]
                 if not late:
-                    return shown
+                    return where, shown
                 self._record(to, participant, late[0].token, "timed_out", None, None, None)
-        return []
+            return where, []
 
     def _show(self, to, participant, where):
         now, shown = self.clock(), []
@@ -204,8 +208,7 @@ class Store:
         return [next(one for one in all_of_it if one[2] is None)] if self.bundle.single else all_of_it
 
     def may_see(self, participant, name):
-        """Return whether the image was shown to the participant in the current batch or the one before, and still is.
-        """
+        """Return whether the image was shown to the participant, in this batch or the one before, and still is."""
         where = self.place(participant)
         if where.state == progress.CONSENT or name not in self.bundle.png:
             return False
@@ -275,7 +278,7 @@ class Store:
             return None
         batch = self.bundle.batches[where.batch]
         row = self.database.row(
-            "SELECT answers.id, showing, status FROM answers JOIN stimuli ON stimuli.id = stimulus"
+            "SELECT answers.id, stimulus, showing, status FROM answers JOIN stimuli ON stimuli.id = stimulus"
             " WHERE participant = ? AND undone IS NULL AND place >= ? AND place < ? ORDER BY answers.id DESC LIMIT 1",
             participant, batch.start, batch.stop,
         )  # fmt: skip
@@ -283,7 +286,7 @@ class Store:
         return row if row is not None and row["status"] == "answered" else None
 
     def undo(self, participant):
-        """Take back the last answer; its image is shown anew.
+        """Take back the last answer and return the id of its image, which is shown anew.
 
         Raises
         ------
@@ -302,6 +305,7 @@ class Store:
                     " AND NOT EXISTS (SELECT 1 FROM answers WHERE showing = showings.id)",
                     (participant,),
                 )
+            return last["stimulus"]
 
 
 def _over(since, seconds, grace=GRACE_SECONDS):
