@@ -141,7 +141,7 @@ def evaluate(
     columns = {}
     for start in range(0, len(images), batch):
         x, y = to_network(images[start : start + batch], where), labels[start : start + batch].to(where)
-        noise = torch.stack([_unit_noise(x.shape[1:], seed, first + start + i) for i in range(len(x))]).to(where)
+        noise = torch.stack([unit_noise(x.shape[1:], seed, first + start + i) for i in range(len(x))]).to(where)
         attacked = attack(network, x, y, noise, epsilon=epsilon, step_size=step_size, steps=steps, objective=objective)
         with torch.no_grad():
             logits, attacked_logits = network(x).double(), network(attacked).double()
@@ -205,6 +205,7 @@ def pgd_cw(*, weights_path, test_path, outcome_path, settings, compute):
     record.write(outcome_path, labels, robust, outcome, settings, about | averages(outcome, labels))
 
 
-def _unit_noise(shape, seed, index):
+def unit_noise(shape, seed, index):
+    """Return the noise that an attack on image `index` starts from, float tensor (*shape), uniform in [-1, 1]."""
     generator = torch.Generator().manual_seed(derive(seed, "attack start", index))
     return torch.rand(shape, generator=generator) * 2 - 1
