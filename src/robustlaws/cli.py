@@ -9,8 +9,11 @@ from robustlaws import faults, joblog, named
 # Name of a subcommand: what adds its arguments to a parser and returns the function that takes them and gives the
 # exit status, as "module:function"; and its line of help. Only the one that is asked for is imported.
 COMMANDS = {
+    "answers": ("robustlaws.humans.exporting:command", "export what the participants of a human study answered"),
     "fit": ("robustlaws.finished.command:command", "fit laws to a table of finished runs"),
+    "participants": ("robustlaws.humans.participants:command", "make the personal codes of a human study"),
     "remake": ("robustlaws.data.remaking:command", "make damaged shards again, and nothing that was made from them"),
+    "serve": ("robustlaws.humans.serving:command", "serve a human study to its participants"),
     "show": ("robustlaws.showing:command", "say where a file of a study comes from, and how to make it again"),
     "verify": ("robustlaws.data.verifying:command", "check shards: damaged, missing, repeated images"),
 }

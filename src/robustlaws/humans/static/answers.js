@@ -103,7 +103,7 @@ function count() {
   const all = forms();
   const saved = all.filter((form) => form.dataset.state === "saved").length;
   const unsaved = all.filter((form) => form.dataset.state === "unsaved").length;
-  find(".progress label").textContent = `${saved} of ${all.length} answered`;
+  find(".progress .far").textContent = `${saved} of ${all.length} answered`;
   find("progress").value = saved;
   const notice = unsaved ? `${unsaved} not saved yet: the server cannot be reached. Leave this page open.` : "";
   if (find(".notice").textContent !== notice) find(".notice").textContent = notice;

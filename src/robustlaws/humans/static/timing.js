@@ -11,10 +11,11 @@ export class Timing {
   constructor(form, over) {
     this.#form = form;
     const image = form.querySelector("img");
+    if (form.dataset.seconds !== undefined) this.#count_down(Number(form.dataset.seconds), over);
+    if (!image) return; // hidden before this page was loaded
     if (image.complete && image.naturalWidth) this.#see(arrival(image));
     else image.addEventListener("load", () => this.#see(performance.now()), { once: true });
     image.addEventListener("error", () => this.#fetch_again(image));
-    if (form.dataset.seconds !== undefined) this.#count_down(Number(form.dataset.seconds), over);
   }
 
   /** Return the milliseconds since the image was there; undefined if it is not. */

@@ -1,0 +1,51 @@
+"""How often codes may be tried."""
+
+import ipaddress
+import math
+import threading
+import time
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+# Wrong codes only: a class behind one address may come in all at once.
+_EACH = RateLimitItemPerMinute(20, 5)
+_ALL = RateLimitItemPerMinute(300, 5)
+
+
+class Attempts:
+    """Wrong codes of late, by the address that they came from."""
+
+    def __init__(self, each=_EACH, overall=_ALL):
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._each, self._all = each, overall
+        self._lock = threading.Lock()
+
+    def wait(self, address):
+        """Return for how many seconds no code is taken from `address`; 0: one is."""
+        now = time.time()
+        with self._lock:
+            waits = [
+                self._limiter.get_window_stats(limit, *names).reset_time - now
+                for limit, names in ((self._each, (_network(address),)), (self._all, ()))
+                if not self._limiter.test(limit, *names)
+            ]
+        return max(1, math.ceil(max(waits))) if waits else 0
+
+    def wrong(self, address):
+        """Count a wrong code from `address`."""
+        with self._lock:
+            self._limiter.hit(self._each, _network(address))
+            self._limiter.hit(self._all)
+
+
+def _network(address):
+    """Return what one attacker has: an address, of IPv6 the /64 that a line gets."""
+    try:
+        found = ipaddress.ip_address(address.split("%")[0])
+    except ValueError:
+        return address
+    if found.version == 6 and found.ipv4_mapped is None:
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)

@@ -1,0 +1,43 @@
+"""Where a participant is: the one definition.
+
+Batches come in order, those of part 1 before those of part 2, each after all of the one before; after each but the
+last there is a page to rest on, which the participant leaves. So the number of images answered says it all.
+"""
+
+from dataclasses import dataclass
+
+CONSENT, WORK, REST, FINISHED = "consent", "work", "rest", "finished"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a participant is.
+
+    `state` is one of this module's; `batch`: index of the batch at work, or of the one just done; `answered`: images
+    answered in all.
+    """
+
+    state: str
+    batch: int
+    answered: int
+
+
+def place(batches, *, consented, answered, rested):
+    """Return the `Place` of a participant.
+
+    Parameters
+    ----------
+    batches : sequence of bundle.Batch
+        In order.
+    consented : bool
+    answered : int
+        Images answered that were not taken back.
+    rested : int
+        Batches after which the participant has gone on.
+    """
+    if not consented:
+        return Place(CONSENT, 0, answered)
+    done = sum(batch.stop <= answered for batch in batches)
+    if done == len(batches):
+        return Place(FINISHED, done - 1, answered)
+    return Place(REST, done - 1, answered) if done > rested else Place(WORK, done, answered)

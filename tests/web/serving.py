@@ -1,0 +1,152 @@
+"""A real server process of the web application, and a participant that speaks HTTP with it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+
+import httpx2
+
+from robustlaws.humans import bundle
+from robustlaws.humans.store import Store
+
+JSON = {"accept": "application/json"}
+
+
+def codes(study, *names, kind="person", name="test"):
+    """Make participants of these names; return the code of each."""
+    paths = bundle.locate(study, name)
+    store = Store(paths.database, bundle.read(paths))
+    try:
+        return store.add(names, kind)
+    finally:
+        store.close()
+
+
+class Server:
+    """A server process of the study in a folder; `address`: where it is; `organiser`: that code, if it was told."""
+
+    def __init__(self, study, *options, port=0):
+        self.study = study
+        command = [sys.executable, "-m", "robustlaws.cli", "serve", str(study), "--port", str(port), *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.told, self.address, self.organiser = "", None, None
+        for line in self.process.stdout:
+            self.told += line
+            if line.startswith("to stop:"):
+                break
+        if found := re.search(r"address: (\S+)", self.told):
+            self.address = found[1]
+        if found := re.search(r"code, shown only now: (\S+)", self.told):
+            self.organiser = found[1]
+        if self.address is None:
+            self.process.wait()
+            raise RuntimeError(self.told)
+
+    @property
+    def port(self):
+        """The port."""
+        return int(self.address.rpartition(":")[2])
+
+    def stop(self):
+        """End it as Ctrl+C does; return its status."""
+        return self._end(signal.SIGINT)
+
+    def kill(self):
+        """End it as a power cut does."""
+        return self._end(signal.SIGKILL)
+
+    def _end(self, how):
+        if self.process.poll() is None:
+            os.kill(self.process.pid, how)
+        self.told += self.process.communicate(timeout=60)[0]
+        return self.process.returncode
+
+
+def fields(page, action="/answers"):
+    """Return the hidden fields of each form of a page that goes to `action`."""
+    found = _Forms()
+    found.feed(page)
+    return [names for where, names in found.forms if where == action]
+
+
+class _Forms(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.forms = []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag == "form":
+            self.forms.append((attrs["action"], {}))
+        elif tag == "input" and attrs.get("type") == "hidden":
+            self.forms[-1][1][attrs["name"]] = attrs["value"]
+
+
+class Participant:
+    """Comes in with a code and does what is on the page; `acknowledged`: image -> (class, confidence) as answered."""
+
+    def __init__(self, http, code):
+        self.http, self.code, self.acknowledged = http, code, {}
+
+    def enter(self):
+        """Come in."""
+        return self.http.post("/enter", data={"code": self.code}, headers=JSON)
+
+    def page(self):
+        """Return the page at work."""
+        return self.http.get("/work")
+
+    def consent(self):
+        """Agree."""
+        return self.post("/consent", agree="yes")
+
+    def post(self, path, **more):
+        """Send a form with the session's csrf."""
+        csrf = fields(self.page().text, "/leave")[0]["csrf"]
+        return self.http.post(path, data={"csrf": csrf, **more}, headers=JSON)
+
+    def answer(self, form, chosen, confidence="high", **more):
+        """Answer one picture with this form; note it if that was acknowledged."""
+        data = form | {"class": str(chosen), "confidence": confidence} | more
+        response = self.http.post("/answers", data=data, headers=JSON)
+        if response.status_code == 200:
+            self.acknowledged[form["image"]] = (int(chosen), confidence)
+        return response
+
+    def finish(self, choose):
+        """Answer all that is left with the class and confidence that `choose` gives for an image."""
+        page = self.page()
+        while "Thank you" not in page.text:
+            if fields(page.text, "/consent"):
+                self.consent()
+            elif fields(page.text, "/continue"):
+                self.post("/continue")
+            for form in fields(page.text):
+                if form["image"] not in self.acknowledged:
+                    assert self.answer(form, *choose(form["image"])).status_code == 200
+            page = self.page()
+            assert page.status_code == 200
+        return page
+
+
+def client(server, **options):
+    """Return an HTTP client of a server (or address)."""
+    return httpx2.Client(base_url=getattr(server, "address", server), timeout=30, **options)
+
+
+def until(there, seconds=20):
+    """Wait until `there()` is true."""
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end, "not within the time"
+        time.sleep(0.02)
+
+
+def error(response):
+    """Return the text of a refusal."""
+    return json.loads(response.text)["error"]
