@@ -62,6 +62,14 @@ ROOTS = {
     "attack.pgd_cw": ("robustlaws.attacks.pgd",),
     "attack.autoattack": ("robustlaws.attacks.autoattack",),
     "gather": ("robustlaws.attacks.gathering",),
+    "attack.inner": ("robustlaws.attacks.inner",),
+    "stimuli": ("robustlaws.humans.stimuli",),
+    "presentation": ("robustlaws.humans.presentation",),
+    "simulation": ("robustlaws.humans.simulated",),
+    "model": ("robustlaws.humans.vision_model",),
+    "answers": ("robustlaws.humans.answers",),
+    "judging": ("robustlaws.humans.judging",),
+    "quiz": ("robustlaws.humans.quiz",),
     "export": ("robustlaws.networks.interop",),
     "collect": ("robustlaws.collecting",),
     "collect.attacks": ("robustlaws.attacks.table",),
@@ -89,14 +97,20 @@ ROOTS = {
     "figure.hyperparameters": ("robustlaws.figures.hyperparameters",),
     "figure.replacement": ("robustlaws.figures.replacement",),
     "figure.adversarial": ("robustlaws.figures.adversarial",),
+    "figure.human_accuracy": ("robustlaws.figures.human_accuracy",),
+    "figure.invalid_images": ("robustlaws.figures.invalid_images",),
+    "figure.training_attack": ("robustlaws.figures.training_attack",),
     "provenance": ("robustlaws.origins", "robustlaws.crate"),
     "report": ("robustlaws.report",),
 }
+# drawn from what a table of finished runs has not
+_OF_STUDIES = ("figures.samples", "figures.adversarial", "figures.human_accuracy", "figures.invalid_images",
+               "figures.training_attack")  # fmt: skip
 # everything that is made of a table of finished runs
 ROOTS["published"] = (
     "robustlaws.finished.study",
     *sorted({r for e, roots in ROOTS.items() if e.split(".")[0] in ("law", "limits", "figure", "explorer", "report")
-             for r in roots if not r.endswith(("figures.samples", "figures.adversarial"))}),
+             for r in roots if not r.endswith(_OF_STUDIES)}),
 )  # fmt: skip
 
 
