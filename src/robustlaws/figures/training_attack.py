@@ -90,8 +90,10 @@ def _shown(rows, most):
 def _block(part, split, rows):
     """Draw the examples of one split."""
     versions = list(rows["versions"])
-    which = {"test": "Test", "train": "Training"}[split]
-    part.suptitle(f"{which} images: {', '.join(versions)}; below, the class given", x=0.01, ha="left", fontsize=10)
+    which = {"test": "test images", "train": "training images"}[split]
+    part.suptitle(
+        f"{which.capitalize()}: {', '.join(versions)}; below, the class given", x=0.01, ha="left", fontsize=10
+    )
     shown = _shown(rows, _EXAMPLES[split])
     across = _ACROSS[split]
     grid = part.subplots(-(-len(shown) // across), across, squeeze=False).ravel()
@@ -108,7 +110,7 @@ def _block(part, split, rows):
         tiles = [mosaics.as_rgb(rows["versions"][version][place][None])[0] for version in versions]
         meant = [(index, f"{version}: {name}") for version, name in zip(versions, given, strict=True)]
         heading = f"true: {named(rows['label'][place])}"
-        mosaics.show(axes, [tiles], given, heading, [meant], series=f"{split} images", gap=6, below=True)
+        mosaics.show(axes, [tiles], given, heading, [meant], series=which, gap=6, below=True)
 
 
 def _counts(split, rows):
