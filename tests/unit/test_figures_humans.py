@@ -179,6 +179,17 @@ def test_records_in_any_order_and_of_some_images_are_joined_by_their_index(tmp_p
     assert f"{wanted[1]} under AutoAttack" in text
 
 
+def test_other_weights_of_the_run_are_said(tmp_path, study, drawn):
+    assert "other weights" not in drawn["training_attack"][1]
+    given = {}
+    for noun in ("inner_test", "autoattack_record"):
+        given[noun] = tmp_path / f"{noun}.h5"
+        given[noun].write_bytes(study[noun].read_bytes())
+        with h5py.File(given[noun], "r+") as file:
+            file.attrs["weights_sha256"] = noun
+    assert "AutoAttack met other weights of the run" in draw("training_attack", tmp_path, study | given)[1]
+
+
 def test_records_of_different_networks_or_images_are_refused(tmp_path, study):
     images, labels = shards.read(study["test_images"])
     write_attack(tmp_path / "other.h5", "another/run", images, labels, 0.1)

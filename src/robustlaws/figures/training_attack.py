@@ -48,7 +48,9 @@ def draw(*, paths, train_images, test_images, inner_train, inner_test, autoattac
             parts = figure.subfigures(len(there), 1, height_ratios=heights, squeeze=False)[:, 0]
             for part, (split, rows) in zip(parts, there.items(), strict=True):
                 _block(part, split, rows)
-        style.below(figure, lines=[_counts(split, rows) for split, rows in there.items()])
+        style.below(
+            figure, lines=[*(_counts(split, rows) for split, rows in there.items()), _other_weights(inner, auto)]
+        )
 
 
 def _rows(images_path, attacks):
@@ -121,6 +123,12 @@ def _counts(split, rows):
     told = [f"{number:,} {'clean' if version == 'clean' else f'under {_article(version)}'} "
             f"({words.percent(number / of)})" for version, number in right.items()]  # fmt: skip
     return f"{words.plural(of, noun)}, right of these: {', '.join(told)}."
+
+
+def _other_weights(*records):
+    """Return a sentence where the records say that they are of different weights of the run; "" elsewhere."""
+    known = {about["weights_sha256"] for _, about in records if "weights_sha256" in about}
+    return "AutoAttack met other weights of the run than the attack of the training." if len(known) > 1 else ""
 
 
 def _article(version):
