@@ -1,6 +1,6 @@
 """What an attack did to each image, as HDF5.
 
-Datasets, one entry per attacked image: `index` (position in the test split), `label`,
+Datasets, one entry per attacked image: `index` (position in its split), `label`,
 `clean_prediction`, `adversarial_prediction`, `robust`, `broken_by` (index into the attribute `attacks`;
 -1 where the image was wrong from the start or never broken), `adversarial` (float32 NHWC in [0, 1])
 and, where the attack gives them, `clean_loss` and `adversarial_loss` (nats). Attributes: `run` (name of the run
@@ -33,7 +33,7 @@ def write(path, labels, robust, columns, settings, attributes):
         Right on the clean image and on the attacked one.
     columns : dict of arrays (count, ...)
         `clean_prediction`, `adversarial_prediction`, `adversarial` and any others of the record; without
-        `index` the images are the first of the test split, without `broken_by` the only attack broke every
+        `index` the images are the first of the split, without `broken_by` the only attack broke every
         image that was right before.
     settings : settings of the attack
     attributes : dict

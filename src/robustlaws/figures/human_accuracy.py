@@ -9,6 +9,9 @@ from robustlaws.humans import columns
 _MARKERS = {"any": ("o", "all answers"), "low": ("v", "low confidence"), "high": ("^", "high confidence")}
 _NAMED = len(style.COLOURS)  # participants that have a colour each; of more, only the mean and models do
 _CROWD = "#9FB4C7"
+_ONE = {"markersize": 6, "markeredgewidth": 0.6, "markeredgecolor": "white"}
+# hollow: one of the participants may stand under it
+_MEAN = {"markersize": 9, "markeredgewidth": 1.4, "markeredgecolor": style.INK, "markerfacecolor": "none"}
 _KINDS = {"person": "people", "simulated": "simulated participants", "model": "models"}
 
 
@@ -70,7 +73,7 @@ def _looks(both):
     if crowd:
         handles.insert(0, style.handle(f"{len(crowd)} {_KINDS[crowd[0][0]]}", _CROWD, marker="o"))
     means = [one for one in who if not one[1] and sum(other[0] == one[0] for other in single) > 1]
-    handles += [style.handle(_name(*one), style.INK, marker="o", markersize=7) for one in means]
+    handles += [style.handle(_name(*one), style.INK, marker="o", **_MEAN) for one in means]
     return looks | dict.fromkeys(crowd, _CROWD) | dict.fromkeys(means, style.INK), handles
 
 
@@ -98,11 +101,12 @@ def _points(axes, both):
                       series=f"{series}: interval, attacked", label=meaning, **thin)  # fmt: skip
         drawn.points(
             axes, [row.accuracy_clean], [row.accuracy_attacked], series=series, label=meaning, marker=marker,
-            color=colour, markersize=8.5 if mean else 6, zorder=over, markeredgewidth=0.6, markeredgecolor="white",
+            color=colour, zorder=over, **_MEAN if mean else _ONE,
         )  # fmt: skip
     used = [style.handle(text, style.FAINT, marker=marker, markersize=6)
             for name, (marker, text) in _MARKERS.items() if (both["confidence"] == name).any()]  # fmt: skip
-    return handles + used
+    equal = style.handle("equal accuracies", style.FAINT, linestyle=style.DASHES[1], linewidth=1)
+    return [*handles, *used, equal]
 
 
 def _interval(axes, x, y, **options):
@@ -116,7 +120,7 @@ def _scales(axes, both):
         low = both[[f"accuracy_{side}", f"low_{side}"]].min().min()
         getattr(axes, f"set_{which}lim")(max(-0.02, min(low, 0.95) - 0.04), 1.02)
         getattr(axes, f"set_{which}label")(f"accuracy on {side} images")
-        getattr(axes, f"{which}axis").set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
+        getattr(axes, f"{which}axis").set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
     drawn.line(axes, [0, 1], [0, 1], series="equal accuracies", color=style.FAINT, linewidth=1,
                linestyle=style.DASHES[1], zorder=1)  # fmt: skip
 

@@ -7,7 +7,7 @@ from robustlaws.humans import columns
 
 # What each verdict means, and how many examples of it are shown.
 _VERDICTS = {
-    "deceptive": ("deceptive: {who} agree with the network on a wrong class", 8),
+    "deceptive": ("deceptive: most {who} agree with the network on a wrong class", 8),
     "ambiguous": ("ambiguous: not seen right, nor as the network sees it", 8),
     "valid": ("for comparison, valid: the true class is still seen", 4),
 }

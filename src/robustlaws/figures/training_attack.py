@@ -48,7 +48,9 @@ def draw(*, paths, train_images, test_images, inner_train, inner_test, autoattac
             parts = figure.subfigures(len(there), 1, height_ratios=heights, squeeze=False)[:, 0]
             for part, (split, rows) in zip(parts, there.items(), strict=True):
                 _block(part, split, rows)
-        style.below(figure, lines=[_counts(split, rows) for split, rows in there.items()])
+        style.below(
+            figure, lines=[*(_counts(split, rows) for split, rows in there.items()), _other_weights(inner, auto)]
+        )
 
 
 def _rows(images_path, attacks):
@@ -90,8 +92,10 @@ def _shown(rows, most):
 def _block(part, split, rows):
     """Draw the examples of one split."""
     versions = list(rows["versions"])
-    which = {"test": "Test", "train": "Training"}[split]
-    part.suptitle(f"{which} images: {', '.join(versions)}; below, the class given", x=0.01, ha="left", fontsize=10)
+    which = {"test": "test images", "train": "training images"}[split]
+    part.suptitle(
+        f"{which.capitalize()}: {', '.join(versions)}; below, the class given", x=0.01, ha="left", fontsize=10
+    )
     shown = _shown(rows, _EXAMPLES[split])
     across = _ACROSS[split]
     grid = part.subplots(-(-len(shown) // across), across, squeeze=False).ravel()
@@ -108,7 +112,7 @@ def _block(part, split, rows):
         tiles = [mosaics.as_rgb(rows["versions"][version][place][None])[0] for version in versions]
         meant = [(index, f"{version}: {name}") for version, name in zip(versions, given, strict=True)]
         heading = f"true: {named(rows['label'][place])}"
-        mosaics.show(axes, [tiles], given, heading, [meant], series=f"{split} images", gap=6, below=True)
+        mosaics.show(axes, [tiles], given, heading, [meant], series=which, gap=6, below=True)
 
 
 def _counts(split, rows):
@@ -119,6 +123,12 @@ def _counts(split, rows):
     told = [f"{number:,} {'clean' if version == 'clean' else f'under {_article(version)}'} "
             f"({words.percent(number / of)})" for version, number in right.items()]  # fmt: skip
     return f"{words.plural(of, noun)}, right of these: {', '.join(told)}."
+
+
+def _other_weights(*records):
+    """Return a sentence where the records say that they are of different weights of the run; "" elsewhere."""
+    known = {about["weights_sha256"] for _, about in records if "weights_sha256" in about}
+    return "AutoAttack met other weights of the run than the attack of the training." if len(known) > 1 else ""
 
 
 def _article(version):

@@ -55,10 +55,10 @@ def make(*, record_path, images_path, stimuli_path, key_path, settings):
     clean = _belonging(attack, about, record_path, images_path, settings)
     order = sorted(range(len(attack["index"])), key=lambda row: attack["index"][row])
     fooled = [row for row in order if not attack["robust"][row]]
+    log.info("%s: %d of %d images fooled the network", record_path, len(fooled), len(order))
     if settings.images is not None and settings.images < len(fooled):
         rng = np.random.default_rng(derive(settings.seed, "stimuli", "images"))
         fooled = [fooled[place] for place in sorted(rng.choice(len(fooled), settings.images, replace=False))]
-    log.info("%s: %d of %d images fooled the network and are shown", record_path, len(fooled), len(order))
     unbroken = [row for row in order if attack["robust"][row]]
     pixels = {"adversarial": np.rint(attack["adversarial"] * 255.0).astype(np.uint8), "clean": clean}
     shown, key, taken = [], [], set()
@@ -69,6 +69,8 @@ def make(*, record_path, images_path, stimuli_path, key_path, settings):
                 name = _opaque(png, taken, settings.seed)
                 shown.append({"id": name, "part": part, "batch": batch, "position": position, "png": png})
                 key.append(_row(name, image, attack, settings))
+    log.info("%d images are shown in each part, %d of them as attention checks", len(shown) // 2,
+             sum(row["is_attn_check"] for row in key) // 2)  # fmt: skip
     records.write(stimuli_path, shown, columns.STIMULI)
     records.write(key_path, key, columns.STIMULUS_KEY)
 
