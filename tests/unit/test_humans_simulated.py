@@ -114,7 +114,7 @@ def test_attention_checks_are_answered_each_time(tmp_path):
 
 def test_two_classes_and_one(tmp_path):
     labels = LABELS % 2
-    made = answers(tmp_path, answered.key_of(labels, 1 - labels), labels, class_names=None, follow=0.0)
+    made = answers(tmp_path, answered.key_of(labels, 1 - labels), labels, class_names=None, follow=0.0, participants=3)
     assert set(made["chosen_category"]) == {"0", "1"}
     with pytest.raises(ValueError, match="one class alone"):
         answers(tmp_path, answered.key_of(labels * 0, labels * 0), labels * 0, class_names=None)

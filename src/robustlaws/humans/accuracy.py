@@ -4,7 +4,7 @@ import numpy as np
 
 from robustlaws.attacks.table import interval as exact_interval
 from robustlaws.humans import CONFIDENCES
-from robustlaws.humans.resampling import image_weights, interval, participant_weights, shares, weighted_mean
+from robustlaws.humans.resampling import interval, mean_share, resampled_mean_share
 from robustlaws.humans.responses import NO_CLASS
 from robustlaws.seeds import derive
 
@@ -60,30 +60,17 @@ def _mean_rows(responses, kind, settings):
     responses = responses.on(responses.shown.any(axis=1))
     if not responses.shown.any():
         return []
-    by_confidence = _by_confidence(responses)
-    drawn = _resampled(responses, by_confidence, kind, settings)
     rows = []
-    for confidence, among in by_confidence.items():
-        right = among & responses.right
-        everyone = np.ones((1, len(responses.participants)))
-        mean = weighted_mean(shares(np.ones((1, len(right))), right, among), everyone)[0]
-        low, high = interval(drawn[confidence], settings.level)
+    for confidence, among in _by_confidence(responses).items():
+        mean, low, high = None, None, None
+        if among.any():
+            rng = np.random.default_rng(derive(settings.seed, "accuracy", responses.variant, kind, confidence))
+            drawn = resampled_mean_share(rng, responses.right, among, settings.resamples)
+            mean = mean_share(responses.right, among)
+            low, high = interval(np.concatenate([shares for _, shares in drawn]), settings.level)
         rows.append({
             "annotator_id": None, "kind": kind, "variant": responses.variant, "confidence": confidence,
-            "images": int(among.sum()), "right": int(right.sum()), "accuracy": mean, "low": low, "high": high,
-            "without_class": int((among & (responses.chosen == NO_CLASS)).sum()),
+            "images": int(among.sum()), "right": int((among & responses.right).sum()), "accuracy": mean,
+            "low": low, "high": high, "without_class": int((among & (responses.chosen == NO_CLASS)).sum()),
         })  # fmt: skip
     return rows
-
-
-def _resampled(responses, by_confidence, kind, settings):
-    """Return, for each confidence, the mean accuracy in each resample of images and participants."""
-    rng = np.random.default_rng(derive(settings.seed, "accuracy", responses.variant, kind))
-    people = participant_weights(rng, len(responses.participants), settings.resamples)
-    drawn, first = {confidence: [] for confidence in by_confidence}, 0
-    for weights in image_weights(rng, len(responses.images), settings.resamples):
-        chosen = people[first : first + len(weights)]
-        first += len(weights)
-        for confidence, among in by_confidence.items():
-            drawn[confidence].append(weighted_mean(shares(weights, among & responses.right, among), chosen))
-    return {confidence: np.concatenate(values) for confidence, values in drawn.items()}

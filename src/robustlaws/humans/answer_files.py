@@ -94,7 +94,7 @@ def _typed(values, name, path, raw):
     kind = columns.ANSWERS[name].kind
     values = values.reset_index(drop=True)
     if kind == "string":
-        texts = values.astype("str").where(values.notna())
+        texts = values.astype("str").str.strip().where(values.notna())
         fine = texts.isna() | (texts.str.len().between(1, _LONGEST))
         _check(fine, values, name, path, f"a text of 1 to {_LONGEST} characters")
         if name in _WORDS:

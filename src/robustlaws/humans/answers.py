@@ -105,9 +105,10 @@ def class_names(images_path, key):
     if names is not None and len(names):
         return [str(name) for name in names]
     with shards.opened(images_path) as file:
-        labels = file["label"][:]
-    classes = [labels, *(key[name] for name in ("label", "clean_prediction", "adversarial_prediction"))]
-    return [str(label) for label in range(max(int(np.max(some, initial=0)) for some in classes) + 1)]
+        largest = int(file["label"][:].max())
+    if len(key):
+        largest = max(largest, int(key[["label", "clean_prediction", "adversarial_prediction"]].to_numpy().max()))
+    return [str(label) for label in range(largest + 1)]
 
 
 def _of_study(frame, path, key, settings):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from robustlaws.attacks.table import interval as exact_interval
-from robustlaws.humans.resampling import image_weights, interval, participant_weights, shares, weighted_mean
+from robustlaws.humans.resampling import interval, mean_share, resampled_mean_share
 from robustlaws.seeds import derive
 
 
@@ -64,22 +64,14 @@ def _scored(responses, network_right, count, about, settings):
     if not responses.shown.any():
         return []
     rng = np.random.default_rng(derive(settings.seed, "benchmark", *about.values()))
-    everyone = participant_weights(rng, len(responses.participants), settings.resamples)
-    right, shown = responses.right, responses.shown
-    mean = weighted_mean(shares(np.ones((1, len(shown))), right, shown), np.ones((1, shown.shape[1])))[0]
-    fooled = count - network_right  # those that were not shown too
-    seen = shown.any(axis=1)
-    drawn, first = [], 0
-    for weights in image_weights(rng, int(seen.sum()), settings.resamples, more=count - int(seen.sum())):
-        share = weighted_mean(shares(weights, right[seen], shown[seen]), everyone[first : first + len(weights)])
-        first += len(weights)
-        unseen = rng.binomial(count - weights.sum(axis=1).astype(int), _share(fooled - seen.sum(), count - seen.sum()))
-        again = weights.sum(axis=1) + unseen  # images that fooled the network, in this resample
-        drawn.append((count - again + again * share) / count)
+    fooled = count - network_right
+    seen = responses.on(responses.shown.any(axis=1))
+    others = count - len(seen.images)  # right for the network, or fooled it and shown to none of these participants
+    drawn = []
+    for weights, share in resampled_mean_share(rng, seen.right, seen.shown, settings.resamples, more=others):
+        shown = weights.sum(axis=1)
+        unseen = rng.binomial(count - shown.astype(int), (fooled - len(seen.images)) / others if others else 0)
+        drawn.append(1 + (shown + unseen) * (share - 1) / count)
     low, high = interval(np.concatenate(drawn), settings.level)
-    simulated = "simulated" in responses.kinds
-    return [about | {"right": network_right + mean * fooled, "low": low, "high": high, "simulated": simulated}]
-
-
-def _share(some, everything):
-    return float(some / everything) if everything else 0.0
+    right = network_right + fooled * mean_share(seen.right, seen.shown)
+    return [about | {"right": right, "low": low, "high": high, "simulated": "simulated" in seen.kinds}]

@@ -41,28 +41,54 @@ def participant_weights(rng, participants, resamples):
     return np.bincount(drawn.ravel(), minlength=resamples * participants).reshape(resamples, participants)
 
 
-def shares(weights, right, shown):
-    """Return each participant's share right in each resample.
+def mean_share(right, among):
+    """Return the mean of the participants' shares right.
 
     Parameters
     ----------
-    weights : float array (resamples, images)
-    right, shown : bool arrays (images, participants)
+    right : bool array (images, participants)
+    among : bool array (images, participants)
+        What counts of each participant; one of whom nothing does is left out.
 
     Returns
     -------
-    float array (resamples, participants)
-        nan where none of the images drawn was shown to the participant.
+    float
+        nan where nothing counts of anybody.
     """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (weights @ right.astype(float)) / (weights @ shown.astype(float))
+    there = among.any(axis=0)
+    return float(_mean_share(right[:, there], among[:, there], np.ones((1, len(among))), np.ones((1, there.sum())))[0])
 
 
-def weighted_mean(values, weights):
-    """Return the mean (resamples,) of values (resamples, participants), each as often as drawn, without those nan."""
-    there = np.isfinite(values)
+def resampled_mean_share(rng, right, among, resamples, more=0):
+    """Yield, in blocks, the image weights and :func:`mean_share` of each resample of images and participants.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    right, among : bool arrays (images, participants)
+    resamples : int
+    more : int
+        As in :func:`image_weights`.
+
+    Yields
+    ------
+    (float array (block, images), float array (block,))
+    """
+    there = among.any(axis=0)
+    right, among = right[:, there], among[:, there]
+    people = participant_weights(rng, right.shape[1], resamples)
+    first = 0
+    for weights in image_weights(rng, len(right), resamples, more):
+        yield weights, _mean_share(right, among, weights, people[first : first + len(weights)])
+        first += len(weights)
+
+
+def _mean_share(right, among, weights, people):
+    """Return the mean share (resamples,) where images and participants count as often as these weights say."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(there, values * weights, 0).sum(axis=1) / np.where(there, weights, 0).sum(axis=1)
+        shares = (weights @ (right & among).astype(float)) / (weights @ among.astype(float))
+        there = np.isfinite(shares)  # not of a participant of whom no image was drawn
+        return np.where(there, shares * people, 0).sum(axis=1) / np.where(there, people, 0).sum(axis=1)
 
 
 def interval(values, level):
