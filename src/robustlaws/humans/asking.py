@@ -34,7 +34,7 @@ class Asking:
         self.progress = Progress(f"asking {settings.name}", len(requests) + done, done=done)
         self.waiting = iter(requests)
         self.trouble = self.why = ""  # the last one; and what ended the asking early
-        self.failed_in_a_row = 0
+        self.under_way = self.failed_in_a_row = 0
 
     def run(self):
         """Ask; every reply is on disk at once.
@@ -114,7 +114,7 @@ class Asking:
         """Return what the next request may cost once it stays within the limit; None if it cannot, which ends all."""
         async with self.freed:
             while not self.ended.is_set() and not self.spending.fits():
-                if self.spending.reserved > 0:  # those under way may cost less than they might
+                if self.under_way:  # those under way may cost less than they might
                     await self.freed.wait()
                     continue
                 self._end(
@@ -126,11 +126,13 @@ class Asking:
                 return None
             cost = self.spending.estimate()
             self.spending.reserved += cost
+            self.under_way += 1
             return cost
 
     async def _release(self, cost):
         async with self.freed:
-            self.spending.reserved = max(self.spending.reserved - cost, 0.0)
+            self.under_way -= 1
+            self.spending.reserved = self.spending.reserved - cost if self.under_way else 0.0
             self.freed.notify_all()
 
     def _record(self, digest, stimulus, attempt, outcome):
