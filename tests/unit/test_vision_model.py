@@ -516,7 +516,18 @@ def test_the_log_says_how_far_it_is_and_what_it_costs(stimuli, caplog):
     with caplog.at_level("INFO", logger="robustlaws"), serving(lambda image, turn: CAT) as server:
         asked(stimuli, server, price=PRICE)
     assert re.search(r"asking seer: 12 of 12 images \(100 %\), .*/s, 0 s left; 0.2400 US dollars", caplog.text)
-    assert "12 answered; 0.2400 US dollars" in caplog.text
+    assert "seer: 12 of 12 images have a reply; 0.2400 US dollars" in caplog.text
+    assert "seer: 12 answered" in caplog.text
+
+
+def test_a_reply_that_other_json_readers_refuse_is_kept(stimuli):
+    odd = json.dumps(completion("\u00e9\ud800\ncat, high") | {"logprob": float("-inf")})
+    with serving(lambda image, turn: {"body": odd}) as server:
+        for _ in range(2):
+            answers = asked(stimuli, server, images=1)
+    assert set(server.asked.values()) == {1}
+    assert set(answers["chosen_category"]) == {"cat"}
+    assert lines(stimuli)[0]["reply"]["choices"][0]["message"]["content"].startswith("\u00e9\ud800")
 
 
 def test_pictures_that_are_the_same_share_one_request(stimuli):

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import Counter
 from datetime import UTC, datetime
 
 from robustlaws.joblog import Progress, log
@@ -45,9 +44,9 @@ class Asking:
             If images are left without a reply: how many, and why.
         """
         asyncio.run(self._run())
-        statuses = Counter(line["status"] for line in self.replies.by_request.values())
-        log.info("replies so far: %s%s", ", ".join(f"{n:,} {name}" for name, n in statuses.items()), self._paid())
         missing = sum(digest not in self.replies.by_request for digest, _, _ in self.requests)
+        there = self.progress.total - missing
+        log.info("%s: %s of %s images have a reply%s", self.settings.name, there, self.progress.total, self._paid())
         if missing:
             why = self.why or self.trouble
             raise ValueError(

@@ -155,7 +155,7 @@ def refused(reply):
 def _json(text):
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
