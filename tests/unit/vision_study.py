@@ -3,14 +3,18 @@
 import base64
 import hashlib
 import io
+import json
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from robustlaws import records
 from robustlaws.data import shards
-from robustlaws.humans import columns
+from robustlaws.humans import asking, columns, vision_model
+from robustlaws.humans.vision_model import ask
 from robustlaws.settings.humans import VisionModel
+from tests.unit.openai_server import completion
 
 NAMES = ["cat", "dog", "racing car", "car"]
 SETTINGS = VisionModel(
@@ -19,6 +23,7 @@ SETTINGS = VisionModel(
     price=None, cost_limit=None,
 )  # fmt: skip
 KEY = "sk-very-secret-0123456789"
+CAT = {"body": completion("Whiskers.\ncat, high")}
 
 
 class Stimuli:
@@ -80,3 +85,28 @@ def pixels_sent(body):
     start = "data:image/png;base64,"
     assert url.startswith(start)
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url[len(start) :]))))
+
+
+def hasten(monkeypatch):
+    """Let no test wait long, nor leave this machine by a proxy."""
+    monkeypatch.setattr(asking, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(vision_model, "_LOCK_SECONDS", 0.3)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def asked(stimuli, server, key=KEY, paths=None, **changes):
+    """Ask the server; return the answers."""
+    ask(**stimuli.paths(**(paths or {})), settings=replace(SETTINGS, address=server.address, **changes), key=key)
+    return records.read(stimuli.answers, columns.ANSWERS)
+
+
+def lines(stimuli):
+    return [json.loads(line) for line in stimuli.replies.read_text(encoding="utf-8").splitlines()]
+
+
+def one_line(error):
+    text = str(error.value)
+    assert "\n" not in text
+    assert KEY not in text
+    return text
