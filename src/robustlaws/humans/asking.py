@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import Counter
 from datetime import UTC, datetime
 
 from robustlaws.joblog import Progress, log
@@ -34,7 +33,7 @@ class Asking:
         self.progress = Progress(f"asking {settings.name}", len(requests) + done, done=done)
         self.waiting = iter(requests)
         self.trouble = self.why = ""  # the last one; and what ended the asking early
-        self.failed_in_a_row = 0
+        self.under_way = self.failed_in_a_row = 0
 
     def run(self):
         """Ask; every reply is on disk at once.
@@ -45,9 +44,9 @@ class Asking:
             If images are left without a reply: how many, and why.
         """
         asyncio.run(self._run())
-        statuses = Counter(line["status"] for line in self.replies.by_request.values())
-        log.info("replies so far: %s%s", ", ".join(f"{n:,} {name}" for name, n in statuses.items()), self._paid())
         missing = sum(digest not in self.replies.by_request for digest, _, _ in self.requests)
+        there = self.progress.total - missing
+        log.info("%s: %s of %s images have a reply%s", self.settings.name, there, self.progress.total, self._paid())
         if missing:
             why = self.why or self.trouble
             raise ValueError(
@@ -114,7 +113,7 @@ class Asking:
         """Return what the next request may cost once it stays within the limit; None if it cannot, which ends all."""
         async with self.freed:
             while not self.ended.is_set() and not self.spending.fits():
-                if self.spending.reserved > 0:  # those under way may cost less than they might
+                if self.under_way:  # those under way may cost less than they might
                     await self.freed.wait()
                     continue
                 self._end(
@@ -126,11 +125,13 @@ class Asking:
                 return None
             cost = self.spending.estimate()
             self.spending.reserved += cost
+            self.under_way += 1
             return cost
 
     async def _release(self, cost):
         async with self.freed:
-            self.spending.reserved = max(self.spending.reserved - cost, 0.0)
+            self.under_way -= 1
+            self.spending.reserved = self.spending.reserved - cost if self.under_way else 0.0
             self.freed.notify_all()
 
     def _record(self, digest, stimulus, attempt, outcome):

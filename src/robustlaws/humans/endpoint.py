@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 import openai
 
@@ -58,16 +59,15 @@ class Endpoint:
             raise ValueError(f"environment variable {variable} is not set; OpenAI's endpoint needs a key there")
         if not (self._key.isascii() and self._key.isprintable()):
             raise ValueError(f"environment variable {variable}: holds characters that no key has")
-        headers = {} if self._key else {"Authorization": openai.Omit()}
+        self._headers = {} if self._key else {"Authorization": openai.Omit()}
         if address is not None:  # what the environment says of an account at OpenAI is nobody else's business
-            headers |= {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
+            self._headers |= {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
         self._client = openai.AsyncOpenAI(
             api_key=self._key or "none",
             admin_api_key="",
             base_url=self.address,
             timeout=timeout,
             max_retries=0,  # its own retries know no longer waits than 8 s, no broken JSON, no cost limit
-            default_headers=headers,
         )
 
     async def close(self):
@@ -87,7 +87,7 @@ class Endpoint:
 
     async def _attempt(self, body):
         model, messages = body.pop("model"), body.pop("messages")
-        create = self._client.chat.completions.with_raw_response.create
+        create = partial(self._client.chat.completions.with_raw_response.create, extra_headers=self._headers)
         try:
             async with asyncio.timeout(self.timeout):  # the client's own is for each part of the answer anew
                 response = await create(model=model, messages=messages, extra_body=body)
@@ -155,7 +155,7 @@ def refused(reply):
 def _json(text):
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

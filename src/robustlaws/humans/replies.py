@@ -40,7 +40,7 @@ class Replies:
         OSError
             If it cannot be written; then the file ends as before.
         """
-        data = json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        data = json.dumps(line).encode() + b"\n"  # in ASCII: a reply may hold half a character
         try:
             with files.named(self.path):
                 files.write_at(self._number, data, self._end)

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
@@ -251,6 +252,8 @@ def _write(answers_path, trials, replies, names, settings):
                 "batch": row["batch"],
             }
         )
+    counts = Counter(row["status"] for row in rows)
+    log.info("%s: %s", settings.name, ", ".join(f"{count:,} {status}" for status, count in counts.items()))
     records.write(answers_path, rows, columns.ANSWERS)
 
 
