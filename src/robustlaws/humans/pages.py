@@ -77,8 +77,8 @@ def batch(*, presentation, csrf, name, pictures, progress, undo, problem="", sim
     return _answering("batch", presentation, csrf, name, pictures, progress, undo, problem, simulated)
 
 
-def rest(*, presentation, csrf, name, progress, simulated=False):
-    """Return the break after a batch, of which `progress` tells."""
+def rest(*, presentation, csrf, name, progress, undo=False, simulated=False):
+    """Return the break after a batch, of which `progress` tells; `undo` as of :func:`single`."""
     return _page(
         "rest",
         presentation=presentation,
@@ -86,12 +86,13 @@ def rest(*, presentation, csrf, name, progress, simulated=False):
         csrf=csrf,
         name=name,
         progress=progress,
+        undo=undo,
         simulated=simulated,
     )
 
 
-def finished(*, presentation, csrf, name, progress, simulated=False):
-    """Return the page after the last answer."""
+def finished(*, presentation, csrf, name, progress, undo=False, simulated=False):
+    """Return the page after the last answer; `undo` as of :func:`single`."""
     return _page(
         "finished",
         presentation=presentation,
@@ -99,6 +100,7 @@ def finished(*, presentation, csrf, name, progress, simulated=False):
         csrf=csrf,
         name=name,
         progress=progress,
+        undo=undo,
         simulated=simulated,
     )
 

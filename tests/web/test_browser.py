@@ -1,0 +1,362 @@
+"""The web application in a browser: by keyboard, by touch, without scripts, without a network, without a server."""
+
+import json
+import re
+
+import pytest
+
+from robustlaws import records
+from robustlaws.humans import bundle, columns
+from tests.web import browsing, made_up
+from tests.web.serving import codes
+
+pytestmark = pytest.mark.skipif(browsing.CHROMIUM is None, reason="no chromium")
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+FIRST_INDEX = 734_120_057  # of the made-up key: a number that comes from nowhere else
+
+
+@pytest.fixture(scope="module")
+def playwright():
+    with playwright_api.sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(playwright):
+    started, _ = browsing.launch(playwright)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Return a function that opens a page in a browser profile of its own; an error of a script fails the test."""
+    contexts, errors = [], []
+
+    def start(browser=browser, **options):
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: errors.append(error))
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def come_in(page, address, code):
+    page.goto(address)
+    page.wait_for_function("document.activeElement.id === 'code'")
+    page.keyboard.type(code)
+    page.keyboard.press("Enter")
+
+
+def agree_by_keyboard(page):
+    page.wait_for_url("**/work")
+    while page.evaluate("document.activeElement.type") != "checkbox":
+        page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.locator(".answer").first.wait_for()
+
+
+def token(page):
+    """Return what tells one showing of an image from all others."""
+    return page.locator("[name=token]").get_attribute("value")
+
+
+def changed(page, before):
+    """Wait until the page shows something else than the showing `before`."""
+    page.wait_for_function("before => document.querySelector('[name=token]')?.value !== before", arg=before)
+    page.wait_for_function("() => [...document.images].every(image => image.complete && image.naturalWidth)")
+
+
+def image(page):
+    return page.locator(".picture img").get_attribute("src").rpartition("/")[2]
+
+
+def opinion(name, who):
+    """Return the class and the confidence that somebody gives to an image; everybody another."""
+    number = int(name, 16) + who
+    return number % 10, ("low", "high")[number // 10 % 2]
+
+
+def by_keyboard(page, chosen, confidence):
+    page.keyboard.press(str((chosen + 1) % 10))  # the keys are 1 to 9, then 0
+    page.keyboard.press({"low": "l", "high": "ArrowRight"}[confidence])
+
+
+def by_touch(page, chosen, confidence):
+    page.locator(".choice").nth(chosen).tap()
+    page.locator(f"button[value={confidence}]").tap()
+
+
+def work(page, who, answer, go_on):
+    """Answer all that is left, one step at a time; each yields the number of images answered on this page."""
+    answered = 0
+    while not page.get_by_role("heading", name="Thank you").count():
+        if page.get_by_role("button", name="Continue").count():
+            go_on(page)
+            page.locator(".answer").wait_for()
+        before = token(page)
+        answer(page, *opinion(image(page), who))
+        changed(page, before)
+        answered += 1
+        yield answered
+
+
+def exported(study):
+    """Return {participant: {id of the image: (class, confidence)}} from the exported table and the key."""
+    paths = bundle.locate(study)
+    key = records.read(paths.key, columns.STIMULUS_KEY)
+    ids = dict(zip(zip(key["index"], key["variant"], strict=True), key["id"], strict=True))
+    found = {}
+    for row in records.read(paths.table, columns.ANSWERS).itertuples():
+        answers = found.setdefault(row.annotator_id, {})
+        name = ids[row.cifar10_test_test_idx, row.variant]
+        assert name not in answers, "twice in the table"
+        answers[name] = (int(row.chosen_label), row.confidence)
+    return found
+
+
+def with_marked_key(study):
+    """Give the images of a made-up study indices that can be searched for; return the study."""
+    path = bundle.locate(study).key
+    key = records.read(path, columns.STIMULUS_KEY)
+    key["index"] = range(FIRST_INDEX, FIRST_INDEX + len(key))
+    records.write(path, key.to_dict("records"), columns.STIMULUS_KEY)
+    return study
+
+
+def test_two_people_finish_at_the_same_time_one_of_them_after_a_crash_and_learn_nothing(
+    playwright, open_page, serve, tmp_path
+):
+    study = with_marked_key(made_up.folder(tmp_path / "study", batches=1, images=50))
+    code = codes(study, "ann", "bob")
+    server = serve(study)
+    with browsing.tapped(server) as tap:
+        doomed, process = browsing.launch(playwright)
+        ann = doomed.new_context(viewport={"width": 1280, "height": 800}).new_page()
+        bob = open_page(**browsing.PHONE)
+        come_in(ann, tap.address, code["ann"])
+        agree_by_keyboard(ann)
+        come_in(bob, tap.address, code["bob"])
+        bob.get_by_role("checkbox").tap()
+        bob.get_by_role("button", name="Begin").tap()
+        bob.locator(".answer").wait_for()
+
+        ann_works = work(ann, 0, by_keyboard, lambda page: page.keyboard.press("Enter"))
+        bob_works = work(bob, 7, by_touch, lambda page: page.get_by_role("button", name="Continue").tap())
+        for answered, _ in zip(ann_works, bob_works, strict=False):
+            if answered == 23:
+                break
+        at = image(ann)
+        ann.keyboard.press("3")  # and before the confidence, the crash
+        process.kill()
+        process.wait()
+
+        ann = open_page(viewport={"width": 1280, "height": 800})
+        come_in(ann, tap.address, code["ann"])
+        ann.locator(".answer").wait_for()
+        assert ann.get_by_role("progressbar", name="Image 24 of 50").get_attribute("value") == "23"
+        assert image(ann) == at
+        assert ann.locator("input:checked").count() == 0
+        ann_works = work(ann, 0, by_keyboard, lambda page: page.keyboard.press("Enter"))
+        assert sum(1 for _ in zip(ann_works, bob_works, strict=True)) == 77
+        for page in (ann, bob):
+            assert page.get_by_role("progressbar", name="100 of 100").count() == 1
+        assert server.stop() == 0
+        responses = tap.responses()
+
+    names = bundle.read(bundle.locate(study)).ids
+    assert exported(study) == {
+        who: {name: opinion(name, number) for name in names} for who, number in {"ann": 0, "bob": 7}.items()
+    }
+    nothing_secret(responses, study)
+
+
+def nothing_secret(responses, study):
+    """Check all that browsers received for what they must not know."""
+    pngs = set(bundle.read(bundle.locate(study)).png.values())
+    assert len([one for one in responses if one.body in pngs]) >= 200  # the tap does hear
+    fields = set()
+    for status, head, body in responses:
+        assert status < 400, head
+        if "application/json" in head:
+            fields |= json.loads(body).keys()
+        if "image/png" in head:
+            assert body in pngs, head
+            body = b""
+        text = re.sub(r'name="(token|csrf)" value="[\w-]+"|set-cookie: \S+|</?label\b', "", head + body.decode("utf-8"))
+        for word in ("adversarial", "clean", "attack", "label", "prediction", "variant", str(FIRST_INDEX)[:6], "attn"):
+            assert word not in text.lower(), (word, head, body)
+    assert fields == {"recorded", "answered", "images", "batch_complete"}
+
+
+def test_a_page_of_images_saves_each_answer_at_once_and_again_when_the_network_is_back(open_page, serve, tmp_path):
+    study = made_up.folder(tmp_path / "study", batches=1, images=6, page="batch")
+    server = serve(study)
+    page = open_page(viewport={"width": 1280, "height": 800})
+    come_in(page, server.address, codes(study, "ann")["ann"])
+    agree_by_keyboard(page)
+    assert not browsing.problems(page)
+
+    def card(position):
+        return page.locator(f"#image-{position}")
+
+    def said(position, text):
+        playwright_api.expect(card(position).get_by_role("status")).to_contain_text(text)
+
+    by_keyboard(page, 4, "high")
+    said(1, "Saved")
+    playwright_api.expect(card(2)).to_have_class(re.compile("current"))
+    page.keyboard.press("u")
+    playwright_api.expect(card(1).get_by_role("status")).to_be_empty()
+    assert card(1).locator("input:checked").count() == 0
+    by_keyboard(page, 8, "low")
+    said(1, "Saved")
+
+    page.context.set_offline(True)
+    by_keyboard(page, 2, "high")
+    card(4).get_by_text("dog").click()
+    card(4).get_by_role("button", name="High").click()
+    for position in (2, 4):
+        said(position, "Not saved yet")
+    assert page.get_by_text("2 not saved yet").count() == 1
+    assert leaving_is_asked_about(page)
+    page.context.set_offline(False)
+    for position in (2, 4):
+        said(position, "Saved")
+    assert not leaving_is_asked_about(page)
+
+    page.reload()
+    answers = page.locator("input:checked").evaluate_all("all => all.map(one => [one.form.id, one.value])")
+    assert answers == [["image-1", "8"], ["image-2", "2"], ["image-4", "5"]]
+    assert page.get_by_role("progressbar", name="3 of 6 answered").get_attribute("value") == "3"
+    page.keyboard.press("ArrowDown")  # from image 3 on to 5, the next that is open
+    by_keyboard(page, 0, "low")
+    said(5, "Saved")
+    for _ in range(2):
+        by_keyboard(page, 1, "low")
+    page.get_by_role("heading", name="Part 1 of 2 is done").wait_for()
+
+
+def leaving_is_asked_about(page):
+    return page.evaluate(
+        "() => !dispatchEvent(Object.assign(new Event('beforeunload', {cancelable: true}), {returnValue: ''}))"
+    )
+
+
+def test_an_answer_waits_for_a_server_that_is_away(open_page, serve, tmp_path):
+    study = made_up.folder(tmp_path / "study", batches=1, images=3)
+    server = serve(study)
+    page = open_page()
+    come_in(page, server.address, codes(study, "ann")["ann"])
+    agree_by_keyboard(page)
+    before, name = token(page), image(page)
+    server.kill()
+    by_keyboard(page, 6, "high")
+    playwright_api.expect(page.locator(".answer").get_by_role("status")).to_contain_text("Not saved yet")
+    assert page.get_by_role("radio", name="frog").is_checked()
+    by_keyboard(page, 1, "low")  # what may have arrived already is not changed
+    assert page.get_by_role("radio", name="frog").is_checked()
+    server = serve(study, port=server.port)
+    changed(page, before)
+    page.keyboard.press("Backspace")
+    page.wait_for_function("name => document.images[0].src.endsWith(name)", arg=name)
+    by_keyboard(page, 7, "low")
+    page.get_by_role("progressbar", name="Image 2 of 3").wait_for()
+    server.stop()
+    assert exported(study) == {"ann": {name: (7, "low")}}
+
+
+def test_without_scripts_the_study_works_from_the_first_page_to_the_last(open_page, serve, tmp_path):
+    study = made_up.folder(tmp_path / "study", batches=1, images=2, classes=[str(digit) for digit in range(10)])
+    server = serve(study)
+    page = open_page(java_script_enabled=False)
+    page.goto(server.address)
+    page.get_by_role("textbox", name="Your code").fill(codes(study, "ann")["ann"])
+    page.get_by_role("button", name="Come in").click()
+    page.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Begin").click()
+    expected = {}
+
+    def answer(chosen):
+        expected[image(page)] = (chosen, "low")
+        page.get_by_role("radio", name=str(chosen)).check()
+        page.get_by_role("button", name="Low confidence").click()
+
+    answer(3)
+    page.get_by_role("button", name="Undo").click()
+    for chosen in (5, 6):
+        answer(chosen)
+    page.get_by_role("button", name="Continue").click()
+    for chosen in (7, 8):
+        answer(chosen)
+    page.get_by_role("heading", name="Thank you").wait_for()
+    server.stop()
+    assert exported(study) == {"ann": expected}
+
+
+def test_an_image_is_hidden_and_the_next_one_comes_when_its_time_is_over(open_page, serve, tmp_path):
+    study = made_up.folder(tmp_path / "study", batches=1, images=2, image_seconds=0.5, answer_seconds=2.0)
+    server = serve(study)
+    page = open_page()
+    come_in(page, server.address, codes(study, "ann")["ann"])
+    agree_by_keyboard(page)
+    before = token(page)
+    assert re.fullmatch("[12] s left", page.get_by_role("timer").inner_text())
+    page.get_by_text("The image is hidden now").wait_for()
+    assert not page.locator(".picture img").is_visible()
+    page.wait_for_function("before => document.querySelector('[name=token]').value !== before", arg=before)
+    assert page.get_by_role("progressbar", name="Image 2 of 2").get_attribute("value") == "1"
+    server.stop()
+    (answer,) = records.read(bundle.locate(study).table, columns.ANSWERS).to_dict("records")
+    assert answer["status"] == "timed_out"
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(open_page, serve, tmp_path, smooth):
+    study = made_up.folder(tmp_path / "study", batches=1, images=1, smooth=smooth, image=[8, 8, 3], enlarged=320)
+    code = codes(study, "ann", "bob")
+    server = serve(study)
+    page = open_page(viewport={"width": 1280, "height": 800})
+    seen = []
+
+    def check():
+        seen.append(page.locator("h1").inner_text())
+        assert not browsing.problems(page), seen[-1]
+
+    page.goto(server.address)
+    check()
+    come_in(page, server.address, "WRONG-WRONG-WRONG")
+    page.get_by_role("alert").wait_for()
+    check()
+    page.goto(f"{server.address}/nowhere")
+    check()
+    come_in(page, server.address, code["ann"])
+    page.get_by_role("checkbox").wait_for()
+    check()
+    agree_by_keyboard(page)
+    check()
+    picture = page.locator(".picture img")
+    assert picture.bounding_box()["width"] == picture.bounding_box()["height"] == 320
+    assert picture.evaluate("image => getComputedStyle(image).imageRendering") == ("auto" if smooth else "pixelated")
+    by_keyboard(page, 1, "high")
+    page.get_by_role("button", name="Continue").click()
+    check()
+    by_keyboard(page, 1, "high")
+    page.get_by_role("heading", name="Thank you").wait_for()
+    check()
+    page.get_by_role("button", name="Leave").click()
+    come_in(page, server.address, server.organiser)
+    page.get_by_role("row", name="bob").wait_for()
+    check()
+    assert len(set(seen)) == 7, seen
+    # and the check itself: what nobody can read is found
+    page.evaluate("document.querySelector('h1').style.color = 'rgba(128, 128, 128, 0.3)'")
+    assert {what for _, what, _ in browsing.problems(page)} == {"color-contrast"}
