@@ -56,9 +56,9 @@ class Server:
         """The port."""
         return int(self.address.rpartition(":")[2])
 
-    def stop(self):
-        """End it as Ctrl+C does; return its status."""
-        return self._end(signal.SIGINT)
+    def stop(self, how=signal.SIGINT):
+        """End it as Ctrl+C does, or by another signal; return its status."""
+        return self._end(how)
 
     def kill(self):
         """End it as a power cut does."""

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 
@@ -285,6 +286,14 @@ def test_what_cannot_be_served_is_told_in_a_line(tmp_path, study, serve, capsys)
     server.stop()
     made_up.folder(study, seed=1)
     assert "begun with other images or classes" in refusal(study)
+
+
+def test_it_ends_well_when_the_machine_is_shut_down(study, serve):
+    server = serve(study)
+    assert server.stop(signal.SIGTERM) == 0
+    paths = bundle.locate(study)
+    assert records.read(paths.table, columns.ANSWERS).empty
+    assert not list(paths.folder.glob("study.sqlite-*"))  # all is in one file, to be copied
 
 
 def test_the_answers_of_nobody_are_a_table_too(study, inside, capsys):
