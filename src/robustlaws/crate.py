@@ -26,6 +26,7 @@ _PROFILES = {
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
 }
 _FORMATS = {
+    ".csv": "text/csv",
     ".h5": "application/x-hdf5",
     ".html": "text/html",
     ".json": "application/json",

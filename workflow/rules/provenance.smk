@@ -12,7 +12,7 @@ rule collect_provenance:
             *rules.fit_accuracy.output,
             *rules.measure_limits.output,
             *expand(rules.draw_figure.output.parquet, figure=study.config["figures"]),
-            *of_bundles([*rules.collect_answers.output, *rules.judge_images.output]),
+            *of_bundles([rules.collect_answers.output.table, *rules.judge_images.output]),
             *([rules.published.output.folder] if study.beside_published else []),
         ],
         # these cannot say it
@@ -20,6 +20,7 @@ rule collect_provenance:
             *expand([rules.draw_figure.output.png, rules.draw_figure.output.svg], figure=study.config["figures"]),
             *rules.draw_explorer.output,
             *rules.plan.output,
+            *of_bundles(rules.collect_answers.output.csv),
             *(rules.draw_quiz.output if study.humans else []),
         ],
     output:
