@@ -118,7 +118,7 @@ def test_a_torn_last_line_is_cut_and_a_damaged_one_is_named(stimuli):
         asked(stimuli, server)
         whole = stimuli.replies.read_bytes()
         last = whole.rstrip(b"\n").rfind(b"\n") + 1
-        for torn in (whole[:-1], whole[: last + 20], whole[:last] + b"\0" * 50):
+        for torn in (whole[:-1], whole[: last + 20], whole[:last] + b"\0" * 5000):
             stimuli.replies.write_bytes(torn)
             before = len(server.requests)
             assert len(asked(stimuli, server)) == 12
