@@ -195,7 +195,7 @@ def record(entries, bump):
 def _beside(path):
     """Return templates, scripts and tables that stand beside a module under its name: page.macros.j2, page_x.csv."""
     named = {*path.parent.glob(f"{path.stem}.*"), *path.parent.glob(f"{path.stem}_*.*")}
-    return sorted(found for found in named if found.suffix in (".j2", ".js", ".csv", ".json", ".md"))
+    return sorted(found for found in named if found.suffix in (".j2", ".js", ".csv", ".json", ".md", ".txt"))
 
 
 def _path(name):

@@ -12,7 +12,20 @@ from robustlaws import joblog, records
 from robustlaws.humans import asking, columns
 from robustlaws.humans.vision_model import ask
 from tests.unit.openai_server import USAGE, completion, error, serving
-from tests.unit.vision_study import CAT, KEY, NAMES, SETTINGS, Stimuli, asked, hasten, lines, one_line, pixels_sent
+from tests.unit.vision_study import (
+    ASKING,
+    CAT,
+    KEY,
+    NAMES,
+    SETTINGS,
+    Stimuli,
+    asked,
+    changed,
+    hasten,
+    lines,
+    one_line,
+    pixels_sent,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -195,7 +208,9 @@ def test_nobody_at_the_address(stimuli):
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     with pytest.raises(ValueError, match="12 of 12 images have no reply .no connection .*refused|attempts failed"):
-        ask(**stimuli.paths(), settings=replace(SETTINGS, address=address, attempts=1), key=None)
+        ask(
+            **stimuli.paths(), settings=replace(SETTINGS, address=address), asking=replace(ASKING, attempts=1), key=None
+        )
 
 
 REFUSALS = {
@@ -274,7 +289,7 @@ def test_the_environment_of_another_account_is_not_used(stimuli, monkeypatch):
         assert "of-another" not in str(headers)
         assert "authorization" not in headers
     with pytest.raises(ValueError, match="SEER_KEY is not set"):
-        ask(**stimuli.paths(), settings=replace(SETTINGS, address=None), key=None)
+        ask(**stimuli.paths(), settings=replace(SETTINGS, address=None), asking=ASKING, key=None)
 
 
 def test_no_more_requests_at_a_time_than_the_settings_say(stimuli):
@@ -296,8 +311,9 @@ def test_no_more_requests_at_a_time_than_the_settings_say(stimuli):
     ],
 )
 def test_impossible_settings_are_refused(stimuli, changes, said):
+    settings, asking = changed(**changes)
     with pytest.raises(ValueError, match=said) as failure:
-        ask(**stimuli.paths(), settings=replace(SETTINGS, **changes), key=KEY)
+        ask(**stimuli.paths(), settings=settings, asking=asking, key=KEY)
     one_line(failure)
     assert not stimuli.replies.exists()
 
@@ -306,7 +322,7 @@ def test_impossible_settings_are_refused(stimuli, changes, said):
 def test_a_prompt_that_is_none_is_refused(stimuli, tmp_path, text, said):
     (tmp_path / "prompt.txt").write_bytes(text)
     with pytest.raises(ValueError, match=f"prompt.txt: {said}"):
-        ask(**stimuli.paths(prompt_paths=[tmp_path / "prompt.txt"]), settings=SETTINGS, key=KEY)
+        ask(**stimuli.paths(prompt_paths=[tmp_path / "prompt.txt"]), settings=SETTINGS, asking=ASKING, key=KEY)
 
 
 def test_pictures_that_are_the_same_share_one_request(stimuli):

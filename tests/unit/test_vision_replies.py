@@ -18,15 +18,16 @@ from robustlaws import records
 from robustlaws.humans import columns, vision_model
 from robustlaws.humans.vision_model import ask
 from tests.unit.openai_server import USAGE, completion, serving
-from tests.unit.vision_study import CAT, SETTINGS, Stimuli, asked, hasten, lines, one_line
+from tests.unit.vision_study import ASKING, CAT, SETTINGS, Stimuli, asked, changed, hasten, lines, one_line
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json, sys
 from pathlib import Path
 from robustlaws.humans.vision_model import ask
-from robustlaws.settings.humans import VisionModel
-ask(**json.loads(sys.argv[1]), settings=VisionModel(**json.loads(sys.argv[2])), key="sk-very-secret-0123456789")
+from robustlaws.settings.humans import Asking, VisionModel
+settings, asking = VisionModel(**json.loads(sys.argv[2])), Asking(**json.loads(sys.argv[3]))
+ask(**json.loads(sys.argv[1]), settings=settings, asking=asking, key="sk-very-secret-0123456789")
 """
 
 
@@ -101,16 +102,16 @@ def test_a_replay_asks_nothing(stimuli, tmp_path, monkeypatch):
 
     monkeypatch.setattr(socket, "socket", none)
     elsewhere = tmp_path / "again.parquet"
-    ask(**stimuli.paths(replay_paths=[kept], answers_path=elsewhere), settings=settings, key=None)
+    ask(**stimuli.paths(replay_paths=[kept], answers_path=elsewhere), settings=settings, asking=ASKING, key=None)
     assert records.read(elsewhere, columns.ANSWERS).equals(answers)
     assert kept.read_bytes() == before
     assert {"answered", "unparsable"} == set(answers["status"])
-    changed = replace(settings, model="another")
+    another = replace(settings, model="another")
     with pytest.raises(ValueError, match="no recorded reply for 12 of 12 images") as failure:
-        ask(**stimuli.paths(replay_paths=[kept], answers_path=elsewhere), settings=changed, key=None)
+        ask(**stimuli.paths(replay_paths=[kept], answers_path=elsewhere), settings=another, asking=ASKING, key=None)
     one_line(failure)
-    with pytest.raises(ValueError, match="for a model with replay: true only"):
-        ask(**stimuli.paths(replay_paths=[kept]), settings=replace(settings, replay=False), key=None)
+    with pytest.raises(ValueError, match="for a model with replay only"):
+        ask(**stimuli.paths(replay_paths=[kept]), settings=replace(settings, replay=False), asking=ASKING, key=None)
 
 
 def test_a_torn_last_line_is_cut_and_a_damaged_one_is_named(stimuli):
@@ -181,7 +182,7 @@ def test_killed_jobs_go_on_and_ask_only_for_the_rest(tmp_path, monkeypatch):
         assert len(asked(stimuli, server)) == 40
     assert len(server.requests) - before == 40 - len(kept)
     # asked twice at most those that were under way when a job was killed
-    assert len(server.requests) - len(server.asked) <= kills * SETTINGS.concurrency
+    assert len(server.requests) - len(server.asked) <= kills * ASKING.concurrency
     assert len({line["request"] for line in lines(stimuli)}) == len(lines(stimuli)) == 40
 
 
@@ -191,8 +192,8 @@ def start(stimuli, server, **changes):
         name: [str(one) for one in path] if isinstance(path, list) else str(path)
         for name, path in stimuli.paths().items()
     }
-    settings = asdict(replace(SETTINGS, address=server.address, **changes))
-    command = [sys.executable, "-c", PROGRAM, json.dumps(paths), json.dumps(settings)]
+    told = map(asdict, changed(address=server.address, **changes))
+    command = [sys.executable, "-c", PROGRAM, json.dumps(paths), *map(json.dumps, told)]
     environment = {name: text for name, text in os.environ.items() if not name.lower().endswith("_proxy")}
     return subprocess.Popen(command, cwd=ROOT, env=environment)
 

@@ -13,15 +13,15 @@ from robustlaws import records
 from robustlaws.data import shards
 from robustlaws.humans import asking, columns, vision_model
 from robustlaws.humans.vision_model import ask
-from robustlaws.settings.humans import VisionModel
+from robustlaws.settings.humans import Asking, VisionModel
 from tests.unit.openai_server import completion
 
 NAMES = ["cat", "dog", "racing car", "car"]
 SETTINGS = VisionModel(
-    name="seer", model="seer-1", address="http://127.0.0.1:9/v1", key="SEER_KEY", variants=("adversarial", "clean"),
-    images=None, enlarged=60, smooth=False, parameters={"temperature": 0}, concurrency=3, attempts=3, timeout=5.0,
-    price=None, cost_limit=None,
+    name="seer", model="seer-1", address="http://127.0.0.1:9/v1", variants=("adversarial", "clean"),
+    images=None, enlarged=60, smooth=False, parameters={"temperature": 0},
 )  # fmt: skip
+ASKING = Asking(key="SEER_KEY", concurrency=3, attempts=3, timeout=5.0)
 KEY = "sk-very-secret-0123456789"
 CAT = {"body": completion("Whiskers.\ncat, high")}
 
@@ -95,9 +95,17 @@ def hasten(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+def changed(**changes):
+    """Return SETTINGS and ASKING with `changes`, each of them in its own."""
+    own = {name: value for name, value in changes.items() if name in Asking.__dataclass_fields__}
+    others = {name: value for name, value in changes.items() if name not in own}
+    return replace(SETTINGS, **others), replace(ASKING, **own)
+
+
 def asked(stimuli, server, key=KEY, paths=None, **changes):
     """Ask the server; return the answers."""
-    ask(**stimuli.paths(**(paths or {})), settings=replace(SETTINGS, address=server.address, **changes), key=key)
+    settings, asking = changed(address=server.address, **changes)
+    ask(**stimuli.paths(**(paths or {})), settings=settings, asking=asking, key=key)
     return records.read(stimuli.answers, columns.ANSWERS)
 
 

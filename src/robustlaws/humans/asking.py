@@ -11,7 +11,7 @@ _PATIENCE = 600.0  # seconds: an endpoint that asks for a longer wait is asked a
 _IN_A_ROW = 20  # images without a reply after which the endpoint is taken to be down
 
 
-class Asking:
+class Requests:
     """The requests that have no reply yet, and how it goes with them.
 
     Parameters
@@ -21,15 +21,16 @@ class Asking:
     replies : replies.Replies, opened
     spending : spending.Spending
     settings : settings.VisionModel
+    how : settings.Asking
     status : function
         From a reply to its status in the answers.
     done : int
         How many of the images had a reply before.
     """
 
-    def __init__(self, requests, *, endpoint, replies, spending, settings, status, done):
+    def __init__(self, requests, *, endpoint, replies, spending, settings, how, status, done):
         self.requests, self.endpoint, self.replies = requests, endpoint, replies
-        self.spending, self.settings, self.status = spending, settings, status
+        self.spending, self.settings, self.how, self.status = spending, settings, how, status
         self.progress = Progress(f"asking {settings.name}", len(requests) + done, done=done)
         self.waiting = iter(requests)
         self.trouble = self.why = ""  # the last one; and what ended the asking early
@@ -58,7 +59,7 @@ class Asking:
         self.ended, self.freed = asyncio.Event(), asyncio.Condition()
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(self.settings.concurrency, len(self.requests))):
+                for _ in range(min(self.how.concurrency, len(self.requests))):
                     group.create_task(self._work())
         except ExceptionGroup as errors:  # of the disk: one says all
             raise errors.exceptions[0] from None
@@ -71,7 +72,7 @@ class Asking:
                 return
             replied = await self._ask(*request)
             self.failed_in_a_row = 0 if replied else self.failed_in_a_row + 1
-            if self.failed_in_a_row >= max(_IN_A_ROW, 2 * self.settings.concurrency):
+            if self.failed_in_a_row >= max(_IN_A_ROW, 2 * self.how.concurrency):
                 self._end(f"{self.trouble}; given up after {self.failed_in_a_row} images in a row")
 
     def _end(self, why):
@@ -81,7 +82,7 @@ class Asking:
 
     async def _ask(self, digest, stimulus, body):
         """Ask for one image up to as often as the settings say; return whether there is a reply."""
-        for attempt in range(1, self.settings.attempts + 1):
+        for attempt in range(1, self.how.attempts + 1):
             cost = await self._reserve()
             if cost is None:
                 return False
@@ -93,11 +94,11 @@ class Asking:
             if outcome.reply is not None:
                 return True
             self.trouble = outcome.trouble
-            log.info("image %s, attempt %s of %s: %s", stimulus, attempt, self.settings.attempts, outcome.trouble)
+            log.info("image %s, attempt %s of %s: %s", stimulus, attempt, self.how.attempts, outcome.trouble)
             if outcome.fatal:
                 self._end(outcome.trouble)
             wait = _wait(attempt, outcome.wait)
-            if wait is None or attempt == self.settings.attempts or await self._ends_within(wait):
+            if wait is None or attempt == self.how.attempts or await self._ends_within(wait):
                 return False
 
     async def _ends_within(self, seconds):
@@ -117,7 +118,7 @@ class Asking:
                     await self.freed.wait()
                     continue
                 self._end(
-                    f"the cost limit of {self.settings.cost_limit:g} US dollars is reached: {self.spending.spent:.4f} "
+                    f"the cost limit of {self.how.cost_limit:g} US dollars is reached: {self.spending.spent:.4f} "
                     f"spent, the next request may cost {self.spending.estimate():.4f}; raise cost_limit to go on"
                 )
             if self.ended.is_set():

@@ -54,7 +54,8 @@ HUMAN_ACCURACY = {
     "right": count("images", "of these classified right"),
     "accuracy": number("1", "right / images; the mean of the participants' for a mean; null without images", high=1,
                         optional=True),
-    "low": number("1", "lower end of the interval: exact binomial; of a mean bootstrap, images and participants", high=1, optional=True),
+    "low": number("1", "lower end of the interval: exact binomial; of a mean bootstrap, images and participants",
+                  high=1, optional=True),
     "high": number("1", "upper end of the interval", high=1, optional=True),
     "without_class": count("images", "of these without a class: unparsable, refused or timed out"),
 }  # fmt: skip

@@ -18,7 +18,7 @@ from robustlaws import holding, records
 from robustlaws.data import shards
 from robustlaws.humans import VARIANTS, columns, endpoint, parsing
 from robustlaws.humans import replies as recorded
-from robustlaws.humans.asking import Asking
+from robustlaws.humans.asking import Requests
 from robustlaws.humans.spending import Spending
 from robustlaws.joblog import log
 
@@ -34,7 +34,7 @@ class _Trial:
     request: str
 
 
-def ask(*, stimuli_path, key_path, images_path, prompt_paths, replay_paths, answers_path, settings, key):
+def ask(*, stimuli_path, key_path, images_path, prompt_paths, replay_paths, answers_path, settings, asking, key):
     """Ask a vision model for the class of each image, and write its answers.
 
     The replies are kept as they come, in `<answers_path without suffix>.replies.jsonl`
@@ -56,6 +56,7 @@ def ask(*, stimuli_path, key_path, images_path, prompt_paths, replay_paths, answ
         Written as table ANSWERS, once every image has a reply. A reply that was refused or ends otherwise than the
         prompt asks for has no class.
     settings : settings.VisionModel
+    asking : settings.Asking
     key : str or None
         Of the endpoint; written nowhere.
 
@@ -75,16 +76,16 @@ def ask(*, stimuli_path, key_path, images_path, prompt_paths, replay_paths, answ
         _write(answers_path, trials, replies, names, settings)
         return
     if replay_paths:
-        raise ValueError(f"{replay_paths[0]}: recorded replies are for a model with replay: true only")
+        raise ValueError(f"{replay_paths[0]}: recorded replies are for a model with replay only")
     path = Path(answers_path).with_suffix(".replies.jsonl")
     # before anything is asked: a wrong price, address or key
     largest = max((_size(row["png"], settings.enlarged) for row in rows), default=settings.enlarged)
-    spending = Spending(settings.price, settings.cost_limit, prompt, largest, parameters)
-    client = endpoint.Endpoint(settings.address, key, settings.key, settings.timeout)
+    spending = Spending(asking.price, asking.cost_limit, prompt, largest, parameters)
+    client = endpoint.Endpoint(settings.address, key, asking.key, asking.timeout)
     lock = path.with_name(f".{path.name}.lock")
     with holding.held(lock, seconds=_LOCK_SECONDS), recorded.opened(path) as replies:
         body = partial(_body, prompt=prompt, parameters=parameters, settings=settings)
-        _ask_the_rest(trials, body, client, replies, spending, names, settings)
+        _ask_the_rest(trials, body, client, replies, spending, names, settings, asking)
         _write(answers_path, trials, replies, names, settings)
         shutil.rmtree(lock, ignore_errors=True)
 
@@ -97,7 +98,7 @@ def _class_names(images_path):
 
 def _prompt(paths, names):
     """Return the prompt with the classes in their place."""
-    default = resources.files("robustlaws.humans") / "prompt.txt"
+    default = resources.files("robustlaws.humans") / "vision_model.prompt.txt"
     try:
         text = (Path(paths[0]) if paths else default).read_text(encoding="utf-8").removeprefix("\ufeff").strip()
     except UnicodeDecodeError:
@@ -178,7 +179,7 @@ def _body(png, *, prompt, parameters, settings):
     return {"model": settings.model, "messages": [{"role": "user", "content": content}], **parameters}
 
 
-def _ask_the_rest(trials, body, client, replies, spending, names, settings):
+def _ask_the_rest(trials, body, client, replies, spending, names, settings, asking):
     spending.spent = spending.total(replies.lines)
     wanted = {trial.request: trial.row for trial in trials}
     for request in wanted.keys() & replies.by_request.keys():
@@ -192,9 +193,10 @@ def _ask_the_rest(trials, body, client, replies, spending, names, settings):
     log.info("%s: %s images, %s with a reply, %s to ask", settings.name, len(wanted), done, len(rest))
     if rest:
         status = partial(_status, names=names)
-        Asking(
-            rest, endpoint=client, replies=replies, spending=spending, settings=settings, status=status, done=done
-        ).run()
+        Requests(
+            rest, endpoint=client, replies=replies, spending=spending, settings=settings, how=asking, status=status,
+            done=done,
+        ).run()  # fmt: skip
 
 
 def _replayed(replay_paths, trials, settings):

@@ -132,6 +132,8 @@ def write_files(
     ----------
     benchmarks : path
         Folder of Snakemake's benchmark files.
+    origin : str
+        Where the published runs come from.
     published_folders : list of paths
         None, or the folder of the published runs' fits: `comparison.parquet`, and `report.html` if it has one.
     human_accuracy, validity, benchmark, agreement : lists of paths
@@ -166,7 +168,7 @@ def write_files(
         settings=config,
         versions=versions,
         comparison=comparison,
-        origin=origin,
+        origin=origin if comparison else "",
         explorer=explorer,
         plan=plan,
         links=links,
