@@ -307,3 +307,16 @@ def test_a_network_fooled_everywhere_by_invalid_images(tmp_path):
     assert set(tables["validity"]["verdict"]) == {"deceptive"}
     assert set(tables["benchmark"]["data"]) == {"all"}  # no valid image is left to score anybody on
     assert (tables["benchmark"]["accuracy"] == 0).all()
+
+
+def test_the_interval_is_of_all_that_fooled_the_network_though_a_part_was_shown():
+    """One participant right on half of 100 of 400: the share's own error, four times as heavy, is most of the width."""
+    right = np.arange(100)[:, None] % 2
+    some = responses.Responses("adversarial", ("ann",), np.array(["person"], dtype=object), np.arange(100),
+                               np.zeros(100, int), np.ones(100, int), right, np.full((100, 1), -1))  # fmt: skip
+    rows = benchmark.table(600, 1000, some, np.array(["valid"] * 100), answered.judging(resamples=4000))
+    row = next(row for row in rows if row["who"] == "participant")
+    assert row["accuracy"] == 0.8
+    # 1 - fooled share x (1 - share right): variances of a product of independent estimates
+    deviation = np.sqrt(0.4**2 * 0.25 / 100 + 0.5**2 * 0.4 * 0.6 / 1000)
+    assert [row["low"], row["high"]] == pytest.approx([0.8 - 1.96 * deviation, 0.8 + 1.96 * deviation], abs=0.003)

@@ -75,6 +75,8 @@ def collect(*, key_path, images_path, answers_paths, table_path, csv_path, setti
         If a file is no table of answers, contradicts the key, or repeats an answer; names the file and the row.
     """
     key = records.read(key_path, columns.STIMULUS_KEY)
+    if not (key["split"] == settings.split).all():
+        raise ValueError(f"{key_path}: of the other split, not {settings.split}")
     names = class_names(images_path, key)
     parts = []
     for path in answers_paths:
@@ -124,7 +126,7 @@ def _of_study(frame, path, key, settings):
     frame = frame[wanted]
     asked = pd.MultiIndex.from_frame(key[["split", "index", "variant"]])
     theirs = pd.MultiIndex.from_frame(frame[["split", INDEX, "variant"]])
-    there = theirs.isin(asked) & (frame["split"] == settings.split).to_numpy()
+    there = theirs.isin(asked)
     if not there.all():
         log.warning("%s: %d answers left out: to images, or variants, that are none of the stimuli", path,
                     (~there).sum())  # fmt: skip
