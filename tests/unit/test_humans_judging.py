@@ -208,7 +208,18 @@ def restated(rows, label, prediction, votes, confident):
     return "deceptive" if prediction != label and len(following) > len(people) / 2 else "ambiguous"
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@pytest.mark.parametrize(("following", "verdict"), [(2, "ambiguous"), (3, "deceptive")])
+def test_half_of_the_people_are_no_majority(following, verdict):
+    """Of four people; the models that follow too are none of them, and one refusal is."""
+    key = answered.key_of(np.array([0]), np.array([1]))
+    rows = [answer(f"p{n}", 0, 0, 1 if n < following else None) for n in range(4)]
+    rows += [answer(f"m{n}", 0, 0, 1, kind="model") for n in range(3)]
+    found = validity.verdicts(responses.gather(answered.table_of(rows), key, "adversarial"), answered.judging())
+    assert found["verdict"].tolist() == [verdict]
+    assert found["majority"] == [1 if verdict == "deceptive" else None]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.data(), st.integers(1, 4), st.integers(1, 3))
 def test_the_rule_of_validity(data, votes, confident):
     kinds = data.draw(st.lists(st.sampled_from(["person", "model"]), min_size=1, max_size=6))
