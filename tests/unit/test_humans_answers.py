@@ -93,6 +93,8 @@ def test_other_images_variants_and_splits_are_left_out(study, tmp_path, caplog):
     other = tmp_path / "train.parquet"
     records.write(other, rows_of("ann", split="train"), columns.ANSWERS)
     assert study(other).empty
+    with pytest.raises(ValueError, match="key: of the other split, not train"):
+        study(other, split="train")
 
 
 def test_simulated_participants_and_others_are_never_together(study, tmp_path, caplog):
@@ -220,7 +222,7 @@ def test_one_name_of_two_kinds(study, tmp_path):
         study(first, second)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.data())
 def test_any_answers_come_back_from_csv_as_they_were(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("answers")

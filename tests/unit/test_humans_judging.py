@@ -208,7 +208,18 @@ def restated(rows, label, prediction, votes, confident):
     return "deceptive" if prediction != label and len(following) > len(people) / 2 else "ambiguous"
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@pytest.mark.parametrize(("following", "verdict"), [(2, "ambiguous"), (3, "deceptive")])
+def test_half_of_the_people_are_no_majority(following, verdict):
+    """Of four people; the models that follow too are none of them, and one refusal is."""
+    key = answered.key_of(np.array([0]), np.array([1]))
+    rows = [answer(f"p{n}", 0, 0, 1 if n < following else None) for n in range(4)]
+    rows += [answer(f"m{n}", 0, 0, 1, kind="model") for n in range(3)]
+    found = validity.verdicts(responses.gather(answered.table_of(rows), key, "adversarial"), answered.judging())
+    assert found["verdict"].tolist() == [verdict]
+    assert found["majority"] == [1 if verdict == "deceptive" else None]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.data(), st.integers(1, 4), st.integers(1, 3))
 def test_the_rule_of_validity(data, votes, confident):
     kinds = data.draw(st.lists(st.sampled_from(["person", "model"]), min_size=1, max_size=6))
@@ -307,3 +318,16 @@ def test_a_network_fooled_everywhere_by_invalid_images(tmp_path):
     assert set(tables["validity"]["verdict"]) == {"deceptive"}
     assert set(tables["benchmark"]["data"]) == {"all"}  # no valid image is left to score anybody on
     assert (tables["benchmark"]["accuracy"] == 0).all()
+
+
+def test_the_interval_is_of_all_that_fooled_the_network_though_a_part_was_shown():
+    """One participant right on half of 100 of 400: the share's own error, four times as heavy, is most of the width."""
+    right = np.arange(100)[:, None] % 2
+    some = responses.Responses("adversarial", ("ann",), np.array(["person"], dtype=object), np.arange(100),
+                               np.zeros(100, int), np.ones(100, int), right, np.full((100, 1), -1))  # fmt: skip
+    rows = benchmark.table(600, 1000, some, np.array(["valid"] * 100), answered.judging(resamples=4000))
+    row = next(row for row in rows if row["who"] == "participant")
+    assert row["accuracy"] == 0.8
+    # 1 - fooled share x (1 - share right): variances of a product of independent estimates
+    deviation = np.sqrt(0.4**2 * 0.25 / 100 + 0.5**2 * 0.4 * 0.6 / 1000)
+    assert [row["low"], row["high"]] == pytest.approx([0.8 - 1.96 * deviation, 0.8 + 1.96 * deviation], abs=0.003)

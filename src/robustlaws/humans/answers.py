@@ -75,6 +75,8 @@ def collect(*, key_path, images_path, answers_paths, table_path, csv_path, setti
         If a file is no table of answers, contradicts the key, or repeats an answer; names the file and the row.
     """
     key = records.read(key_path, columns.STIMULUS_KEY)
+    if not (key["split"] == settings.split).all():
+        raise ValueError(f"{key_path}: of the other split, not {settings.split}")
     names = class_names(images_path, key)
     parts = []
     for path in answers_paths:
@@ -122,13 +124,26 @@ def _of_study(frame, path, key, settings):
         others = "others than simulated participants" if settings.simulated else "simulated participants"
         log.warning("%s: %d answers of %s left out", path, (~wanted).sum(), others)
     frame = frame[wanted]
-    asked = pd.MultiIndex.from_frame(key[["split", "index", "variant"]])
-    theirs = pd.MultiIndex.from_frame(frame[["split", INDEX, "variant"]])
-    there = theirs.isin(asked) & (frame["split"] == settings.split).to_numpy()
+    there = _among(frame[["split", INDEX, "variant"]], key[["split", "index", "variant"]])
     if not there.all():
         log.warning("%s: %d answers left out: to images, or variants, that are none of the stimuli", path,
                     (~there).sum())  # fmt: skip
-    return frame[there].reset_index(drop=True)
+    frame = frame[there]
+    if "stimulus" in frame:
+        # the same test image, but of another network or attack: other pixels
+        same = frame["stimulus"].isna() | _among(
+            frame[["split", INDEX, "variant", "stimulus"]], key[["split", "index", "variant", "id"]]
+        )
+        if not same.all():
+            log.warning("%s: %d answers left out: to images that looked otherwise, of another network or attack", path,
+                        (~same).sum())  # fmt: skip
+        frame = frame[same]
+    return frame.reset_index(drop=True)
+
+
+def _among(rows, known):
+    """Return which of `rows` are among `known`, a bool array; columns in the same order."""
+    return pd.MultiIndex.from_frame(rows).isin(pd.MultiIndex.from_frame(known))
 
 
 def _completed(frame, path, key, names):

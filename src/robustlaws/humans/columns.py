@@ -43,6 +43,7 @@ ANSWERS = {
     "confidence": string("low or high; null where it was not asked for, or there is no class", optional=True),
     "status": string("answered; unparsable, refused or timed_out: without a class"),
     "batch": perhaps(count("", "batch of the part, from 1", low=1)),
+    "stimulus": string("id of the image that was shown; null where it is not known", optional=True),
 }  # fmt: skip
 
 HUMAN_ACCURACY = {
@@ -54,8 +55,7 @@ HUMAN_ACCURACY = {
     "right": count("images", "of these classified right"),
     "accuracy": number("1", "right / images; the mean of the participants' for a mean; null without images", high=1,
                         optional=True),
-    "low": number("1", "lower end of the interval: exact binomial; of a mean bootstrap, images and participants",
-                  high=1, optional=True),
+    "low": number("1", "lower end of the interval: exact binomial; of a mean the bootstrap's", high=1, optional=True),
     "high": number("1", "upper end of the interval", high=1, optional=True),
     "without_class": count("images", "of these without a class: unparsable, refused or timed out"),
 }  # fmt: skip
@@ -81,12 +81,7 @@ BENCHMARK = {
     "images": count("images", "of the data", low=1),
     "right": number("images", "of these classified right: by the network, and of the rest by the participants"),
     "accuracy": number("1", "right / images", high=1),
-    "low": number(
-        "1",
-        "lower end of the interval: network exact binomial, else bootstrap; verdicts as given",
-        high=1,
-        optional=True,
-    ),
+    "low": number("1", "lower end of the interval: exact for the network, else the bootstrap's", high=1, optional=True),
     "high": number("1", "upper end of the interval", high=1, optional=True),
     "level": number("1", "coverage of the interval", high=1),
     "simulated": Column("bool", "", "whether the participants are simulated, who say what is valid too"),

@@ -142,4 +142,5 @@ def _row(answer, about, classes):
         "variant": about.variant,
         "confidence": None if chosen is None else answer["confidence"],
         "status": answer["status"],
+        "stimulus": answer["stimulus"],
     }

@@ -84,6 +84,7 @@ def _answer(stimulus, participant, skill, names, settings):
         "true_category": names[label], "chosen_category": names[chosen], "true_label": label, "chosen_label": chosen,
         "correct_guess": int(right), INDEX: index, "reaction_time": round(_MEDIAN_MS * float(np.exp(slower))),
         "split": split, "variant": variant, "confidence": "high" if high else "low", "status": "answered",
+        "stimulus": stimulus["id"],
     }  # fmt: skip
 
 

@@ -30,9 +30,7 @@ def verdicts(responses, settings):
     valid = (votes >= settings.votes) | (confident >= settings.confident)
     undecided = ~valid & (shown < settings.votes)
     deceptive = (majority == responses.predictions) & (responses.predictions != responses.labels)
-    verdict = np.select(
-        [shown == 0, valid, undecided, deceptive], ["unjudged", "valid", "unjudged", "deceptive"], "ambiguous"
-    )
+    verdict = np.select([valid, undecided, deceptive], ["valid", "unjudged", "deceptive"], "ambiguous")
     return {
         "index": responses.images, "label": responses.labels, "prediction": responses.predictions,
         "participants": shown, "votes": votes, "confident": confident,

@@ -252,6 +252,7 @@ def _write(answers_path, trials, replies, names, settings):
                 "confidence": confidence,
                 "status": status,
                 "batch": row["batch"],
+                "stimulus": row["id"],
             }
         )
     counts = Counter(row["status"] for row in rows)
