@@ -12,6 +12,7 @@ from robustlaws.attacks import record
 from robustlaws.data import shards
 from robustlaws.figures import FIGURE_INPUTS, FIGURES
 from robustlaws.laws import refits
+from tests.unit import human_study
 
 K = 8600.0  # training FLOPs per parameter and image
 HUMAN = 0.9046
@@ -177,21 +178,25 @@ def law_file(law, datasets, determined=True, why="the interval spans zero"):
     }  # fmt: skip
 
 
-def write_attack(path, run, images, labels, epsilon, fooled=0.4, n=60):
-    """Write AutoAttack results as the attack stage does; the first `fooled` of the images fool the network."""
+def write_attack(
+    path, run, images, labels, epsilon, fooled=0.4, n=60, attacks=("apgd-ce", "apgd-t", "fab-t", "square")
+):
+    """Write results as the attack stage does; after three that are wrong when clean, the first `fooled` of the images
+    fool the network.
+    """
     rng = np.random.default_rng(0)
     label = labels[:n].copy()
     clean_prediction = label.copy()
     clean_prediction[:3] = (label[:3] + 1) % 10
     broken_by = np.full(n, -1)
     count = int(fooled * n)
-    broken_by[3 : 3 + count] = np.arange(count) % 4
+    broken_by[3 : 3 + count] = np.arange(count) % len(attacks)
     robust = (broken_by < 0) & (clean_prediction == label)
     clean = images[:n] / np.float32(255)
     noise = epsilon * rng.choice([-1.0, 1.0], size=clean.shape).astype(np.float32)
     with h5py.File(path, "w") as file:
         file.attrs.update({"format": record.FORMAT, "run": run, "attack": "autoattack", "epsilon": epsilon})
-        file.attrs["attacks"] = ["apgd-ce", "apgd-t", "fab-t", "square"]
+        file.attrs["attacks"] = list(attacks)
         file["index"], file["label"], file["clean_prediction"] = np.arange(n), label, clean_prediction
         file["adversarial_prediction"] = np.where(robust, label, (label + 3) % 10)
         file["robust"], file["broken_by"] = robust, broken_by
@@ -246,14 +251,18 @@ def build(
         paths["refits"].append(folder / f"refits-{law}.parquet")
         records.write(paths["refits"][-1], refit_rows(law, datasets) if with_allocations else [], records.REFITS)
 
-    rng = np.random.default_rng(1)
+    rng, run = np.random.default_rng(1), rows[-2 if mixture else -1]["run"]
     for split, count in (("train", 120), ("test", 80)):
         paths[f"{split}_images"] = folder / f"{split}.h5"
         images, labels = rng.integers(0, 256, (count, *pixels), dtype=np.uint8), np.arange(count) % 10
         shards.write(paths[f"{split}_images"], images, labels, {"class_names": CLASSES})
         if split == "test":
             paths["autoattack"].append(folder / "best.h5")
-            write_attack(paths["autoattack"][0], rows[-2 if mixture else -1]["run"], images, labels, 8 / 255, fooled)
+            write_attack(paths["autoattack"][0], run, images, labels, 8 / 255, fooled)
+            paths["autoattack_record"] = paths["autoattack"][0]
+        paths[f"inner_{split}"] = folder / f"inner-{split}.h5"
+        write_attack(paths[f"inner_{split}"], run, images, labels, 8 / 255, fooled / 2, attacks=("inner",))
+    paths |= human_study.write(folder, paths["autoattack_record"], paths["test_images"])
     for steps, (dataset, fid) in enumerate(datasets.items(), start=3):
         paths["shards"].append(folder / f"{dataset}.h5")
         images = rng.integers(0, 256, (60, *pixels), dtype=np.uint8)

@@ -11,7 +11,8 @@ from robustlaws import records
 from robustlaws.data import shards
 from robustlaws.figures import FIGURES, sources, style, words
 from robustlaws.figures.captions import CAPTIONS
-from tests.unit.figure_study import build, draw
+from tests.unit import human_study
+from tests.unit.figure_study import build, draw, write_attack
 
 ONE_CELL = {"models": {"wrn-10-1": 80_000}, "sizes": (2000,), "datasets": {"edm-5": 8.8}, "mixture": False}
 LONG = "a name with $ign$ and_underscores, much longer than any panel has room for"
@@ -67,6 +68,10 @@ def test_figures_of_a_study_without_runs_say_so(tmp_path, ordinary):
     line.write_text(json.dumps({"intercept": None, "slope": None, "r2": None}))
     lists = {noun: [] for noun in ("laws", "allocations", "predictions", "held_out", "refits", "autoattack")}
     inputs = ordinary | {noun: tmp_path / f"{noun}.parquet" for noun in empty} | lists | {"accuracy": line}
+    inputs |= human_study.empty(tmp_path)
+    for noun in ("inner_train", "inner_test", "autoattack_record"):
+        inputs[noun] = tmp_path / f"{noun}.h5"
+        write_attack(inputs[noun], "a/run", np.zeros((9, 8, 8, 1), np.uint8), np.zeros(9, int), 0.1, n=0)
     for name in set(FIGURES) - {"samples"}:
         picture, text, files, table = draw(name, tmp_path, inputs)
         _check_picture(name, picture, text, files)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.web import made_up
-from tests.web.serving import Server
+from tests.web.serving import Inside, Server
 
 
 @pytest.fixture
@@ -24,3 +24,17 @@ def serve():
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def inside():
+    """Return a function that gives the web application of a study in this process."""
+    begun = []
+
+    def begin(study, **more):
+        begun.append(Inside(study, **more))
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        one.store.close()

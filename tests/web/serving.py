@@ -1,6 +1,7 @@
 """A real server process of the web application, and a participant that speaks HTTP with it."""
 
 import json
+import logging
 import os
 import re
 import signal
@@ -10,8 +11,11 @@ import time
 from html.parser import HTMLParser
 
 import httpx2
+from starlette.testclient import TestClient
 
-from robustlaws.humans import bundle
+from robustlaws import records
+from robustlaws.humans import bundle, columns, exporting, server
+from robustlaws.humans.overview import Overview
 from robustlaws.humans.store import Store
 
 JSON = {"accept": "application/json"}
@@ -52,9 +56,9 @@ class Server:
         """The port."""
         return int(self.address.rpartition(":")[2])
 
-    def stop(self):
-        """End it as Ctrl+C does; return its status."""
-        return self._end(signal.SIGINT)
+    def stop(self, how=signal.SIGINT):
+        """End it as Ctrl+C does, or by another signal; return its status."""
+        return self._end(how)
 
     def kill(self):
         """End it as a power cut does."""
@@ -150,3 +154,47 @@ def until(there, seconds=20):
 def error(response):
     """Return the text of a refusal."""
     return json.loads(response.text)["error"]
+
+
+class Clock:
+    """A clock that is told to go on."""
+
+    def __init__(self):
+        self.now = 1_700_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Inside:
+    """The web application in this process, at a `clock`; `done`: how often a participant has finished."""
+
+    def __init__(self, study, clock=None):
+        paths = bundle.locate(study)
+        images = bundle.read(paths)
+        self.clock = clock or Clock()
+        self.store = Store(paths.database, images, clock=self.clock)
+        self.key = exporting.read_key(paths, images)
+        self.overview = Overview(self.store, self.key)
+        self.done = 0
+        self.log = logging.getLogger(f"inside {study}")
+        self.app = server.app(store=self.store, overview=self.overview, finished=self._finished, log=self.log)
+
+    def _finished(self):
+        self.done += 1
+
+    def client(self):
+        """Return an HTTP client with cookies of its own."""
+        return TestClient(self.app, follow_redirects=False)
+
+    def participant(self, name="p1", kind="person", consents=True):
+        """Return a new participant who has come in."""
+        one = Participant(self.client(), self.store.add([name], kind)[name])
+        assert one.enter().status_code == 200
+        if consents:
+            assert one.consent().status_code == 200
+        return one
+
+    def exported(self):
+        """Return the answers as they are exported."""
+        return records.table(exporting.rows(self.store, self.key), columns.ANSWERS)

@@ -10,13 +10,16 @@ FIGURES = {
     "efficient": "robustlaws.figures.efficient:draw",
     "envelope": "robustlaws.figures.envelope:draw",
     "held_out": "robustlaws.figures.held_out:draw",
+    "human_accuracy": "robustlaws.figures.human_accuracy:draw",
     "hyperparameters": "robustlaws.figures.hyperparameters:draw",
+    "invalid_images": "robustlaws.figures.invalid_images:draw",
     "learning_curves": "robustlaws.figures.learning_curves:draw",
     "overhead": "robustlaws.figures.overhead:draw",
     "predictions": "robustlaws.figures.predictions:draw",
     "replacement": "robustlaws.figures.replacement:draw",
     "residuals": "robustlaws.figures.residuals:draw",
     "samples": "robustlaws.figures.samples:draw",
+    "training_attack": "robustlaws.figures.training_attack:draw",
 }
 
 # The files that each figure reads, as the nouns of workflow/rules/figures.smk.
@@ -30,11 +33,14 @@ FIGURE_INPUTS = {
     "efficient": ("runs", "laws", "allocations"),
     "envelope": ("runs", "curves", "laws", "refits"),
     "held_out": ("held_out", "laws"),
+    "human_accuracy": ("human_accuracy",),
     "hyperparameters": ("runs",),
+    "invalid_images": ("stimuli", "key", "validity", "test_images"),
     "learning_curves": ("curves", "laws", "allocations"),
     "overhead": ("runs", "laws", "refits"),
     "predictions": ("predictions", "laws"),
     "replacement": ("runs", "curves"),
     "residuals": ("predictions", "laws"),
     "samples": ("train_images", "shards", "quality"),
+    "training_attack": ("train_images", "test_images", "inner_train", "inner_test", "autoattack_record"),
 }

@@ -98,4 +98,22 @@ CAPTIONS = {
         "AutoAttack sequence that broke it. One image per true class in turn, in the order of the test split, not "
         "chosen. The remarks count what each attack broke; a later attack only sees what the earlier ones left."
     ),
+    "human_accuracy": (
+        "Accuracy of each participant on the images that fooled the network, in their attacked version against the "
+        "clean one: of all answers, and of those given with low and high confidence. Bars are intervals; on the dashed "
+        "line the attack costs nothing. Black: the mean of all. Models that took part are called so, and so are "
+        "simulated participants, who are a program and no people."
+    ),
+    "invalid_images": (
+        "Images that fooled the network, attacked beside clean, with the true class, the network's and that of most "
+        "participants. Deceptive: the network and most participants agree on one wrong class. Ambiguous: the other "
+        "images whose true class too few saw. Valid images stand below for comparison. One image per true class in "
+        "turn, in the order of the split, not chosen. Simulated participants are called so."
+    ),
+    "training_attack": (
+        "What the network was trained against. Test images clean, under the attack of the training and under "
+        "AutoAttack; training images clean and under the attack of the training. Below each version stands the class "
+        "that the network gives it. Images that the last attack broke come first, one per true class in turn, not "
+        "chosen."
+    ),
 }

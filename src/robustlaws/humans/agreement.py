@@ -1,6 +1,16 @@
 """How far participants agree: Fleiss' kappa of many, Cohen's kappa and the share of agreement of two."""
 
+import logging
+from itertools import combinations
+
 import numpy as np
+
+from robustlaws.humans.resampling import image_weights, interval
+from robustlaws.seeds import derive
+
+log = logging.getLogger("robustlaws")
+
+PAIRED = 25  # participants at most of whom each pair is given
 
 
 def fleiss_kappa(counts):
@@ -53,3 +63,83 @@ def beyond_chance(observed, expected):
     with np.errstate(invalid="ignore", divide="ignore"):
         # rounding leaves some 1e-16 of a room that is none
         return np.where(room > 1e-12, (observed - expected) / room, np.nan)
+
+
+def table(both, settings):
+    """Return the rows of columns.AGREEMENT, for each variant that two participants or more were shown.
+
+    Fleiss' kappa of the people (or simulated ones) and of all, and of each pair the share of agreement and Cohen's
+    kappa (1960). Only answers with a class count. Intervals: percentiles of the bootstrap over images. Of more than
+    PAIRED participants there are too many pairs to tell anything, and none is given.
+
+    Parameters
+    ----------
+    both : list of Responses
+        To each of the variants.
+    settings : settings.Judging
+    """
+    return [row for responses in both for row in _rows(responses, settings)]
+
+
+def _rows(responses, settings):
+    responses = responses.of(responses.shown.any(axis=0))
+    measures = list(_measures(responses))
+    rng = np.random.default_rng(derive(settings.seed, "agreement", responses.variant))
+    drawn = [[] for _ in measures]
+    for weights in image_weights(rng, len(responses.images), settings.resamples) if measures else ():
+        for values, (_, compute) in zip(drawn, measures, strict=True):
+            values.append(compute(weights))
+    rows = []
+    for values, (about, compute) in zip(drawn, measures, strict=True):
+        together = np.concatenate(values, axis=1)
+        point = compute(np.ones((1, len(responses.images))))
+        for place, measure in enumerate(about.pop("measures")):
+            low, high = interval(together[place], settings.level)
+            value = point[place, 0]
+            rows.append({"measure": measure, "variant": responses.variant, "value": value, "low": low, "high": high})
+            rows[-1] |= about
+            if np.isnan(value):  # an interval of the resamples alone would be one of nothing
+                rows[-1] |= {"low": np.nan, "high": np.nan}
+    return rows
+
+
+def _measures(responses):
+    """Yield (what the rows say, function of weights (resamples, images) -> values (measures, resamples))."""
+    people, names = responses.people, responses.participants
+    for among, which in ((None, people), ("all", np.ones_like(people))):
+        if which.sum() < 2:
+            continue
+        group = responses.of(which)
+        counts = class_counts(group)
+        enough = counts.sum(axis=1) >= 2
+        terms = _fleiss_terms(counts)
+        about = {"measures": ("fleiss_kappa",), "among": among or str(group.kinds[0]), "images": int(enough.sum()),
+                 "simulated": "simulated" in group.kinds}  # fmt: skip
+        yield about, lambda weights, enough=enough, terms=terms: _fleiss(weights[:, enough], *terms)[None]
+    if len(names) > PAIRED:
+        log.warning("agreement: %d participants; of more than %d no pairs are given", len(names), PAIRED)
+        return
+    for first, second in combinations(range(len(names)), 2):
+        chosen = responses.chosen[:, [first, second]]
+        both = (chosen >= 0).all(axis=1)
+        about = {"measures": ("agreement", "cohen_kappa"), "among": "pair", "first": names[first],
+                 "second": names[second], "images": int(both.sum()),
+                 "simulated": "simulated" in responses.kinds[[first, second]]}  # fmt: skip
+        yield about, lambda weights, both=both, chosen=chosen: _of_two(weights[:, both], *chosen[both].T)
+
+
+def class_counts(responses):
+    """Return how many participants gave each class: int array (images, classes)."""
+    classes = max(responses.chosen.max(initial=0), responses.labels.max(initial=0)) + 1
+    return np.stack([(responses.chosen == label).sum(axis=1) for label in range(classes)], axis=1)
+
+
+def _of_two(weights, first, second):
+    """Return share of agreement and Cohen's kappa (2, resamples) where image i counts weights[:, i] times."""
+    images = weights.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        observed = weights @ (first == second).astype(float) / images
+        expected = np.zeros(len(weights))
+        for label in np.intersect1d(first, second):
+            expected += (weights @ (first == label)) / images * ((weights @ (second == label)) / images)
+    return np.stack([observed, beyond_chance(observed, expected)])

@@ -35,8 +35,7 @@ ANSWERS = {
     "true_label": count("", "true class"),
     "chosen_label": perhaps(count("", "class that was answered; null without one")),
     "correct_guess": Column("int64", "", "1: the class is the true one; 0: another or none", low=0, high=1),
-    "cifar10_test_test_idx": Column("int64", "", "position of the image in its split, of whatever data; -99999 for an "
-                                    "attention check of CIFAR-10H", low=-99999),
+    "cifar10_test_test_idx": count("", "position of the image in its split, of whatever data"),
     "reaction_time": number("ms", "from the image to the answer", optional=True),
     "time_elapsed": number("ms", "from the participant's first image to the answer", optional=True),
     "split": string("test or train"),
@@ -55,7 +54,7 @@ HUMAN_ACCURACY = {
     "right": count("images", "of these classified right"),
     "accuracy": number("1", "right / images; the mean of the participants' for a mean; null without images", high=1,
                         optional=True),
-    "low": number("1", "lower end of the interval", high=1, optional=True),
+    "low": number("1", "lower end of the interval: exact binomial; of a mean bootstrap, images and participants", high=1, optional=True),
     "high": number("1", "upper end of the interval", high=1, optional=True),
     "without_class": count("images", "of these without a class: unparsable, refused or timed out"),
 }  # fmt: skip
@@ -74,17 +73,22 @@ VALIDITY = {
 }
 
 BENCHMARK = {
-    "who": string("network, human_mean: the network and the mean person, or the network and one participant"),
+    "who": string("network; human_mean: the network and the mean person; participant: the network and that one"),
     "annotator_id": string("that participant; null elsewhere", optional=True),
     "kind": string("kind of the participants; null for the network alone", optional=True),
     "data": string("all, or valid: without the images that were judged invalid"),
     "images": count("images", "of the data", low=1),
     "right": number("images", "of these classified right: by the network, and of the rest by the participants"),
     "accuracy": number("1", "right / images", high=1),
-    "low": number("1", "lower end of the interval", high=1, optional=True),
+    "low": number(
+        "1",
+        "lower end of the interval: network exact binomial, else bootstrap; verdicts as given",
+        high=1,
+        optional=True,
+    ),
     "high": number("1", "upper end of the interval", high=1, optional=True),
     "level": number("1", "coverage of the interval", high=1),
-    "simulated": Column("bool", "", "whether the participants are simulated"),
+    "simulated": Column("bool", "", "whether the participants are simulated, who say what is valid too"),
 }
 
 AGREEMENT = {

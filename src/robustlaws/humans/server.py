@@ -21,7 +21,7 @@ _COOKIE = "session"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 
 
-def app(*, store, overview, finished, log, lifespan=None):
+def app(*, store, overview, finished, log):
     """Return the ASGI application.
 
     Parameters
@@ -33,9 +33,8 @@ def app(*, store, overview, finished, log, lifespan=None):
         Is called when a participant has answered the last image; must not take long.
     log : logging.Logger
         Of refusals.
-    lifespan : as FastAPI takes it
     """
-    api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
+    api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     pages_of = _Pages(store, overview, finished)
     for method, path, endpoint in (
         ("GET", "/", pages_of.entrance),

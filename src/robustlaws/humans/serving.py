@@ -9,7 +9,7 @@ import socket
 import ssl
 import sys
 import threading
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 
 import uvicorn
@@ -56,14 +56,7 @@ def _run(arguments):
 def _serve(arguments, paths, store, key):
     log = _log(paths.folder / "server.log")
     exporter = _Exporter(store, key, [paths.table, paths.csv], log)
-
-    @asynccontextmanager
-    async def lifespan(_):
-        exporter.start()
-        yield
-        exporter.stop()
-
-    app = server.app(store=store, overview=Overview(store, key), finished=exporter.wake, log=log, lifespan=lifespan)
+    app = server.app(store=store, overview=Overview(store, key), finished=exporter.wake, log=log)
     config = uvicorn.Config(
         app, http="h11", ws="none", access_log=False, log_level="warning", server_header=False,
         proxy_headers=bool(arguments.proxy), forwarded_allow_ips=arguments.proxy, timeout_graceful_shutdown=10,
@@ -74,15 +67,15 @@ def _serve(arguments, paths, store, key):
     except (OSError, ssl.SSLError) as error:
         raise ValueError(f"--certificate {arguments.certificate}, --key {arguments.key}: {error}") from None
     with _listening(arguments.host, arguments.port) as listening:
-        _tell(arguments, paths, store, listening)
-        # uvicorn ends well at these signals, and then raises them once more
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        exporter.start()
         try:
-            uvicorn.Server(config).run(sockets=[listening])
+            _tell(arguments, paths, store, listening)
+            uvicorn.Server(config).run(sockets=[listening])  # ends well at a signal, and raises it once more
         except KeyboardInterrupt:
             pass
         finally:
-            if exporter.exported:
+            if exporter.stop():
                 print(f"stopped; all answers are in {paths.table} and {paths.csv.name}", flush=True)
 
 
@@ -147,7 +140,7 @@ class _Exporter:
     def __init__(self, store, key, outputs, log):
         self._store, self._key, self._outputs, self._log = store, key, outputs, log
         self._wanted, self._ended = threading.Event(), False
-        self.exported = False  # whether the last export was written
+        self._exported = False
         self._thread = threading.Thread(target=self._work, name="export")
 
     def start(self):
@@ -158,10 +151,11 @@ class _Exporter:
         self._wanted.set()
 
     def stop(self):
-        """Export a last time, and end."""
+        """Export a last time, end, and return whether it was written."""
         self._ended = True
         self._wanted.set()
         self._thread.join()
+        return self._exported
 
     def _work(self):
         ended = False
@@ -169,10 +163,10 @@ class _Exporter:
             self._wanted.wait()
             self._wanted.clear()
             ended = self._ended
-            self.exported = False
+            self._exported = False
             try:
                 exporting.export(self._store, self._key, self._outputs)
-                self.exported = True
+                self._exported = True
             except Exception as error:  # answers go on being taken; the next export may work
                 self._log.error("no export: %s", faults.line(error))
                 print(f"no export: {faults.line(error)}", file=sys.stderr, flush=True)

@@ -1,0 +1,149 @@
+"""Figure: how well each participant classifies attacked images against clean ones, by confidence."""
+
+import pandas as pd
+
+from robustlaws import records
+from robustlaws.figures import drawn, style, words
+from robustlaws.humans import columns
+
+_MARKERS = {"any": ("o", "all answers"), "low": ("v", "low confidence"), "high": ("^", "high confidence")}
+_NAMED = len(style.COLOURS)  # participants that have a colour each; of more, only the mean and models do
+_CROWD = "#9FB4C7"
+_KINDS = {"person": "people", "simulated": "simulated participants", "model": "models"}
+
+
+def draw(*, paths, human_accuracy):
+    """Draw the accuracy on attacked images against that on clean ones, one point a participant and confidence.
+
+    Parameters
+    ----------
+    human_accuracy : path
+        Table columns.HUMAN_ACCURACY.
+
+    Raises
+    ------
+    ValueError
+        If the file is not that table.
+    """
+    table = records.read(human_accuracy, columns.HUMAN_ACCURACY)
+    both = _pairs(table)
+    with style.drawing(paths, 5.6) as figure:
+        axes = figure.subplots()
+        simulated = bool((table["kind"] == "simulated").any())
+        what = "accuracy on attacked and on clean images"
+        figure.suptitle(f"Simulated participants: {what}" if simulated else f"Participants: {what}")
+        handles = []
+        if both.empty:
+            why = "nobody has answered yet" if table.empty else "no participant has answered both kinds of images"
+            style.nothing(axes, why)
+        else:
+            handles = _points(axes, both)
+            _scales(axes, both)
+        style.below(figure, handles, _remarks(table, both), columns=4)
+
+
+def _pairs(table):
+    """Return one row for each participant (or mean) and confidence that have an accuracy on both kinds of images."""
+    keys = ["kind", "annotator_id", "confidence"]
+    known = table[table["accuracy"].notna()].assign(annotator_id=lambda rows: rows["annotator_id"].fillna(""))
+    sides = [known[known["variant"] == variant].drop(columns="variant") for variant in ("clean", "adversarial")]
+    both = sides[0].merge(sides[1], on=keys, suffixes=("_clean", "_attacked"))
+    order = {"person": 0, "simulated": 1, "model": 2}
+    return both.sort_values(["kind", "annotator_id"], key=lambda column: column.replace(order), kind="stable")
+
+
+def _name(kind, annotator):
+    if not annotator:
+        return f"mean of the {_KINDS[kind]}"
+    said = kind == "person" or annotator.startswith(kind)
+    return style.short(annotator, 22) + ("" if said else f" ({kind})")
+
+
+def _looks(both):
+    """Return (kind, participant) -> colour, and the entries of the legend."""
+    who = list(dict.fromkeys(zip(both["kind"], both["annotator_id"], strict=True)))
+    single = [one for one in who if one[1]]
+    crowd = [one for one in single if one[0] != "model"] if len(single) > _NAMED else []
+    named = [one for one in single if one not in crowd]
+    looks = {one: style.COLOURS[place % len(style.COLOURS)] for place, one in enumerate(named)}
+    handles = [style.handle(_name(*one), colour, marker="o") for one, colour in looks.items()]
+    if crowd:
+        handles.insert(0, style.handle(f"{len(crowd)} {_KINDS[crowd[0][0]]}", _CROWD, marker="o"))
+    means = [one for one in who if not one[1] and sum(other[0] == one[0] for other in single) > 1]
+    handles += [style.handle(_name(*one), style.INK, marker="o", markersize=7) for one in means]
+    return looks | dict.fromkeys(crowd, _CROWD) | dict.fromkeys(means, style.INK), handles
+
+
+def _points(axes, both):
+    """Draw all points with their intervals; return the legend's entries."""
+    looks, handles = _looks(both)
+    for row in both.itertuples():
+        colour = looks.get((row.kind, row.annotator_id))
+        if colour is None:  # the mean of a single one
+            continue
+        marker, meaning = _MARKERS[row.confidence]
+        mean, series = not row.annotator_id, _name(row.kind, row.annotator_id)
+        over = 4 if mean else 2 if colour == _CROWD else 3
+        if colour != _CROWD:  # of many participants the intervals would hide the points
+            whole = row.confidence == "any"
+            thin = {
+                "color": colour,
+                "linewidth": 1 if whole else 0.7,
+                "alpha": 1 if whole else 0.45,
+                "zorder": over - 2,
+            }
+            _interval(axes, [row.low_clean, row.high_clean], [row.accuracy_attacked] * 2,
+                      series=f"{series}: interval, clean", label=meaning, **thin)  # fmt: skip
+            _interval(axes, [row.accuracy_clean] * 2, [row.low_attacked, row.high_attacked],
+                      series=f"{series}: interval, attacked", label=meaning, **thin)  # fmt: skip
+        drawn.points(
+            axes, [row.accuracy_clean], [row.accuracy_attacked], series=series, label=meaning, marker=marker,
+            color=colour, markersize=8.5 if mean else 6, zorder=over, markeredgewidth=0.6, markeredgecolor="white",
+        )  # fmt: skip
+    used = [style.handle(text, style.FAINT, marker=marker, markersize=6)
+            for name, (marker, text) in _MARKERS.items() if (both["confidence"] == name).any()]  # fmt: skip
+    return handles + used
+
+
+def _interval(axes, x, y, **options):
+    if pd.notna([*x, *y]).all():
+        drawn.line(axes, x, y, **options)
+
+
+def _scales(axes, both):
+    """Give each axis room for every point and interval, and draw the line of equal accuracies."""
+    for which, side in (("x", "clean"), ("y", "attacked")):
+        low = both[[f"accuracy_{side}", f"low_{side}"]].min().min()
+        getattr(axes, f"set_{which}lim")(max(-0.02, min(low, 0.95) - 0.04), 1.02)
+        getattr(axes, f"set_{which}label")(f"accuracy on {side} images")
+        getattr(axes, f"{which}axis").set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
+    drawn.line(axes, [0, 1], [0, 1], series="equal accuracies", color=style.FAINT, linewidth=1,
+               linestyle=style.DASHES[1], zorder=1)  # fmt: skip
+
+
+def _remarks(table, both):
+    """Return sentences: the mean of each kind, and what is missing."""
+    remarks = []
+    for row in both[(both["annotator_id"] == "") & (both["confidence"] == "any")].itertuples():
+        if table.loc[table["kind"] == row.kind, "annotator_id"].nunique() < 2:
+            continue
+        text = [
+            f"{name} {words.percent(accuracy)}" + (
+                "" if pd.isna(low) else f" [{words.percent(low)}, {words.percent(high)}]")
+            for name, accuracy, low, high in (
+                ("clean", row.accuracy_clean, row.low_clean, row.high_clean),
+                ("attacked", row.accuracy_attacked, row.low_attacked, row.high_attacked),
+            )
+        ]  # fmt: skip
+        remarks.append(f"{_name(row.kind, '').capitalize()}: {', '.join(text)}.")
+    if (table["kind"] == "simulated").any():
+        remarks.append("Simulated participants are made up by a program; no person answered.")
+    mine = table[table["annotator_id"].notna()]
+    missing = int(mine.loc[mine["confidence"] == "any", "without_class"].sum())
+    if missing:
+        remarks.append(f"{words.plural(missing, 'answer')} without a class (refused, unparsable or timed out) "
+                       f"{'counts' if missing == 1 else 'count'} as wrong.")  # fmt: skip
+    partial = set(mine["annotator_id"]) - set(both["annotator_id"])
+    if partial and not both.empty:
+        remarks.append(f"Not drawn, for want of answers to both kinds of images: {words.listed(sorted(partial))}.")
+    return remarks

@@ -1,0 +1,118 @@
+"""Figure: images that fooled the network and the participants too, beside their clean versions."""
+
+from robustlaws import records
+from robustlaws.data import pictures, shards
+from robustlaws.figures import drawn, mosaics, style, words
+from robustlaws.humans import columns
+
+# What each verdict means, and how many examples of it are shown.
+_VERDICTS = {
+    "deceptive": ("deceptive: most {who} agree with the network on a wrong class", 8),
+    "ambiguous": ("ambiguous: not seen right, nor as the network sees it", 8),
+    "valid": ("for comparison, valid: the true class is still seen", 4),
+}
+_ACROSS = 4
+_ROW, _HEAD = 1.62, 0.32  # inches of a row of examples, and of a heading
+
+
+def draw(*, paths, stimuli, key, validity, test_images):
+    """Draw deceptive, ambiguous and valid images, each attacked version beside its clean one.
+
+    Parameters
+    ----------
+    stimuli, key, validity : path
+        Tables columns.STIMULI, STIMULUS_KEY and VALIDITY.
+    test_images : path
+        Shard of the split: the names of the classes.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read, or an image that was judged is not among the stimuli.
+    """
+    table = records.read(validity, columns.VALIDITY)
+    versions = _versions(stimuli, key)
+    names = shards.attributes(test_images).get("class_names")
+    who = "simulated participants" if table["simulated"].any() else "people"
+    parts = {verdict: rows for verdict in _VERDICTS if len(rows := _examples(table, verdict))}
+    heights = [_HEAD + _ROW * -(-len(rows) // _ACROSS) for rows in parts.values()]
+    with style.drawing(paths, max(0.5 + sum(heights), 2.0)) as figure:
+        figure.suptitle(f"Images that fooled the network, as {who} judged them")
+        if not parts:
+            style.nothing(figure.subplots(), "no image has been judged yet" if len(table) else "no image was shown")
+        else:
+            blocks = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
+            for block, (verdict, rows) in zip(blocks, parts.items(), strict=True):
+                _block(block, verdict, rows, versions, _Words(names, who, validity))
+        style.below(figure, lines=_remarks(table, who))
+
+
+class _Words:
+    """What classes and participants are called."""
+
+    def __init__(self, names, who, path):
+        self.names, self.who, self.path = names, who, path
+
+    def of(self, label):
+        return style.short(self.names[label] if self.names and label < len(self.names) else label, 11)
+
+    def heading(self, row):
+        """Return the true class, the network's and the participants' on three lines."""
+        many = "no majority" if row["majority"] is None else self.of(row["majority"])
+        voters = "simulated" if self.who.startswith("simulated") else "people"
+        return f"true: {self.of(row['label'])}\nnetwork: {self.of(row['prediction'])}\n{voters}: {many}"
+
+
+def _versions(stimuli, key):
+    """Return (split, index, variant) -> the image as float RGB (height, width, 3)."""
+    shown = records.read(stimuli, columns.STIMULI).set_index("id")["png"]
+    key = records.read(key, columns.STIMULUS_KEY)
+    key = key[~key["is_attn_check"] & key["id"].isin(shown.index)]
+    return {
+        (row.split, row.index_in_split, row.variant): shown[row.id]
+        for row in key.rename(columns={"index": "index_in_split"}).itertuples(index=False)
+    }
+
+
+def _examples(table, verdict):
+    """Return the rows (dicts) of the images shown for a verdict: one of each true class in turn, not chosen."""
+    rows = table[table["verdict"] == verdict].sort_values("index", kind="stable")
+    rows = rows.assign(turn=rows.groupby("label").cumcount()).sort_values(["turn", "index"], kind="stable")
+    rows = rows.head(_VERDICTS[verdict][1])
+    return rows.astype({"majority": object}).where(rows.notna(), None).to_dict("records")
+
+
+def _block(block, verdict, rows, versions, said):
+    """Draw the examples of one verdict."""
+    block.suptitle(_VERDICTS[verdict][0].format(who=said.who), x=0.01, ha="left", fontsize=10)
+    grid = block.subplots(-(-len(rows) // _ACROSS), _ACROSS, squeeze=False).ravel()
+    for axes in grid[len(rows) :]:
+        axes.set_axis_off()  # not removed: examples have one size in all blocks
+    for axes, row in zip(grid, rows, strict=False):
+        tiles = []
+        for variant in ("adversarial", "clean"):
+            png = versions.get((row["split"], row["index"], variant))
+            if png is None:
+                raise ValueError(f"{said.path}: {row['split']} image {row['index']} is not among the stimuli")
+            tiles.append(mosaics.as_rgb(pictures.decoded(png, f"{row['split']} image {row['index']}")[None])[0])
+        drawn.name(axes, f"{verdict}: {row['split']} image {row['index']}")
+        meant = [(row["index"], f"{version}; {said.heading(row)}".replace("\n", ", ")) for version in
+                 ("attacked", "clean")]  # fmt: skip
+        mosaics.show(axes, [tiles], ["attacked", "clean"], "", [meant], series=verdict, gap=6, below=True)
+        axes.set_title(said.heading(row), fontsize=style.SMALLEST, fontweight="normal", pad=4, linespacing=1.25)
+
+
+def _remarks(table, who):
+    """Return sentences: how many images got each verdict."""
+    judged = table[table["verdict"] != "unjudged"]
+    if judged.empty:
+        return ["Simulated participants are made up by a program."] if table["simulated"].any() else []
+    counts = [f"{name} {n:,} ({words.percent(n / len(judged))})" for name in _VERDICTS
+              if (n := int((judged["verdict"] == name).sum())) or name != "valid"]  # fmt: skip
+    missing = len(table) - len(judged)
+    return [
+        f"Of {words.plural(len(judged), 'image')} that fooled the network and {'was' if len(judged) == 1 else 'were'} "
+        f"judged by {who}: {', '.join(counts)}.",
+        f"{words.plural(missing, 'image')} not judged yet." if missing else "",
+        "Simulated participants are made up by a program; no person answered." if who != "people" else "",
+    ]

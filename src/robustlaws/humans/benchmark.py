@@ -1,0 +1,77 @@
+"""The benchmark scored again: with the people's answers, and without the images that no longer fit their label."""
+
+import numpy as np
+
+from robustlaws.attacks.table import interval as exact_interval
+from robustlaws.humans.resampling import interval, mean_share, resampled_mean_share
+from robustlaws.seeds import derive
+
+
+def table(network_right, images, responses, verdict, settings):
+    """Return the rows of columns.BENCHMARK.
+
+    On all data: the network, the network and the mean person, the network and each participant. The images that the
+    network classifies right under attack count as right for all of them; of the images that fooled it, a participant
+    gets the share right that they got of those they were shown. On valid data the images judged invalid are left out,
+    of numerator and denominator, and of what participants are measured on.
+
+    The network alone has exact binomial intervals (Clopper and Pearson 1934), the others bootstrap intervals over
+    images, the mean person over people too. On valid data the verdicts are held as judged: how far other participants
+    would have judged otherwise is not in the interval.
+
+    Parameters
+    ----------
+    network_right : int
+        Images that the network classifies right under attack.
+    images : int
+        Images attacked.
+    responses : Responses
+        To the adversarial variant of images that fooled the network.
+    verdict : str array (I,)
+        Of each image of the responses.
+    settings : settings.Judging
+
+    Source: table 4 of the paper.
+    """
+    invalid = np.isin(verdict, ("deceptive", "ambiguous"))
+    rows = []
+    for data, count, kept in (
+        ("all", images, responses),
+        ("valid", images - int(invalid.sum()), responses.on(~invalid)),
+    ):
+        if not count:  # the network fooled everywhere, and every image invalid
+            continue
+        low, high = exact_interval(network_right, count, settings.level)
+        # what is valid rests on the participants, whoever is scored on it
+        simulated = data == "valid" and "simulated" in responses.kinds
+        found = [{"who": "network", "right": network_right, "low": low, "high": high, "simulated": simulated}]
+        if kept.people.any():
+            kind = str(kept.kinds[kept.people][0])
+            found += _scored(kept.of(kept.people), network_right, count, {"who": "human_mean", "kind": kind}, settings)
+        for place, name in enumerate(kept.participants):
+            about = {"who": "participant", "annotator_id": name, "kind": str(kept.kinds[place])}
+            alone = kept.of(np.arange(len(kept.participants)) == place)
+            found += _scored(alone, network_right, count, about, settings)
+        common = {"data": data, "images": count, "level": settings.level}
+        for row in found:
+            told = {"accuracy": row["right"] / count, "simulated": simulated or row["simulated"]}
+            rows.append(common | row | told)
+    return rows
+
+
+def _scored(responses, network_right, count, about, settings):
+    """Return the row of the network and the mean of these participants; none if they were shown nothing."""
+    if not responses.shown.any():
+        return []
+    rng = np.random.default_rng(derive(settings.seed, "benchmark", *about.values()))
+    fooled = count - network_right
+    seen = responses.on(responses.shown.any(axis=1))
+    others = count - len(seen.images)  # right for the network, or fooled it and shown to none of these participants
+    drawn = []
+    for weights, share in resampled_mean_share(rng, seen.right, seen.shown, settings.resamples, more=others):
+        shown = weights.sum(axis=1)
+        unseen = rng.binomial(count - shown.astype(int), (fooled - len(seen.images)) / others if others else 0)
+        drawn.append(1 + (shown + unseen) * (share - 1) / count)
+    low, high = interval(np.concatenate(drawn), settings.level)
+    right = network_right + fooled * mean_share(seen.right, seen.shown)
+    return [about | {"right": right, "low": low, "high": high, "simulated": "simulated" in seen.kinds}]

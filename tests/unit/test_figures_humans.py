@@ -1,0 +1,189 @@
+"""Figures of the human study: what they show and say, and that nothing simulated is drawn as if people had answered."""
+
+import re
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from robustlaws import records
+from robustlaws.attacks import record
+from robustlaws.data import shards
+from robustlaws.humans import columns, stimuli
+from tests.unit import human_study
+from tests.unit.figure_study import CLASSES, build, draw, write_attack
+
+NAMES = ("human_accuracy", "invalid_images", "training_attack")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def drawn(study, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn")
+    return {name: draw(name, folder, study) for name in NAMES}
+
+
+def test_each_participant_stands_where_the_table_says_with_both_intervals(study, drawn):
+    _, text, _, table = drawn["human_accuracy"]
+    given = records.read(study["human_accuracy"], columns.HUMAN_ACCURACY)
+    for who, series in (("P1", "P1"), ("P3", "P3"), (None, "mean of the people")):
+        for confidence, meaning in (("any", "all answers"), ("low", "low confidence"), ("high", "high confidence")):
+            mine = given[(given["annotator_id"].isna() if who is None else given["annotator_id"] == who)
+                         & (given["confidence"] == confidence)].set_index("variant")  # fmt: skip
+            (point,) = table[(table["series"] == series) & (table["label"] == meaning)].itertuples()
+            assert (point.x, point.y) == (mine.loc["clean", "accuracy"], mine.loc["adversarial", "accuracy"])
+            for side, variant, along in (("clean", "clean", "x"), ("attacked", "adversarial", "y")):
+                ends = table[(table["series"] == f"{series}: interval, {side}") & (table["label"] == meaning)][along]
+                assert list(ends) == [mine.loc[variant, "low"], mine.loc[variant, "high"]]
+    assert re.search(r"Mean of the people: clean 9[0-9.]+% \[", text)
+    assert "imulated" not in text
+
+
+def test_simulated_participants_and_models_are_called_so(tmp_path, study):
+    rows = human_study.accuracy_rows("simulated", 3) + [
+        row | {"annotator_id": "vlm", "kind": "model", "without_class": 2}
+        for row in human_study.accuracy_rows("person", 1) if row["annotator_id"]
+    ]  # fmt: skip
+    records.write(tmp_path / "accuracy.parquet", rows, columns.HUMAN_ACCURACY)
+    _, text, _, table = draw("human_accuracy", tmp_path, study | {"human_accuracy": tmp_path / "accuracy.parquet"})
+    assert "Simulated participants: accuracy on attacked" in text
+    assert "no person answered" in text
+    assert "people" not in text
+    assert {"P1 (simulated)", "vlm (model)", "mean of the simulated participants"} <= set(table["series"])
+    assert "4 answers without a class" in text
+    simulated = human_study.write(tmp_path, study["autoattack_record"], study["test_images"], "simulated")
+    _, text, _, table = draw("invalid_images", tmp_path, study | simulated)
+    assert "as simulated participants judged them" in text
+    assert "people" not in text
+    assert "no person answered" in text
+
+
+def test_a_crowd_is_drawn_without_a_colour_for_each(tmp_path, study):
+    records.write(tmp_path / "a.parquet", human_study.accuracy_rows("simulated", 50), columns.HUMAN_ACCURACY)
+    _, text, _, table = draw("human_accuracy", tmp_path, study | {"human_accuracy": tmp_path / "a.parquet"})
+    assert "50 simulated participants" in text
+    assert "P17" not in text
+    assert (table["kind"] == "points").sum() == 51 * 3
+
+
+def test_who_has_answered_one_kind_only_is_named_and_an_accuracy_that_is_missing_is_no_point(tmp_path, study):
+    rows = human_study.accuracy_rows("person", 2)
+    rows = [row for row in rows if (row["annotator_id"], row["variant"]) != ("P2", "clean")]
+    rows[0] |= {"accuracy": None, "images": 0, "right": 0, "low": None, "high": None}  # P1, clean, any
+    records.write(tmp_path / "a.parquet", rows, columns.HUMAN_ACCURACY)
+    _, text, _, table = draw("human_accuracy", tmp_path, study | {"human_accuracy": tmp_path / "a.parquet"})
+    assert "for want of answers to both kinds of images: P2." in text
+    assert set(table.loc[table["series"] == "P1", "label"]) == {"low confidence", "high confidence"}
+    only = [row for row in rows if row["variant"] == "clean"]
+    records.write(tmp_path / "a.parquet", only, columns.HUMAN_ACCURACY)
+    text = draw("human_accuracy", tmp_path, study | {"human_accuracy": tmp_path / "a.parquet"})[1]
+    assert "nothing to show: no participant has answered both kinds of images" in text
+
+
+def test_invalid_images_stand_beside_their_clean_versions_with_all_three_classes(study, drawn):
+    _, text, _, table = drawn["invalid_images"]
+    validity = records.read(study["validity"], columns.VALIDITY)
+    assert len(validity) == 27
+    shares = {name: int((validity["verdict"] == name).sum()) for name in ("deceptive", "ambiguous", "valid")}
+    assert shares == {"deceptive": 6, "ambiguous": 5, "valid": 16}
+    assert "Of 27 images that fooled the network and were judged by people: deceptive 6 (22.2%), " in text
+    assert "ambiguous 5 (18.5%), valid 16 (59.3%)." in text
+    by_index = validity.set_index("index")
+    shown = table.groupby("series", sort=False)["z"].nunique()
+    assert dict(shown) == {"deceptive": 6, "ambiguous": 5, "valid": 4}
+    for row in table.itertuples():
+        judged = by_index.loc[int(row.z)]
+        assert judged["verdict"] == row.series
+        many = "no majority" if pd.isna(judged["majority"]) else CLASSES[int(judged["majority"])]
+        says = f"true: {CLASSES[judged['label']]}, network: {CLASSES[judged['prediction']]}, people: {many}"
+        assert row.label in (f"attacked; {says}", f"clean; {says}")
+    assert "simulated" not in text.lower()
+
+
+def test_the_pixels_drawn_are_those_of_the_stimuli(tmp_path, study):
+    """White attacked and black clean images can be told apart in the picture."""
+    shown, key = (records.read(study[n], t) for n, t in (("stimuli", columns.STIMULI), ("key", columns.STIMULUS_KEY)))
+    flat = {"adversarial": (255, 0, 0), "clean": (0, 0, 255)}
+    variant = key.set_index("id")["variant"]
+    shown["png"] = [stimuli.as_png(np.full((8, 8, 3), flat[variant[name]], np.uint8)) for name in shown["id"]]
+    records.write(tmp_path / "stimuli.parquet", shown, columns.STIMULI)
+    picture = draw("invalid_images", tmp_path, study | {"stimuli": tmp_path / "stimuli.parquet"})[0][..., :3]
+    red, blue = ((np.abs(picture - np.array(colour)) < 0.02).all(-1) for colour in ((1, 0, 0), (0, 0, 1)))
+    assert red.sum() == blue.sum() > 10_000
+    assert np.flatnonzero(red.any(0))[0] < np.flatnonzero(blue.any(0))[0]
+
+
+def test_unjudged_images_are_counted_not_drawn(tmp_path, study):
+    validity = records.read(study["validity"], columns.VALIDITY)
+    validity.loc[validity["verdict"] == "valid", "verdict"] = "unjudged"
+    records.write(tmp_path / "v.parquet", validity, columns.VALIDITY)
+    _, text, _, table = draw("invalid_images", tmp_path, study | {"validity": tmp_path / "v.parquet"})
+    assert "Of 11 images" in text
+    assert "16 images not judged yet." in text
+    assert set(table["series"]) == {"deceptive", "ambiguous"}
+    records.write(tmp_path / "v.parquet", validity.assign(verdict="unjudged"), columns.VALIDITY)
+    text = draw("invalid_images", tmp_path, study | {"validity": tmp_path / "v.parquet"})[1]
+    assert "nothing to show: no image has been judged yet" in text
+
+
+def test_a_judged_image_that_was_never_shown_is_named(tmp_path, study):
+    validity = records.read(study["validity"], columns.VALIDITY)
+    validity.loc[validity["verdict"] == "deceptive", "index"] += 1000
+    records.write(tmp_path / "v.parquet", validity, columns.VALIDITY)
+    with pytest.raises(ValueError, match=r"v\.parquet: test image 1\d\d\d is not among the stimuli"):
+        draw("invalid_images", tmp_path, study | {"validity": tmp_path / "v.parquet"})
+
+
+def test_the_attack_of_the_training_is_counted_and_stands_beside_autoattack(study, drawn):
+    _, text, _, table = drawn["training_attack"]
+    # 3 of 60 are wrong when clean; AutoAttack breaks 24 more, the attack of the training 12
+    assert ("60 test images, right of these: 57 clean (95.0%), 45 under the attack of the training (75.0%), "
+            "33 under AutoAttack (55.0%).") in text  # fmt: skip
+    assert ("60 training images, right of these: 57 clean (95.0%), 45 under the attack of the training (75.0%)."
+            in text)  # fmt: skip
+    counts = table.groupby("series").size()
+    assert dict(counts) == {"test images": 6 * 3, "training images": 8 * 2}
+    inner, auto = (record.read(study[noun])[0] for noun in ("inner_test", "autoattack_record"))
+    for row in table[table["series"] == "test images"].itertuples():
+        version, name = row.label.split(": ")
+        columns_of = auto if version == "AutoAttack" else inner
+        given = columns_of["clean_prediction" if version == "clean" else "adversarial_prediction"]
+        assert name == CLASSES[given[int(row.z)]]
+    # what AutoAttack broke comes first
+    broken = (auto["broken_by"] >= 0)[table.loc[table["series"] == "test images", "z"].astype(int)]
+    assert broken.all()
+
+
+def test_records_in_any_order_and_of_some_images_are_joined_by_their_index(tmp_path, study):
+    columns_of, about = record.read(study["autoattack_record"])
+    order = np.random.default_rng(0).permutation(60)[:20]
+    path = tmp_path / "some.h5"
+    with h5py.File(path, "w") as file:
+        for name, value in about.items():
+            file.attrs[name] = value
+        for name, values in columns_of.items():
+            file[name] = values[order]
+    text = draw("training_attack", tmp_path, study | {"autoattack_record": path})[1]
+    inner = record.read(study["inner_test"])[0]
+    wanted = [int((of["adversarial_prediction"] == of["label"])[order].sum()) for of in (inner, columns_of)]
+    assert (
+        f"20 test images, right of these: {int((inner['clean_prediction'] == inner['label'])[order].sum())} clean"
+        in text
+    )
+    assert f"{wanted[0]} under the attack of the training" in text
+    assert f"{wanted[1]} under AutoAttack" in text
+
+
+def test_records_of_different_networks_or_images_are_refused(tmp_path, study):
+    images, labels = shards.read(study["test_images"])
+    write_attack(tmp_path / "other.h5", "another/run", images, labels, 0.1)
+    with pytest.raises(ValueError, match=r"other\.h5: the record of another/run, but .*inner-test\.h5 is of"):
+        draw("training_attack", tmp_path, study | {"autoattack_record": tmp_path / "other.h5"})
+    shards.write(tmp_path / "few.h5", images[:5], labels[:5], {})
+    with pytest.raises(ValueError, match=r"inner-train\.h5 index: image 59 wanted, 5 in .*few\.h5"):
+        draw("training_attack", tmp_path, study | {"train_images": tmp_path / "few.h5"})

@@ -1,0 +1,346 @@
+"""The database of the web application: who may answer what when, and what is kept."""
+
+import sqlite3
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from robustlaws.humans import bundle, codes, progress
+from robustlaws.humans.limiting import Attempts
+from robustlaws.humans.store import Conflict, Store
+from tests.web import made_up
+
+
+class Clock:
+    """A clock that is told to go on."""
+
+    now = 1_700_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Return a function that gives a store with participant 1, who has agreed, of a study with some settings."""
+    stores = []
+
+    def make(folder="study", **more):
+        paths = bundle.locate(made_up.folder(tmp_path / folder, **more))
+        store = Store(paths.database, bundle.read(paths), clock=Clock())
+        stores.append(store)
+        store.add(["p1"], "person")
+        store.consent(1)
+        return store
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+def answer(store, shown, chosen=3, confidence="low", elapsed=None, participant=1):
+    """Answer what was shown."""
+    return store.answer(
+        participant, image=shown.id, token=shown.token, chosen=chosen, confidence=confidence, elapsed=elapsed
+    )
+
+
+def current(store, participant=1):
+    """Return what a participant has before them."""
+    return store.current(participant)[1]
+
+
+def test_a_code_is_easy_to_type_and_only_its_digest_is_kept(begin):
+    store = begin()
+    code = store.add(["p2"], "person")["p2"]
+    assert not set("01OI") & set(code)
+    assert len(codes.ALPHABET) ** 15 >= 2**60
+    for typed in (
+        code,
+        code.lower(),
+        code.replace("-", ""),
+        f"  {code.replace('-', ' ')}\n",
+        code.replace("-", "\u2013"),
+    ):
+        assert store.session(store.enter(typed)).name == "p2"
+    for typed in ("", code[:-1], code + "A", code[:-1] + "0", "p2"):
+        assert store.enter(typed) is None
+    store.database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    kept = store.database.path.read_bytes()
+    assert b"p2" in kept
+    for secret in (code, code.replace("-", "")):
+        assert secret.encode() not in kept
+
+
+def test_names_are_plain_and_each_is_one(begin):
+    store = begin()
+    for name in ("", "a b", "=1+1", "<b>", "-a", "a" * 41, "p1"):
+        with pytest.raises(ValueError, match="^participant "):
+            store.add(["new", name], "person")
+    assert len(store.database.rows("SELECT * FROM participants")) == 1  # all or none
+
+
+def test_a_session_ends_with_idleness_a_revoked_code_or_by_leaving(begin):
+    store = begin()
+    code = store.add(["p2"], "person")["p2"]
+    token = store.enter(code)
+    for _ in range(3):
+        store.clock.now += 11.9 * 3600
+        assert store.session(token).name == "p2"
+    store.clock.now += 12.1 * 3600
+    assert store.session(token) is None
+    token, other = store.enter(code), store.enter(code)
+    store.leave(token)
+    assert store.session(token) is None
+    assert store.session(other).name == "p2"
+    store.revoke("p2")
+    assert store.session(other) is None
+    assert store.enter(code) is None
+    with pytest.raises(ValueError, match="'p3': there is none"):
+        store.revoke("p3")
+
+
+def test_the_organiser_has_one_code(begin):
+    store = begin()
+    first = store.organiser()
+    token = store.enter(first)
+    assert store.session(token).participant is None
+    assert store.organiser() is None
+    second = store.organiser(again=True)
+    assert store.enter(first) is None
+    assert store.session(token) is None
+    assert store.session(store.enter(second)).name == "organiser"
+
+
+def test_images_come_in_their_order_and_batches_end_with_a_rest(begin):
+    store, seen, rests = begin(batches=2, images=3), [], []
+    while (where := store.place(1)).state != progress.FINISHED:
+        if where.state == progress.REST:
+            rests.append(where.answered)
+            assert current(store) == []
+            store.go_on(1)
+            store.go_on(1)  # a second click changes nothing
+        shown = current(store)
+        assert current(store) == shown  # a reload
+        seen.append(shown[0].id)
+        answer(store, shown[0])
+    assert tuple(seen) == store.bundle.ids
+    assert rests == [3, 6, 9]
+
+
+def test_the_page_of_a_batch_takes_its_answers_in_any_order(begin):
+    store = begin(page="batch", batches=1, images=4)
+    shown = current(store)
+    assert [one.position for one in shown] == [1, 2, 3, 4]
+    for one in (shown[2], shown[0], shown[3]):
+        answer(store, one)
+    assert [one.chosen for one in current(store)] == [3, None, 3, 3]
+    assert answer(store, shown[1]).state == progress.REST
+
+
+def test_the_database_itself_keeps_an_image_from_being_answered_twice(begin):
+    store = begin()
+    shown = current(store)[0]
+    answer(store, shown)
+    to = store.database.connection()
+    show = "INSERT INTO showings (participant, stimulus, token, shown) VALUES (1, ?, ?, 0)"
+    to.execute(show, (shown.id, "t"))
+    with pytest.raises(sqlite3.IntegrityError, match=r"answers\.participant, answers\.stimulus"):
+        to.execute(
+            "INSERT INTO answers (participant, stimulus, showing, status, class, confidence, at)"
+            " SELECT 1, stimulus, id, 'answered', 1, 'low', 0 FROM showings WHERE token = 't'"
+        )
+    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+        to.execute(show, ("none", "u"))
+
+
+def test_one_answer_wins_where_several_come_at_the_same_time(begin):
+    store = begin()
+    shown, told = current(store)[0], []
+
+    def give(chosen):
+        try:
+            answer(store, shown, chosen)
+            told.append(chosen)
+        except Conflict:
+            pass
+
+    threads = [threading.Thread(target=give, args=(chosen,)) for chosen in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [row["class"] for row in store.database.rows("SELECT class FROM answers")] == told
+    assert len(told) == 1
+
+
+def test_undo_takes_back_answers_of_the_batch_and_its_history_is_kept(begin):
+    store = begin(batches=1, images=3)
+    first = current(store)[0]
+    with pytest.raises(Conflict):
+        store.undo(1)
+    answer(store, first, 1)
+    second = current(store)[0]
+    assert store.undo(1) == first.id
+    again = current(store)[0]
+    assert (again.id, again.token == first.token) == (first.id, False)
+    with pytest.raises(Conflict):
+        answer(store, second)  # it is not its turn any more
+    answer(store, again, 2)
+    for _ in range(2):
+        answer(store, current(store)[0], 4)
+    assert store.place(1).state == progress.REST
+    store.undo(1)
+    assert store.place(1).state == progress.WORK
+    answer(store, current(store)[0], 5)
+    store.go_on(1)
+    with pytest.raises(Conflict):  # that batch is over
+        store.undo(1)
+    rows = store.database.rows("SELECT class, undone IS NULL AS stands FROM answers ORDER BY id")
+    assert [tuple(row) for row in rows] == [(1, 0), (2, 1), (4, 1), (4, 0), (5, 1)]
+
+
+def test_an_answer_after_its_time_has_no_class(begin):
+    store = begin(answer_seconds=10.0, images=5)
+    in_time, late = current(store)[0], None
+    store.clock.now += 10.9  # with the grace of a second
+    answer(store, in_time)
+    late = current(store)[0]
+    store.clock.now += 11.1
+    where = answer(store, late)
+    assert answer(store, late) == where  # sent again
+    said = current(store)[0]
+    with pytest.raises(Conflict, match="there is time left"):
+        answer(store, said, None, None)
+    store.clock.now += 10
+    answer(store, said, None, None)
+    with pytest.raises(Conflict):  # a limit that can be taken back is none
+        store.undo(1)
+    left = current(store)[0]
+    store.clock.now += 3600  # away meanwhile
+    following = current(store)[0]
+    assert following.id != left.id
+    assert following.since == 0
+    assert [row["status"] for row in store.database.rows("SELECT status FROM answers ORDER BY id")] == [
+        "answered", "timed_out", "timed_out", "timed_out",
+    ]  # fmt: skip
+
+
+def test_without_a_limit_no_time_is_up(begin):
+    store = begin(page="batch", answer_seconds=10.0, image_seconds=1.0)  # limits are for single images
+    shown = current(store)[0]
+    store.clock.now += 3600
+    assert store.may_see(1, shown.id)
+    with pytest.raises(Conflict, match="there is time left"):
+        answer(store, shown, None, None)
+    answer(store, shown)
+    assert store.database.row("SELECT status FROM answers")["status"] == "answered"
+
+
+def test_an_image_is_seen_while_it_is_shown_and_no_longer(begin):
+    store = begin(image_seconds=2.0)
+    ids = store.bundle.ids
+    assert not store.may_see(1, ids[0])
+    current(store)
+    assert store.may_see(1, ids[0])
+    assert not store.may_see(1, ids[1])
+    store.clock.now += 2.9
+    assert store.may_see(1, ids[0])
+    store.clock.now += 0.2
+    assert not store.may_see(1, ids[0])
+    answer(store, current(store)[0])  # it may still be answered
+
+
+def test_images_of_former_batches_are_seen_no_more(begin):
+    store = begin(batches=3, images=1)
+    first = current(store)[0]
+    told = []
+    for _ in range(3):
+        answer(store, current(store)[0])
+        told.append(store.may_see(1, first.id))
+        store.go_on(1)
+        current(store)
+        told.append(store.may_see(1, first.id))
+    assert told == [True, True, True, False, False, False]
+
+
+def test_a_database_of_other_images_is_refused_and_left_alone(begin, tmp_path):
+    store = begin()
+    answer(store, current(store)[0])
+    store.close()
+    before = store.database.path.read_bytes()
+    for number, change in enumerate(({"seed": 1}, {"images": 5}, {"classes": [*made_up.CLASSES[1:], "airplane"]})):
+        other = bundle.read(bundle.locate(made_up.folder(tmp_path / f"other{number}", **change)))
+        with pytest.raises(ValueError, match="begun with other images or classes.* bring those back"):
+            Store(store.database.path, other)
+    assert store.database.path.read_bytes() == before
+    assert Store(store.database.path, store.bundle).place(1).answered == 1
+    same = bundle.read(bundle.locate(made_up.folder(tmp_path / "same", page="batch", secrets=1, consent="Otherwise.")))
+    assert Store(store.database.path, same).place(1).answered == 1
+
+
+def test_what_is_no_database_is_refused(begin, tmp_path):
+    images = begin().bundle
+    path = tmp_path / "other.sqlite"
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(ValueError, match=r"other\.sqlite: damaged, or no SQLite database"):
+        Store(path, images)
+    with pytest.raises(ValueError, match="cannot be used"):
+        Store(tmp_path / "none" / "study.sqlite", images)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(["answer", "answer", "answer", "undo", "go on", "reload", "replay"]), max_size=40))
+@pytest.mark.parametrize("page", ["single", "batch"])
+def test_whatever_a_participant_does_answers_are_those_of_the_last_word(begin, tmp_path_factory, page, actions):
+    folder = tmp_path_factory.mktemp("any") / "study"
+    store = begin(folder, batches=1, images=3, page=page)
+    stands, sent, chosen = [], [], 0  # [image, class] in order; (shown, class)
+    for action in actions:
+        where, shown = store.current(1)
+        open_ones = [one for one in shown if one.chosen is None]
+        if action == "answer" and open_ones:
+            chosen = (chosen + 1) % 10
+            answer(store, open_ones[-1], chosen)
+            stands.append([open_ones[-1].id, chosen])
+            sent.append((open_ones[-1], chosen))
+        elif action == "undo":
+            of_batch = store.bundle.ids[
+                store.bundle.batches[where.batch].start : store.bundle.batches[where.batch].stop
+            ]
+            if stands and stands[-1][0] in of_batch:
+                assert store.undo(1) == stands.pop()[0]
+            else:
+                with pytest.raises(Conflict):
+                    store.undo(1)
+        elif action == "go on":
+            store.go_on(1)
+        elif action == "replay" and sent:
+            one, said = sent[-1]
+            if [one.id, said] in stands:
+                assert answer(store, one, said).answered == len(stands)
+            with pytest.raises(Conflict):
+                answer(store, one, (said + 1) % 10)
+    rows = store.database.rows("SELECT stimulus, class FROM answers WHERE undone IS NULL ORDER BY id")
+    assert [[row["stimulus"], row["class"]] for row in rows] == stands
+    assert store.place(1).answered == len(stands)
+
+
+def test_wrong_codes_are_counted_by_address_and_in_all():
+    attempts = Attempts()
+    for _ in range(19):
+        attempts.wrong("192.0.2.1")
+    assert attempts.wait("192.0.2.1") == 0
+    attempts.wrong("192.0.2.1")
+    assert 1 <= attempts.wait("192.0.2.1") <= 300
+    assert attempts.wait("192.0.2.2") == 0
+    for number in range(20):  # whoever has one address of IPv6 has a whole network
+        attempts.wrong(f"2001:db8::{number:x}")
+    assert attempts.wait("2001:db8::ffff") > 0
+    assert attempts.wait("2001:db8:0:1::1") == 0
+    for number in np.arange(260):
+        attempts.wrong(f"198.51.100.{number % 256}")
+    assert attempts.wait("203.0.113.9") > 0

@@ -1,0 +1,101 @@
+"""Many participants at once, and a server that is killed under their hands."""
+
+import random
+import sqlite3
+import threading
+import time
+
+import httpx2
+import pandas as pd
+
+from robustlaws.humans import bundle
+from tests.web import made_up
+from tests.web.serving import Participant, client, codes, fields
+
+PEOPLE, BATCHES, IMAGES = 50, 3, 4  # batches of each part, images of each
+
+
+class Stubborn(Participant):
+    """Goes on, whatever happens to the server; `sent`: image -> (class, confidence), acknowledged or not."""
+
+    def __init__(self, http, code, seed):
+        super().__init__(http, code)
+        self.choices, self.sent, self.seen, self.refused = random.Random(seed), {}, [], []
+
+    def insist(self, request):
+        """Send a request until there is an answer to it."""
+        while True:
+            try:
+                return request()
+            except httpx2.TransportError:
+                time.sleep(0.1)
+
+    def take_part(self):
+        """Do all of the study."""
+        self.insist(self.enter)
+        while "Thank you" not in (page := self.insist(self.page).text):
+            if fields(page, "/consent"):
+                self.insist(self.consent)
+            elif fields(page, "/continue"):
+                self.insist(lambda: self.post("/continue"))
+            for form in fields(page):
+                self.one(form)
+
+    def one(self, form):
+        """Answer one image; what is sent again is the same."""
+        image = form["image"]
+        if image not in self.sent:
+            self.seen.append(image)
+            self.sent[image] = (self.choices.randrange(10), self.choices.choice(["low", "high"]))
+            if self.choices.random() < 0.2:
+                assert self.insist(lambda: self.http.get(f"/images/{image}")).status_code == 200
+        response = self.insist(lambda: self.answer(form, *self.sent[image]))
+        if response.status_code != 200:
+            self.refused.append((response.status_code, response.text))
+
+
+def test_what_fifty_participants_are_told_is_recorded_is_there_once_whenever_the_server_is_killed(tmp_path, serve):
+    study = made_up.folder(tmp_path / "study", batches=BATCHES, images=IMAGES)
+    made = codes(study, *(f"p{number}" for number in range(PEOPLE)), kind="simulated")
+    server = serve(study)
+    people = {name: Stubborn(client(server), code, name) for name, code in made.items()}
+    threads = [threading.Thread(target=one.take_part) for one in people.values()]
+    for thread in threads:
+        thread.start()
+    whole = PEOPLE * 2 * BATCHES * IMAGES
+    for share in (0.15, 0.4, 0.7):
+        while sum(len(one.acknowledged) for one in people.values()) < share * whole:
+            time.sleep(0.01)
+            assert any(thread.is_alive() for thread in threads)
+        told = {name: dict(one.acknowledged) for name, one in people.items()}
+        port = server.port
+        server.kill()
+        check(bundle.locate(study).database, told, people)
+        server = serve(study, port=port)
+    for thread in threads:
+        thread.join(120)
+    assert [one.refused for one in people.values() if one.refused] == []
+    told = {name: one.acknowledged for name, one in people.items()}
+    assert {len(one) for one in told.values()} == {2 * BATCHES * IMAGES}
+    check(bundle.locate(study).database, told, people)
+    assert server.stop() == 0
+    exported = pd.read_parquet(bundle.locate(study).table)
+    assert len(exported) == whole
+    assert set(exported["kind"]) == {"simulated"}
+
+
+def check(database, told, people):
+    """Check that what was acknowledged is in the database, once, and nothing there was not sent."""
+    with sqlite3.connect(database) as one:
+        assert one.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        rows = one.execute(
+            "SELECT name, stimulus, class, confidence FROM answers JOIN participants ON participants.id = participant"
+        ).fetchall()
+    one.close()
+    there = {(name, image): (chosen, confidence) for name, image, chosen, confidence in rows}
+    assert len(there) == len(rows)
+    for name, answers in told.items():
+        for image, answer in answers.items():
+            assert there[name, image] == answer
+    for (name, image), answer in there.items():
+        assert people[name].sent[image] == answer

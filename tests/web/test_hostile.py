@@ -1,0 +1,379 @@
+"""Requests that no page sends, and what a browser could learn from the pages that it gets."""
+
+import itertools
+import re
+import socket
+import sqlite3
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from robustlaws.humans import bundle, codes, forms
+from robustlaws.humans.protection import LARGEST, Refusal
+from tests.web import made_up
+from tests.web.serving import JSON, Participant, client, error, fields
+from tests.web.serving import codes as make_codes
+
+SQL = "'; DROP TABLE answers; --"
+HTML = '<script src="https://example.org/x.js"></script>'
+SECURE = {
+    "x-content-type-options": "nosniff", "cache-control": "no-store", "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """Return a server process that all of these tests share."""
+    from tests.web.serving import Server
+
+    server = Server(made_up.folder(tmp_path_factory.mktemp("hostile") / "study"))
+    yield server
+    server.kill()
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def person(running):
+    """Return a function that gives a new participant of the server, at work."""
+    opened = []
+
+    def come(consents=True):
+        name = f"h{next(_numbers)}"
+        opened.append(client(running))
+        one = Participant(opened[-1], make_codes(running.study, name)[name])
+        one.name = name
+        assert one.enter().status_code == 200
+        if consents:
+            one.consent()
+        return one
+
+    yield come
+    for http in opened:
+        http.close()
+
+
+def recorded(study, name):
+    """Return what the database has of a participant's answers."""
+    with sqlite3.connect(bundle.locate(study).database) as one:
+        return one.execute(
+            "SELECT stimulus, class, confidence, undone IS NULL FROM answers JOIN participants"
+            " ON participants.id = participant WHERE name = ? ORDER BY answers.id",
+            (name,),
+        ).fetchall()
+
+
+def logged(study):
+    """Return what the server has logged."""
+    return (bundle.locate(study).folder / "server.log").read_text()
+
+
+BAD_ANSWERS = [
+    ("an image of another batch", {"image": "0" * 16}, 409),
+    ("SQL for an image", {"image": SQL}, 409),
+    ("HTML for an image", {"image": HTML}, 409),
+    ("SQL for a token", {"token": SQL}, 409),
+    ("no token", {"token": ""}, 409),
+    ("a class that is none", {"class": "10"}, 400),
+    ("a class below", {"class": "-1"}, 400),
+    ("a class of other digits", {"class": "٣"}, 400),
+    ("SQL for a class", {"class": SQL}, 400),
+    ("no class while there is time", {"class": "", "confidence": ""}, 409),
+    ("no confidence", {"confidence": ""}, 400),
+    ("HTML for a confidence", {"confidence": HTML}, 400),
+    ("no time", {"elapsed": "soon"}, 400),
+    ("no finite time", {"elapsed": "inf"}, 400),
+    ("SQL for csrf", {"csrf": SQL}, 403),
+    ("no csrf", {"csrf": ""}, 403),
+    ("csrf that is not ASCII", {"csrf": "é"}, 403),
+    ("an unknown field", {"label": "3"}, 400),
+    ("a long field", {"elapsed": "1" * 400}, 400),
+]
+
+
+@pytest.mark.parametrize(("change", "status"), [one[1:] for one in BAD_ANSWERS], ids=[one[0] for one in BAD_ANSWERS])
+def test_a_forged_answer_is_refused_logged_and_not_recorded(running, person, change, status):
+    one = person()
+    form = fields(one.page().text)[0] | {"class": "3", "confidence": "low"}
+    for headers in (JSON, {}):
+        response = one.http.post("/answers", data=form | change, headers=headers)
+        assert response.status_code == status
+        assert SECURE.items() <= dict(response.headers).items()
+        for secret in (SQL, HTML, "Traceback", "sqlite", form["token"], form["csrf"], one.code):
+            assert secret not in response.text
+    assert recorded(running.study, one.name) == []
+    assert re.search(rf"{status} POST /answers from 127\.0\.0\.1, {one.name}: ", logged(running.study))
+    assert one.http.post("/answers", data=form, headers=JSON).status_code == 200
+
+
+def test_an_answer_counts_once_however_often_it_is_sent(running, person):
+    one = person()
+    form = fields(one.page().text)[0] | {"class": "3", "confidence": "low"}
+    told = [one.http.post("/answers", data=form, headers=JSON) for _ in range(3)]
+    assert {response.text for response in told} == {told[0].text}
+    assert told[0].json() == {"recorded": True, "answered": 1, "images": 16, "batch_complete": False}
+    for change in ({"class": "4"}, {"confidence": "high"}):
+        assert one.http.post("/answers", data=form | change, headers=JSON).status_code == 409
+    assert recorded(running.study, one.name) == [(form["image"], 3, "low", 1)]
+    one.post("/undo")
+    assert one.http.post("/answers", data=form, headers=JSON).status_code == 409  # it would be no longer true
+    assert recorded(running.study, one.name) == [(form["image"], 3, "low", 0)]
+
+
+def test_nobody_acts_for_another_participant(running, person):
+    one, other = person(), person()
+    mine, theirs = fields(one.page().text)[0], fields(other.page().text)[0]
+    answer = {"class": "3", "confidence": "low"}
+    for stolen, status in (
+        (theirs, 403),
+        (theirs | {"csrf": mine["csrf"]}, 409),
+        (mine | {"csrf": theirs["csrf"]}, 403),
+    ):
+        assert one.http.post("/answers", data=stolen | answer, headers=JSON).status_code == status
+    for path in ("/undo", "/continue", "/leave"):
+        assert one.http.post(path, data={"csrf": theirs["csrf"]}, headers=JSON).status_code == 403
+    assert recorded(running.study, one.name) == recorded(running.study, other.name) == []
+    # what another was shown is no reason to see it
+    other.answer(theirs, 1)
+    following = fields(other.page().text)[0]["image"]
+    assert other.http.get(f"/images/{following}").status_code == 200
+    assert one.http.get(f"/images/{following}").status_code == 404
+    with client(running) as nobody:
+        assert nobody.post("/answers", data=mine | answer, headers=JSON).status_code == 401
+        assert nobody.get(f"/images/{mine['image']}").status_code == 401
+        nobody.cookies.set("session", SQL)
+        assert nobody.get("/work").headers["location"] == "/"
+
+
+def test_a_form_of_another_site_is_refused(running, person):
+    one = person()
+    form = fields(one.page().text)[0] | {"class": "3", "confidence": "low"}
+    host = running.address.removeprefix("http://")
+    for headers in (
+        {"origin": "https://example.org"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site", "origin": running.address},
+    ):  # fmt: skip
+        assert one.http.post("/answers", data=form, headers=headers).status_code == 403
+        assert one.http.post("/enter", data={"code": one.code}, headers=headers).status_code == 403
+    ours = {"origin": f"http://{host}", "sec-fetch-site": "same-origin"}
+    assert one.http.post("/answers", data=form, headers=ours).status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/enter", "/answers", "/undo", "/nothing"])
+def test_a_form_that_is_too_large_or_none_is_refused(running, person, path):
+    one = person()
+    large = b"csrf=" + b"a" * LARGEST
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    assert one.http.post(path, content=large, headers=headers).status_code == 413
+    assert one.http.post(path, content=iter([large[:9000], large[9000:]]), headers=headers).status_code == 413
+    for kind in ("application/json", "multipart/form-data; boundary=a", "text/plain", ""):
+        assert one.http.post(path, content=b"{}", headers={"content-type": kind}).status_code == 415
+    assert recorded(running.study, one.name) == []
+
+
+def test_a_length_that_is_a_lie_gets_no_further(running):
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as raw:
+        head = b"POST /enter HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        raw.sendall(head + b"Content-Length: 99999999999999999999\r\n\r\n")
+        assert b" 413 " in raw.recv(100) or b" 400 " in raw.recv(100)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/images/../key.parquet", "/images/..%2fkey.parquet", "/images/%2e%2e%2f%2e%2e%2fkey.parquet", "/images/",
+        "/static/../server.py", "/static/..%2fserver.py", "/static/%2e%2e/server.py", "/static/", "/static//etc/passwd",
+        "/key.parquet", "/study.sqlite", "/server.log", "/docs", "/redoc", "/openapi.json", "/work/", "//work",
+        "/images/" + "a" * 5000,
+    ],
+)  # fmt: skip
+def test_no_path_leads_out(running, person, path):
+    one = person()
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as raw:  # no client tidies the path up
+        cookie = one.http.cookies["session"]
+        raw.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nCookie: session={cookie}\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: raw.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 404")
+    assert b"server:" not in answer.lower().split(b"\r\n\r\n")[0]
+
+
+def test_a_method_that_is_not_meant_is_refused(running, person):
+    one = person()
+    for method, path in itertools.product(
+        ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "SECRET"), ("/answers", "/work")
+    ):
+        assert one.http.request(method, path).status_code == 405
+    for path in ("/answers", "/enter", "/undo", "/continue", "/leave", "/consent"):
+        assert one.http.get(path).status_code == 405
+    assert "SECRET" not in logged(running.study)
+
+
+def test_the_work_comes_after_the_consent_and_in_its_order(running, person):
+    one = person(consents=False)
+    assert "image-" not in one.page().text
+    assert one.http.post("/consent", data={"csrf": "x", "agree": "yes"}).status_code == 403
+    refused = one.post("/consent", agree="no")
+    assert (refused.status_code, error(refused)) == (400, "without your consent the study does not begin")
+    ids = bundle.read(bundle.locate(running.study)).ids
+    assert {one.http.get(f"/images/{image}").status_code for image in ids} == {404}
+    one.consent()
+    form = fields(one.page().text)[0]
+    assert form["image"] == ids[0]
+    assert [one.http.get(f"/images/{image}").status_code for image in ids] == [200] + [404] * (len(ids) - 1)
+    assert {one.answer(form | {"image": image}, 1).status_code for image in ids[1:]} == {409}
+    assert one.post("/undo").status_code == 409
+    assert one.post("/continue").json()["answered"] == 0  # there is nothing to go on from, which does no harm
+    assert one.http.get("/organiser").status_code == 403
+
+
+def test_codes_are_guessed_a_few_times_and_no_more(study, serve):
+    made = make_codes(study, "p1", "p2")
+    server = serve(study)
+    with client(server) as known, client(server) as guessing:
+        known.post("/enter", data={"code": made["p1"]})
+        for typed in ("", SQL, HTML, "0" * 15, "A" * 15, made["p2"][:-1], "é" * 15, "A" * 200):
+            response = guessing.post("/enter", data={"code": typed}, headers=JSON)
+            assert response.status_code == 403
+            assert not response.cookies
+        for _ in range(20):
+            response = guessing.post("/enter", data={"code": codes.make()}, headers={"x-forwarded-for": codes.make()})
+        assert response.status_code == 429
+        assert 0 < int(response.headers["retry-after"]) <= 300
+        response = guessing.post("/enter", data={"code": made["p2"]})  # even the right one
+        assert response.status_code == 429
+        assert not response.cookies
+        assert known.get("/work").status_code == 200
+        told = logged(study)
+        assert "429 POST /enter from 127.0.0.1, nobody: too many wrong codes" in told
+        cookie = known.cookies["session"]
+        guessing.get(f"/{made['p2']}?code={made['p2']}", headers={"cookie": f"session={cookie}"})
+    server.stop()
+    for secret in (*made.values(), *(code.replace("-", "") for code in made.values()), cookie, server.organiser):
+        assert secret not in logged(study)
+        for file in bundle.locate(study).folder.glob("study.sqlite*"):
+            assert secret.encode() not in file.read_bytes()
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_form_or_refused(body):
+    try:
+        found = forms.fields(body, "csrf", "image")
+    except Refusal:
+        return
+    assert set(found) == {"csrf", "image"}
+
+
+@given(st.fixed_dictionaries({"csrf": st.text(max_size=60), "image": st.text(max_size=60)}))
+def test_a_form_is_read_as_it_was_written(found):
+    try:
+        body = urlencode(found).encode()
+    except UnicodeEncodeError:  # half a surrogate is no text
+        return
+    assert forms.fields(body, "csrf", "image") == found
+    with pytest.raises(Refusal):
+        forms.fields(body + b"&csrf=", "csrf", "image", "more")
+    with pytest.raises(Refusal):
+        forms.fields(body, "csrf", "token", "other")
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
+def test_an_answer_is_a_class_and_a_confidence_or_refused(chosen, confidence, elapsed):
+    try:
+        found = forms.answer({"class": chosen, "confidence": confidence, "elapsed": elapsed}, 10)
+    except Refusal:
+        return
+    assert found[:2] == (None, None) or (found[0] in range(10) and found[1] in ("low", "high"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(alphabet=codes.ALPHABET + "01OIo -_.\u2013", max_size=40))
+def test_nothing_but_a_code_is_read_as_one(typed):
+    read = codes.read(typed)
+    assert read is None or (len(read) == 15 and set(read) <= set(codes.ALPHABET))
+
+
+_DATE = re.compile(r"expires=[^;]*")  # of the cookie that goes: now
+
+
+def everything(monkeypatch, inside, study):
+    """Return all that a browser gets in a whole participation, with random tokens replaced by a count."""
+    numbers = itertools.count()
+    monkeypatch.setattr(codes, "token", lambda: f"token{next(numbers):027d}")
+    app = inside(study)
+    one = app.participant("p1", consents=False)
+    got = []
+
+    def keep(response):
+        headers = [(name, _DATE.sub("then", value)) for name, value in response.headers.multi_items()]
+        got.append((response.status_code, sorted(headers), response.content))
+        app.clock.now += 1
+        return response
+
+    keep(one.consent())
+    for number in range(1000):
+        page = keep(one.page()).text
+        if "Thank you" in page:
+            break
+        if fields(page, "/continue"):
+            keep(one.http.post("/continue", data=fields(page, "/continue")[0]))
+        for form in fields(page):
+            keep(one.http.get(f"/images/{form['image']}"))
+            keep(one.answer(form, number % 10, elapsed="100"))
+            keep(one.answer(form, (number + 1) % 10))
+            if number % 3 == 0:
+                keep(one.post("/undo"))
+                keep(one.page())
+                break
+    for path in ("/", "/organiser", "/static/style.css", *(f"/images/{image}" for image in app.store.bundle.ids)):
+        keep(one.http.get(path))
+    keep(one.post("/leave"))
+    return got, app
+
+
+@pytest.mark.parametrize("page", ["single", "batch"])
+def test_a_browser_gets_the_same_bytes_whatever_is_secret(tmp_path, monkeypatch, inside, page):
+    first, second = (
+        everything(monkeypatch, inside, made_up.folder(tmp_path / str(secrets), checks=2, secrets=secrets, page=page))
+        for secrets in (0, 1)
+    )
+    assert len(first[0]) > 60
+    assert first[0] == second[0]
+    # what is secret did differ, in all that is exported
+    one, other = first[1].exported(), second[1].exported()
+    assert one["chosen_label"].tolist() == other["chosen_label"].tolist()
+    for name in ("true_label", "cifar10_test_test_idx", "is_attn_check"):
+        assert one[name].tolist() != other[name].tolist()
+    assert set(one["variant"]) == set(other["variant"])
+    assert one["variant"].tolist() == other["variant"].tolist()[::-1]
+
+
+def test_what_breaks_inside_is_not_told(monkeypatch, inside, study, caplog):
+    app = inside(study)
+    one = app.participant()
+    form = fields(one.page().text)[0]
+    http = TestClient(app.app, raise_server_exceptions=False, cookies=one.http.cookies)
+
+    def broken(*_, **__):
+        raise RuntimeError(one.code)
+
+    monkeypatch.setattr(app.store, "answer", broken)
+    response = http.post("/answers", data=form | {"class": "1", "confidence": "low"})
+    assert response.status_code == 500
+    assert SECURE.items() <= dict(response.headers).items()
+    assert "Traceback" not in response.text
+    assert one.code not in response.text
+    logged = [record.getMessage() for record in caplog.records if record.name == app.log.name]
+    assert any("RuntimeError" in line for line in logged)
+    assert not any(one.code in line for line in logged)
+
+    def full(*_, **__):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(app.store, "answer", full)
+    response = http.post("/answers", data=form | {"class": "1", "confidence": "low"}, headers=JSON)
+    assert (response.status_code, error(response)) == (503, "that could not be recorded; try again in a moment")

@@ -1,0 +1,346 @@
+"""The web application as its participants and its organiser meet it, over HTTP, and its commands."""
+
+import re
+import shutil
+import signal
+import ssl
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robustlaws import cli, records
+from robustlaws.humans import bundle, columns
+from tests.web import made_up
+from tests.web.serving import JSON, Participant, Server, client, codes, fields, until
+
+# What a script that answers cannot know: the server measures it.
+_TIMES = ["reaction_time", "time_elapsed"]
+
+
+def choice(image):
+    """Return the class and the confidence that these participants give."""
+    number = int(image[:8], 16)
+    return number % 10, ("low", "high")[number // 10 % 2]
+
+
+def expected(study, name):
+    """Return the export of one participant who answers all by `choice`, from the files of the study alone."""
+    paths = bundle.locate(study)
+    stimuli, key = pd.read_parquet(paths.stimuli), pd.read_parquet(paths.key).set_index("id")
+    rows = []
+    for trial, shown in enumerate(stimuli.sort_values(["part", "batch", "position"]).itertuples()):
+        about, (chosen, confidence) = key.loc[shown.id], choice(shown.id)
+        rows.append(
+            {
+                "annotator_id": name, "kind": "person", "trial_index": trial,
+                "is_attn_check": int(about["is_attn_check"]),
+                "true_category": made_up.CLASSES[about["label"]], "chosen_category": made_up.CLASSES[chosen],
+                "true_label": about["label"], "chosen_label": chosen, "correct_guess": int(about["label"] == chosen),
+                "cifar10_test_test_idx": about["index"], "split": about["split"], "variant": about["variant"],
+                "confidence": confidence, "status": "answered", "batch": shown.batch,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def check_exported(study, names):
+    """Check that both exported files are what these participants answered."""
+    paths = bundle.locate(study)
+    table = records.read(paths.table, columns.ANSWERS)
+    csv = records.table(pd.read_csv(paths.csv), columns.ANSWERS)
+    pd.testing.assert_frame_equal(table, csv)
+    rows = records.table(
+        [row | dict.fromkeys(_TIMES) for name in names for row in expected(study, name)], columns.ANSWERS
+    )
+    pd.testing.assert_frame_equal(table.drop(columns=_TIMES), rows.drop(columns=_TIMES))
+    return table
+
+
+@pytest.mark.parametrize("page", ["single", "batch"])
+def test_all_that_is_answered_is_exported_when_a_participant_finishes(tmp_path, serve, page):
+    study = made_up.folder(tmp_path / "study", page=page)
+    made, paths = codes(study, "p1", "p2"), bundle.locate(study)
+    server = serve(study)
+    with client(server) as http:
+        one = Participant(http, made["p1"])
+        assert one.enter().json() == {"entered": True}
+        one.finish(choice)
+    until(paths.csv.exists)
+    check_exported(study, ["p1"])
+    with client(server) as http:
+        one = Participant(http, made["p2"])
+        one.enter()
+        one.consent()
+        form = fields(one.page().text)[0]
+        one.answer(form, *choice(form["image"]))
+        assert server.stop() == 0
+        assert "stopped; all answers are in" in server.told
+        table = pd.read_parquet(paths.table)
+        assert table["annotator_id"].tolist() == ["p1"] * 16 + ["p2"]
+        serve(study, port=server.port)  # the session goes on
+        one.finish(choice)
+        until(lambda: paths.csv.read_text().count("\n") == 1 + 32)
+    table = check_exported(study, ["p1", "p2"])
+    for _, rows in table.groupby("annotator_id"):
+        assert rows["time_elapsed"].is_monotonic_increasing
+        assert (rows["reaction_time"] <= rows["time_elapsed"] + 1e-3).all()
+    output = tmp_path / "other.csv"
+    assert cli.main(["answers", str(study), "--output", str(output)]) == 0
+    assert output.read_bytes() == paths.csv.read_bytes()
+
+
+def test_a_browser_without_scripts_is_led_on(study, inside):
+    app = inside(study)
+    one = app.participant(consents=False)
+    csrf = {"csrf": fields(one.page().text, "/consent")[0]["csrf"]}
+    assert one.http.get("/").headers["location"] == "/work"
+    for path, more in (("/consent", {"agree": "yes"}), ("/continue", {}), ("/leave", {})):
+        response = one.http.post(path, data=csrf | more)
+        assert (response.status_code, response.headers["location"]) == (303, "/" if path == "/leave" else "/work")
+    assert one.http.get("/work").headers["location"] == "/"
+    response = one.http.post("/enter", data={"code": one.code})
+    cookie = response.headers["set-cookie"]
+    assert (response.status_code, response.headers["location"]) == (303, "/work")
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "Secure" not in cookie
+
+
+def test_the_page_of_a_batch_comes_back_where_one_was(tmp_path, inside):
+    app = inside(made_up.folder(tmp_path / "study", page="batch", images=3, batches=1))
+    one = app.participant()
+    forms = fields(one.page().text)
+    places = [
+        one.http.post("/answers", data=form | {"class": "1", "confidence": "low"}).headers["location"]
+        for form in (forms[1], forms[2])
+    ]
+    places.append(one.http.post("/undo", data={"csrf": forms[0]["csrf"]}).headers["location"])
+    assert places == ["/work#image-3", "/work#image-3", "/work#image-3"]
+    for form in fields(one.page().text):
+        if form["token"] != forms[1]["token"]:
+            last = one.http.post("/answers", data=form | {"class": "1", "confidence": "low"})
+    assert last.headers["location"] == "/work"
+    assert one.post("/continue").json() == {"recorded": True, "answered": 3, "images": 6, "batch_complete": False}
+
+
+def test_times_are_the_browsers_where_they_can_be_true(study, inside):
+    app = inside(study)
+    one = app.participant()
+    for seconds, elapsed in ((2, "1500.5"), (2, "2500"), (2, "-1"), (2, ""), (2, "2000")):
+        form = fields(one.page().text)[0]
+        app.clock.now += seconds
+        assert one.answer(form, 1, elapsed=elapsed).status_code == 200
+        if fields(one.page().text, "/continue"):
+            one.post("/continue")
+    one.post("/undo")
+    form = fields(one.page().text)[0]
+    app.clock.now += 7
+    one.answer(form, 2)
+    table = app.exported()
+    assert table["reaction_time"].tolist() == [1500.5, 2000, 2000, 2000, 7000]
+    assert table["time_elapsed"].tolist() == [2000, 4000, 6000, 8000, 17000]
+    assert table["trial_index"].tolist() == [0, 1, 2, 3, 4]
+    assert table["chosen_label"].tolist() == [1, 1, 1, 1, 2]
+
+
+def test_what_came_too_late_has_no_class(tmp_path, inside):
+    app = inside(made_up.folder(tmp_path / "study", answer_seconds=5.0, image_seconds=2.0, batches=1, images=2))
+    one = app.participant()
+    form = fields(one.page().text)[0]
+    app.clock.now += 1
+    page = one.page().text
+    assert 'data-seconds="4.0"' in page
+    assert 'data-image-seconds="1.0"' in page
+    app.clock.now += 10
+    assert one.answer(form, 3).json()["answered"] == 1
+    form = fields(one.page().text)[0]
+    app.clock.now += 5
+    assert one.http.post("/answers", data=form, headers=JSON).json()["batch_complete"]
+    one.post("/continue")
+    assert one.answer(fields(one.page().text)[0], 3).status_code == 200
+    assert "Thank you" not in one.page().text
+    assert app.done == 0
+    app.clock.now += 60
+    assert "Thank you" in one.page().text
+    assert app.done == 1
+    table = app.exported()
+    assert table["status"].tolist() == ["timed_out", "timed_out", "answered", "timed_out"]
+    assert table["chosen_label"].isna().tolist() == [True, True, False, True]
+    assert table["confidence"].isna().tolist() == [True, True, False, True]
+    assert table["correct_guess"].tolist()[:2] == [0, 0]
+
+
+def test_simulated_participants_are_called_so_everywhere(study, inside):
+    app = inside(study)
+    one, person = app.participant("s1", "simulated", consents=False), app.participant("p1")
+    for step in ("/consent", "/work", "/continue"):
+        assert "simulated participant" in one.page().text.lower(), step
+        assert "simulated" not in person.page().text.lower()
+        if step == "/consent":
+            one.consent()
+        while step == "/work" and (forms := fields(one.page().text)):
+            one.answer(forms[0], 1)
+    assert "Thank you" in one.finish(choice).text
+    assert "simulated participant" in one.page().text.lower()
+    assert set(app.exported()["kind"]) == {"simulated"}
+
+
+def test_the_organiser_sees_progress_and_agreement_and_no_answers(tmp_path, inside):
+    app = inside(made_up.folder(tmp_path / "study", batches=1, images=3, checks=1))
+    key, ids = app.key, app.store.bundle.ids
+    # part 1: a check, then images on which three agree as 3:0 and 2:1
+    given = {ids[0]: [key[ids[0]].label, key[ids[0]].label, (key[ids[0]].label + 1) % 10], ids[1]: [1, 1, 1],
+             ids[2]: [2, 2, 3]}  # fmt: skip
+    for number in range(3):
+        one = app.participant(f"p{number}")
+        for _ in range(3):
+            form = fields(one.page().text)[0]
+            app.clock.now += 4
+            assert one.answer(form, given[form["image"]][number]).status_code == 200
+    app.store.add(["idle"], "person")
+    app.clock.now += 60
+    rows, totals, simulated = app.overview()
+    assert simulated is False
+    assert [row["state"] for row in rows] == ["at work", "at work", "at work", "not begun"]
+    assert [(row["answered"], row["images"]) for row in rows] == [(3, 6)] * 3 + [(0, 6)]
+    assert [row["checks_right"] for row in rows] == [1, 1, 0, 0]
+    assert [(row["minutes"], row["per_minute"]) for row in rows[:3]] == [(0.2, 15.0)] * 3
+    assert totals["answers"] == "9 of 24"
+    assert totals["attention checks right"] == "2 of 3"
+    # by hand: P = (1 + 1/3) / 2 = 2/3; shares 3/6, 2/6, 1/6: Pe = 14/36; (2/3 - 14/36) / (1 - 14/36) = 10/22
+    assert totals["agreement (Fleiss' kappa), part 1"] == f"{10 / 22:.2f}"
+    assert "agreement (Fleiss' kappa), part 2" not in totals
+    http = app.client()
+    http.post("/enter", data={"code": app.store.organiser(again=True)})
+    page = http.get("/organiser").text
+    assert "0.45" in page
+    for secret in (*ids, *made_up.CLASSES, "adversarial", "label"):
+        assert secret not in page
+    for path in ("/answers", "/undo", "/consent"):
+        csrf = fields(page, "/leave")
+        assert http.post(path, data=csrf[0] if csrf else {"csrf": ""}).status_code == 403
+    assert http.get(f"/images/{ids[0]}").status_code == 404
+    assert http.get("/work").headers["location"] == "/organiser"
+
+
+def test_codes_are_made_and_revoked_while_the_server_runs(study, serve, capsys):
+    server = serve(study)
+    assert cli.main(["participants", str(study), "--add", "2", "--names", "ada,p2"]) == 0
+    made = dict(re.findall(r"^(\S+) +(\w{5}-\w{5}-\w{5})$", capsys.readouterr().out, re.MULTILINE))
+    assert list(made) == ["ada", "p2", "p1", "p3"]
+    with client(server) as http:
+        one = Participant(http, made["p1"])
+        one.enter()
+        one.consent()
+        one.answer(fields(one.page().text)[0], 1)
+        assert cli.main(["participants", str(study), "--revoke", "p1"]) == 0
+        assert http.get("/work").headers["location"] == "/"
+        assert http.post("/undo", data={"csrf": ""}).status_code == 401
+        assert one.enter().status_code == 403
+        assert one.http.post("/enter", data={"code": server.organiser}).headers["location"] == "/organiser"
+        assert cli.main(["participants", str(study), "--organiser"]) == 0
+        assert http.get("/organiser").headers["location"] == "/"
+    capsys.readouterr()
+    assert cli.main(["participants", str(study)]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"^p1 +person +1 of 16 images  at work, code revoked$", told, re.MULTILINE)
+    for code in made.values():
+        assert code not in told
+    assert cli.main(["participants", str(study), "--names", "ada"]) == 2
+    assert "'ada': there is one already" in capsys.readouterr().err
+
+
+def refusal(study):
+    """Return the one line with which a server of a study ends at once."""
+    with pytest.raises(RuntimeError) as told:
+        Server(study).kill()
+    lines = str(told.value).splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_what_cannot_be_served_is_told_in_a_line(tmp_path, study, serve, capsys):
+    for arguments, told in (
+        (["serve", "nowhere"], "nowhere: no such folder; give the one of a study"),
+        (["serve", str(tmp_path)], "stimuli.parquet: not there; set up `humans`"),
+        (["serve", str(study), "--bundle", "train"], "stimuli.parquet: not there"),
+        (["serve", str(study), "--bundle", "a"], "--bundle: unknown 'a'; known: test, train"),
+        (["serve", str(study), "--key", "k.pem"], "--certificate and --key go together"),
+        (["serve", str(study), "--certificate", "c.pem", "--key", "k.pem"], "--certificate c.pem, --key k.pem: "),
+        (["serve", str(study), "--port", "99999"], "--port: 99999 is not within"),
+        (["serve", str(study), "--host", "nowhere.invalid"], "--host nowhere.invalid: no address"),
+        (["answers", str(study), "--output", "a.txt"], "ends in neither .parquet nor .csv"),
+        (["participants", str(study), "--add", "-1"], "--add: -1 is not within"),
+    ):
+        assert cli.main(arguments) == 2
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1
+        assert told in said[0]
+    other = made_up.folder(tmp_path / "other")
+    server = serve(study)
+    assert cli.main(["serve", str(other), "--port", str(server.port)]) == 2
+    assert f"--port {server.port}: is in use" in capsys.readouterr().err
+    assert "another server is at work on these images" in refusal(study)
+    server.stop()
+    made_up.folder(study, seed=1)
+    assert "begun with other images or classes" in refusal(study)
+
+
+def test_it_ends_well_when_the_machine_is_shut_down(study, serve):
+    server = serve(study)
+    assert server.stop(signal.SIGTERM) == 0
+    paths = bundle.locate(study)
+    assert records.read(paths.table, columns.ANSWERS).empty
+    assert not list(paths.folder.glob("study.sqlite-*"))  # all is in one file, to be copied
+
+
+def test_the_answers_of_nobody_are_a_table_too(study, inside, capsys):
+    assert cli.main(["answers", str(study)]) == 2
+    assert "nobody has answered; `robustlaws serve` begins it" in capsys.readouterr().err
+    inside(study)
+    assert cli.main(["answers", str(study)]) == 0
+    assert records.read(bundle.locate(study).table, columns.ANSWERS).empty
+
+
+def test_an_encrypted_connection_has_a_cookie_for_such_only(study, serve, tmp_path):
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl to make a certificate with")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate, "-keyout", key],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    code = codes(study, "p1")["p1"]
+    server = serve(study, "--certificate", str(certificate), "--key", str(key))
+    assert server.address.startswith("https://")
+    with client(server, verify=ssl.create_default_context(cafile=certificate)) as http:
+        assert "Secure" in http.post("/enter", data={"code": code}).headers["set-cookie"]
+        assert http.get("/work").status_code == 200
+
+
+def test_only_the_word_of_a_proxy_that_was_named_counts(study, serve):
+    code = codes(study, "p1")["p1"]
+    forwarded = {"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.7"}
+    for options, secure, address in ((["--proxy", "127.0.0.1"], True, "203.0.113.7"), ([], False, "127.0.0.1")):
+        server = serve(study, *options)
+        with client(server) as http:
+            http.get("/nowhere", headers=forwarded)
+            cookie = http.post("/enter", data={"code": code}, headers=forwarded).headers["set-cookie"]
+        assert ("Secure" in cookie) is secure
+        server.stop()
+        log = (bundle.locate(study).folder / "server.log").read_text().splitlines()
+        assert f"404 GET an unknown path from {address}, nobody" in log[-1]
+
+
+def test_the_images_are_those_of_the_study(study, inside):
+    app = inside(study)
+    one = app.participant()
+    form = fields(one.page().text)[0]
+    response = one.http.get(f"/images/{form['image']}")
+    assert response.headers["content-type"] == "image/png"
+    stimuli = pd.read_parquet(bundle.locate(study).stimuli).set_index("id")
+    assert response.content == stimuli["png"][form["image"]]
+    assert np.all([one.http.get(f"/static/{name}").status_code == 200 for name in ("style.css", "answers.js")])
