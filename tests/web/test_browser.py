@@ -61,7 +61,7 @@ def agree_by_keyboard(page):
     page.keyboard.press("Space")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.locator(".answer").first.wait_for()
+    page.locator(".scripted .answer").first.wait_for()
 
 
 def token(page):
@@ -104,7 +104,7 @@ def work(page, who, answer, go_on):
     while (shown := page.evaluate(SHOWN))["heading"] != "Thank you":
         if shown["image"] is None:
             go_on(page)
-            page.locator(".answer").wait_for()
+            page.locator(".scripted .answer").wait_for()
             continue
         answer(page, *opinion(shown["image"], who))
         changed(page, shown["token"])
@@ -157,7 +157,7 @@ def test_two_people_finish_at_the_same_time_one_of_them_after_a_crash_and_learn_
         come_in(bob, tap.address, code["bob"])
         bob.get_by_role("checkbox").tap()
         bob.get_by_role("button", name="Begin").tap()
-        bob.locator(".answer").wait_for()
+        bob.locator(".scripted .answer").wait_for()
 
         ann_works = work(ann, 0, by_keyboard, lambda page: page.keyboard.press("Enter"))
         bob_works = work(bob, 7, by_touch, lambda page: page.get_by_role("button", name="Continue").tap())
@@ -171,7 +171,7 @@ def test_two_people_finish_at_the_same_time_one_of_them_after_a_crash_and_learn_
 
         ann = open_page(viewport={"width": 1280, "height": 800})
         come_in(ann, tap.address, code["ann"])
-        ann.locator(".answer").wait_for()
+        ann.locator(".scripted .answer").wait_for()
         assert ann.get_by_role("progressbar", name="Image 24 of 50").get_attribute("value") == "23"
         assert image(ann) == at
         assert ann.locator("input:checked").count() == 0
@@ -290,7 +290,7 @@ def test_without_scripts_the_study_works_from_the_first_page_to_the_last(open_pa
     page = open_page(java_script_enabled=False)
     page.goto(server.address)
     page.get_by_role("textbox", name="Your code").fill(codes(study, "ann")["ann"])
-    page.get_by_role("button", name="Come in").click()
+    page.get_by_role("button", name="Enter the study").click()
     page.get_by_role("checkbox").check()
     page.get_by_role("button", name="Begin").click()
     expected = {}
@@ -359,7 +359,7 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(open_page, 
     page.get_by_role("heading", name="Part 1 of 2 is done").wait_for()
     check()
     page.keyboard.press("Enter")
-    page.locator(".answer").wait_for()
+    page.locator(".scripted .answer").wait_for()
     by_keyboard(page, 1, "high")
     page.get_by_role("heading", name="Thank you").wait_for()
     check()

@@ -143,7 +143,7 @@ def test_the_forms_send_the_fields_that_the_server_takes():
     assert forms["enter"] == {"/enter": [[("code", None)]]}
     assert forms["consent"]["/consent"] == [[("csrf", "secret"), ("agree", "yes")]]
     assert forms["rest"]["/continue"] == [[("csrf", "secret")]]
-    for name in ("consent", "single", "batch", "rest", "finished"):
+    for name in ("consent", "single", "batch", "rest", "finished", "organiser"):
         assert forms[name]["/leave"] == [[("csrf", "secret")]], name
     for name, positions in {"single": [1], "batch": [1, 2]}.items():
         assert forms[name]["/undo"] == [[("csrf", "secret")]]

@@ -164,6 +164,10 @@ function press(key, on_choice) {
     return true;
   }
   if (!form) return false;
+  if (key === "enter" && on_choice) {
+    form.querySelector(".confidence button").focus();
+    return true;
+  }
   const arrow = !on_choice; // on a choice the arrows go to the next choice, as everywhere
   if (key === "l" || (key === "arrowleft" && arrow)) answer(form, "low");
   else if (key === "h" || (key === "arrowright" && arrow)) answer(form, "high");
@@ -220,6 +224,11 @@ document.addEventListener("focusin", (event) => {
 
 addEventListener("beforeunload", (event) => {
   if (sender.waiting) event.preventDefault();
+});
+
+// A page from before, brought back by the browser, has tokens of before.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
 });
 
 document.documentElement.classList.add("scripted");

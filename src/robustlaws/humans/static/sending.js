@@ -50,6 +50,7 @@ async function post(body) {
 export class Sender {
   #queue = [];
   #running = false;
+  #failures = 0; // since an answer arrived
   #tell;
 
   /** `tell(item, state, detail)` hears of each item that it is saving, unsaved, saved or refused. */
@@ -63,24 +64,24 @@ export class Sender {
 
   add(item) {
     this.#queue.push(item);
+    this.#tell(item, this.#failures ? "unsaved" : "saving");
     if (!this.#running) this.#run();
   }
 
   async #run() {
     this.#running = true;
-    let failures = 0;
     while (this.#queue.length) {
       const item = this.#queue[0];
       this.#tell(item, "saving");
       const outcome = await post(item.body);
       if ("later" in outcome) {
-        failures += 1;
-        const seconds = Math.max(outcome.later, wait(failures));
+        this.#failures += 1;
+        const seconds = Math.max(outcome.later, wait(this.#failures));
         for (const one of this.#queue) this.#tell(one, "unsaved");
         await pause(seconds);
         continue;
       }
-      failures = 0;
+      this.#failures = 0;
       this.#queue.shift();
       if (outcome.reply) this.#tell(item, "saved", outcome.reply);
       else this.#tell(item, "refused", outcome.refused);
