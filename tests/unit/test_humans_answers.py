@@ -247,3 +247,16 @@ def test_answers_to_a_study_without_stimuli_are_left_out(tmp_path):
                     table_path=tmp_path / "a.parquet", csv_path=tmp_path / "a.csv",
                     settings=Answers(split="test", simulated=False))  # fmt: skip
     assert records.read(tmp_path / "a.parquet", columns.ANSWERS).empty
+
+
+def test_answers_to_another_networks_images_are_left_out(study, tmp_path, caplog):
+    """The same test image, attacked through another network, is another image."""
+    rows = rows_of("ann")
+    for row in rows:
+        row["stimulus"] = answered.stimulus(row["cifar10_test_test_idx"], 0, 0, row["variant"])["id"]
+    rows[0]["stimulus"] = "0123456789abcdef"
+    rows[1]["stimulus"] = None  # a file that does not know it is believed
+    records.write(tmp_path / "people.parquet", rows, columns.ANSWERS)
+    table = study(tmp_path / "people.parquet")
+    assert len(table) == len(rows) - 1
+    assert "1 answers left out: to images that looked otherwise" in caplog.text

@@ -1,0 +1,138 @@
+"""The human study from the workflow: people through the web application, a model, and answers from a file."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from robustlaws import records
+from robustlaws.humans import columns
+from tests.unit.openai_server import completion, serving
+from tests.web.serving import Participant, Server, client, codes
+from tests.workflow.conftest import Checkout
+
+HUMANS = "results/tiny/humans/test"
+
+
+def _people_answer(study, key):
+    """Let ann be right about all, and ben about what is not adversarial."""
+
+    def ann(image):
+        return key["label"][image], "high"
+
+    def ben(image):
+        adversarial = key["variant"][image] == "adversarial"
+        return key["adversarial_prediction" if adversarial else "label"][image], "low"
+
+    server = Server(study)
+    try:
+        for choose, code in zip((ann, ben), codes(study, "ann", "ben").values(), strict=True):
+            with client(server) as http:
+                person = Participant(http, code)
+                assert person.enter().status_code == 200
+                person.finish(choose)
+    finally:
+        assert server.stop() == 0, server.told
+
+
+@pytest.fixture(scope="module")
+def answered(finished, tmp_path_factory):
+    """A copy of the finished study in which two people, a model and a file have answered instead of a simulation."""
+    folder = tmp_path_factory.mktemp("answered") / "checkout"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    checkout = Checkout(folder)
+    key = records.read(folder / HUMANS / "key.parquet", columns.STIMULUS_KEY).set_index("id")
+    _people_answer(folder / "results/tiny", key)
+    first = key[(key["variant"] == "adversarial") & ~key["is_attn_check"]].iloc[0]
+    (folder / "theirs.csv").write_text(
+        "annotator_id,cifar10_test_test_idx,variant,chosen_label,confidence\n"
+        f"eve,{first['index']},adversarial,{first['label']},high\n"
+    )
+    with serving(lambda image, turn: {"body": completion("It looks like\n7, low")}) as model:
+
+        def change(config):
+            del config["humans"]["simulated"]
+            config["humans"]["answers"] = ["theirs.csv"]
+            config["humans"]["models"] = {"seer": {"model": "seer-1", "address": model.address}}
+
+        checkout.configure(change)
+        proxies = {name: "" for name in os.environ if name.lower().endswith("_proxy")}
+        done = checkout.snakemake(**proxies)
+        assert done.returncode == 0, done.stdout + done.stderr
+        asked = len(model.requests)
+        again = checkout.snakemake("--forcerun", "ask_model", **proxies)
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert len(model.requests) == asked > 0
+    checkout.key = key
+    return checkout
+
+
+def table(checkout, name, kind):
+    return records.read(checkout.folder / HUMANS / f"{name}.parquet", kind)
+
+
+def test_everybody_is_in_the_table_of_answers_and_the_simulation_is_not(answered):
+    answers = table(answered, "answers", columns.ANSWERS)
+    assert set(answers["annotator_id"]) == {"ann", "ben", "eve", "seer"}
+    assert set(answers["kind"]) == {"person", "model"}
+    shown = len(answered.key)
+    counts = answers["annotator_id"].value_counts()
+    assert (counts["ann"], counts["ben"], counts["eve"]) == (shown, shown, 1)
+    adversarial = answers[(answers["variant"] == "adversarial") & (answers["is_attn_check"] == 0)]
+    assert counts["seer"] == len(adversarial[adversarial["annotator_id"] == "ann"])
+    assert (answers[answers["annotator_id"] == "seer"]["chosen_label"] == 7).all()
+
+
+def test_verdicts_follow_from_what_was_answered(answered):
+    """Ann alone is right: with high confidence it is enough, as the paper has it."""
+    validity = table(answered, "validity", columns.VALIDITY)
+    assert not validity["simulated"].any()
+    assert set(validity["verdict"]) == {"valid"}
+    benchmark = table(answered, "benchmark", columns.BENCHMARK)
+    of = benchmark[benchmark["data"] == "all"].set_index(benchmark["annotator_id"].fillna(benchmark["who"]))["accuracy"]
+    assert of["ann"] == 1
+    network = of["network"]
+    assert network < of["seer"] < of["human_mean"] < 1
+
+
+def test_nothing_of_it_says_simulated(answered):
+    results = answered.folder / "results/tiny"
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "simulated participants" not in page.split("The whole configuration")[0].lower()
+    assert "simulated" not in (results / "humans/quiz.html").read_text(encoding="utf-8").lower()
+    drawn = pd.read_parquet(results / "figures/accuracy.parquet")
+    assert {"human level"} <= set(drawn["series"])
+
+
+def test_with_a_simulation_everything_says_so(finished):
+    results = finished.folder / "results/tiny"
+    answers = records.read(results / "humans/test/answers.parquet", columns.ANSWERS)
+    assert set(answers["kind"]) == {"simulated"}
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "No person has answered" in page
+    assert "Human level" not in page
+    assert "Simulated" in (results / "humans/quiz.html").read_text(encoding="utf-8")
+    drawn = pd.read_parquet(results / "figures/accuracy.parquet")
+    assert "human level" not in set(drawn["series"])
+    for name in ("human_accuracy", "invalid_images", "accuracy"):
+        assert "imulated participants" in (results / f"figures/{name}.svg").read_text(encoding="utf-8")
+
+
+def test_clean_leaves_what_people_answered(answered):
+    done = subprocess.run(
+        ["make", "--makefile", os.path.abspath("Makefile"), "clean"],
+        cwd=answered.folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "study.sqlite" in done.stderr
+    assert (answered.folder / HUMANS / "study.sqlite").is_file()
+
+
+def test_the_export_by_hand_is_the_same(answered, tmp_path):
+    command = [sys.executable, "-m", "robustlaws.cli", "answers", "results/tiny", "--output", str(tmp_path / "all.csv")]
+    done = subprocess.run(command, cwd=answered.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "all.csv").read_bytes() == (answered.folder / HUMANS / "people.csv").read_bytes()
