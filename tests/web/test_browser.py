@@ -8,10 +8,12 @@ import pytest
 from robustlaws import records
 from robustlaws.humans import bundle, columns
 from tests.web import browsing, made_up
+from tests.web.browsing import agree_by_keyboard, by_keyboard, by_touch, changed, come_in, image, opinion, token, work
 from tests.web.serving import codes
 
 pytestmark = pytest.mark.skipif(browsing.CHROMIUM is None, reason="no chromium")
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
 
 FIRST_INDEX = 734_120_057  # of the made-up key: a number that comes from nowhere else
 
@@ -45,78 +47,6 @@ def open_page(browser):
     for context in contexts:
         context.close()
     assert not errors
-
-
-def come_in(page, address, code):
-    page.goto(address)
-    page.wait_for_function("document.activeElement.id === 'code'")
-    page.keyboard.type(code)
-    page.keyboard.press("Enter")
-
-
-def agree_by_keyboard(page):
-    page.wait_for_url("**/work")
-    while page.evaluate("document.activeElement.type") != "checkbox":
-        page.keyboard.press("Tab")
-    page.keyboard.press("Space")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    page.locator(".scripted .answer").first.wait_for()
-
-
-def token(page):
-    """Return what tells one showing of an image from all others."""
-    return page.locator("[name=token]").get_attribute("value")
-
-
-def changed(page, before):
-    """Wait until the page shows, and has the image of, something else than the showing `before`."""
-    page.wait_for_function(
-        """before => document.querySelector('[name=token]')?.value !== before
-            && [...document.images].every(image => image.complete && image.naturalWidth)""",
-        arg=before,
-    )
-
-
-def image(page):
-    return page.locator(".picture img").get_attribute("src").rpartition("/")[2]
-
-
-def opinion(name, who):
-    """Return the class and the confidence that somebody gives to an image; everybody another."""
-    number = int(name, 16) + who
-    return number % 10, ("low", "high")[number // 10 % 2]
-
-
-def by_keyboard(page, chosen, confidence):
-    page.keyboard.press(str((chosen + 1) % 10))  # the keys are 1 to 9, then 0
-    page.keyboard.press({"low": "l", "high": "ArrowRight"}[confidence])
-
-
-def by_touch(page, chosen, confidence):
-    page.locator(".choice").nth(chosen).tap()
-    page.locator(f"button[value={confidence}]").tap()
-
-
-def work(page, who, answer, go_on):
-    """Answer all that is left, one step at a time; each yields the number of images answered on this page."""
-    answered = 0
-    while (shown := page.evaluate(SHOWN))["heading"] != "Thank you":
-        if shown["image"] is None:
-            go_on(page)
-            page.locator(".scripted .answer").wait_for()
-            continue
-        answer(page, *opinion(shown["image"], who))
-        changed(page, shown["token"])
-        answered += 1
-        yield answered
-
-
-SHOWN = """() => ({
-    heading: document.querySelector('h1').textContent,
-    token: document.querySelector('[name=token]')?.value ?? null,
-    image: document.querySelector('[name=image]')?.value ?? null,
-})"""
 
 
 def exported(study):
