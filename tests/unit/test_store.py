@@ -157,6 +157,13 @@ def test_the_database_itself_keeps_an_image_from_being_answered_twice(begin):
         to.execute(show, ("none", "u"))
 
 
+def test_what_is_committed_survives_a_power_cut(begin):
+    # as SQLite's documentation has it: in WAL mode only FULL (2) syncs the log at each commit
+    database = begin().database
+    assert database.row("PRAGMA journal_mode")[0] == "wal"
+    assert database.row("PRAGMA synchronous")[0] == 2
+
+
 def test_one_answer_wins_where_several_come_at_the_same_time(begin):
     store = begin()
     shown, told = current(store)[0], []

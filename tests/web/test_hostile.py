@@ -1,5 +1,7 @@
 """Requests that no page sends, and what a browser could learn from the pages that it gets."""
 
+import asyncio
+import contextlib
 import itertools
 import re
 import socket
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from robustlaws.humans import bundle, codes, forms
+from robustlaws.humans import bundle, codes, forms, protection
 from robustlaws.humans.protection import LARGEST, Refusal
 from tests.web import made_up
 from tests.web.serving import JSON, Participant, client, error, fields
@@ -181,6 +183,34 @@ def test_a_length_that_is_a_lie_gets_no_further(running):
         head = b"POST /enter HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         raw.sendall(head + b"Content-Length: 99999999999999999999\r\n\r\n")
         assert b" 413 " in raw.recv(100) or b" 400 " in raw.recv(100)
+
+
+def test_a_form_that_does_not_arrive_is_waited_for_a_while_only(monkeypatch, inside, study, caplog):
+    monkeypatch.setattr(protection, "_BODY_SECONDS", 0.05)
+    sent = []
+
+    async def never():
+        await asyncio.sleep(60)
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"content-type", b"application/x-www-form-urlencoded"), (b"content-length", b"10")]
+    scope = {"type": "http", "method": "POST", "path": "/enter", "headers": headers, "client": ("192.0.2.1", 1)}
+    asyncio.run(inside(study).app(scope, never, send))
+    assert sent[0]["status"] == 408
+    assert "408 POST /enter from 192.0.2.1, nobody: the form did not arrive in time" in caplog.text
+
+
+def test_what_is_no_http_ends_the_connection_and_nothing_else(running, person):
+    one = person()
+    long = b"GET /work HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 200_000 + b"\r\n\r\n"
+    for rubbish in (b"\x16\x03\x01\x02\x00" * 50, b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", long):
+        with socket.create_connection(("127.0.0.1", running.port), timeout=10) as raw:
+            with contextlib.suppress(ConnectionError):  # the server may hang up before it has read all
+                raw.sendall(rubbish)
+                assert re.match(rb"HTTP/1.1 40[04] |$", raw.recv(100))
+    assert one.page().status_code == 200
 
 
 @pytest.mark.parametrize(

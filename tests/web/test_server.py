@@ -296,6 +296,23 @@ def test_it_ends_well_when_the_machine_is_shut_down(study, serve):
     assert not list(paths.folder.glob("study.sqlite-*"))  # all is in one file, to be copied
 
 
+def test_answers_are_taken_while_they_cannot_be_exported(study, serve):
+    made, paths = codes(study, "p1"), bundle.locate(study)
+    paths.table.mkdir()
+    server = serve(study)
+    with client(server) as http:
+        one = Participant(http, made["p1"])
+        one.enter()
+        one.finish(choice)
+        until(lambda: "no export" in (paths.folder / "server.log").read_text())
+        assert "Thank you" in one.page().text
+    assert server.stop() == 0
+    assert "all answers are in" not in server.told
+    paths.table.rmdir()
+    assert cli.main(["answers", str(study)]) == 0
+    check_exported(study, ["p1"])
+
+
 def test_the_answers_of_nobody_are_a_table_too(study, inside, capsys):
     assert cli.main(["answers", str(study)]) == 2
     assert "nobody has answered; `robustlaws serve` begins it" in capsys.readouterr().err
