@@ -8,10 +8,19 @@ from collections import namedtuple
 from contextlib import closing, contextmanager
 
 import psutil
-from axe_playwright_python.sync_playwright import Axe
 
 CHROMIUM = shutil.which("chromium")
 PHONE = {"viewport": {"width": 360, "height": 640}, "has_touch": True, "is_mobile": True}
+
+_MIDDLE = """place => {
+    const box = document.querySelector(place).getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+}"""
+_SHOWN = """() => ({
+    heading: document.querySelector('h1').textContent,
+    token: document.querySelector('[name=token]')?.value ?? null,
+    image: document.querySelector('[name=image]')?.value ?? null,
+})"""
 
 Response = namedtuple("Response", "status head body")
 
@@ -34,6 +43,8 @@ def _arguments(process):
 
 def problems(page):
     """Return what is wrong with a page for people with disabilities, in light and in dark, and on a narrow phone."""
+    from axe_playwright_python.sync_playwright import Axe  # here: where it is not installed, these tests are skipped
+
     found = []
     size = page.viewport_size
     for scheme in ("light", "dark"):
@@ -46,6 +57,76 @@ def problems(page):
         found.append(("phone", "wider than the screen", width))
     page.set_viewport_size(size)
     return found
+
+
+def come_in(page, address, code):
+    """Come in by keyboard."""
+    page.goto(address)
+    page.wait_for_function("document.activeElement.id === 'code'")
+    page.keyboard.type(code)
+    page.keyboard.press("Enter")
+
+
+def agree_by_keyboard(page):
+    """Agree on the page of the consent, without a pointer."""
+    page.wait_for_url("**/work")
+    while page.evaluate("document.activeElement.type") != "checkbox":
+        page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.locator(".scripted .answer").first.wait_for()
+
+
+def token(page):
+    """Return what tells one showing of an image from all others."""
+    return page.locator("[name=token]").get_attribute("value")
+
+
+def changed(page, before):
+    """Wait until the page shows, and has the image of, something else than the showing `before`."""
+    page.wait_for_function(
+        """before => document.querySelector('[name=token]')?.value !== before
+            && [...document.images].every(image => image.complete && image.naturalWidth)""",
+        arg=before,
+    )
+
+
+def image(page):
+    """Return the id of the image that is shown."""
+    return page.locator(".picture img").get_attribute("src").rpartition("/")[2]
+
+
+def opinion(name, who):
+    """Return the class and the confidence that somebody gives to an image; everybody another."""
+    number = int(name, 16) + who
+    return number % 10, ("low", "high")[number // 10 % 2]
+
+
+def by_keyboard(page, chosen, confidence):
+    """Answer by keys."""
+    page.keyboard.press(str((chosen + 1) % 10))  # the keys are 1 to 9, then 0
+    page.keyboard.press({"low": "l", "high": "ArrowRight"}[confidence])
+
+
+def by_touch(page, chosen, confidence):
+    """Answer by touching the screen."""
+    for place in (f".choice:nth-of-type({chosen + 1})", f"button[value={confidence}]"):
+        page.touchscreen.tap(*page.evaluate(_MIDDLE, place))
+
+
+def work(page, who, answer, go_on):
+    """Answer all that is left, one step at a time; each yields the number of images answered on this page."""
+    answered = 0
+    while (shown := page.evaluate(_SHOWN))["heading"] != "Thank you":
+        if shown["image"] is None:
+            go_on(page)
+            page.locator(".scripted .answer").wait_for()
+            continue
+        answer(page, *opinion(shown["image"], who))
+        changed(page, shown["token"])
+        answered += 1
+        yield answered
 
 
 class Tap:

@@ -8,10 +8,12 @@ import pytest
 from robustlaws import records
 from robustlaws.humans import bundle, columns
 from tests.web import browsing, made_up
+from tests.web.browsing import agree_by_keyboard, by_keyboard, by_touch, changed, come_in, image, opinion, token, work
 from tests.web.serving import codes
 
 pytestmark = pytest.mark.skipif(browsing.CHROMIUM is None, reason="no chromium")
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
 
 FIRST_INDEX = 734_120_057  # of the made-up key: a number that comes from nowhere else
 
@@ -45,78 +47,6 @@ def open_page(browser):
     for context in contexts:
         context.close()
     assert not errors
-
-
-def come_in(page, address, code):
-    page.goto(address)
-    page.wait_for_function("document.activeElement.id === 'code'")
-    page.keyboard.type(code)
-    page.keyboard.press("Enter")
-
-
-def agree_by_keyboard(page):
-    page.wait_for_url("**/work")
-    while page.evaluate("document.activeElement.type") != "checkbox":
-        page.keyboard.press("Tab")
-    page.keyboard.press("Space")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    page.locator(".scripted .answer").first.wait_for()
-
-
-def token(page):
-    """Return what tells one showing of an image from all others."""
-    return page.locator("[name=token]").get_attribute("value")
-
-
-def changed(page, before):
-    """Wait until the page shows, and has the image of, something else than the showing `before`."""
-    page.wait_for_function(
-        """before => document.querySelector('[name=token]')?.value !== before
-            && [...document.images].every(image => image.complete && image.naturalWidth)""",
-        arg=before,
-    )
-
-
-def image(page):
-    return page.locator(".picture img").get_attribute("src").rpartition("/")[2]
-
-
-def opinion(name, who):
-    """Return the class and the confidence that somebody gives to an image; everybody another."""
-    number = int(name, 16) + who
-    return number % 10, ("low", "high")[number // 10 % 2]
-
-
-def by_keyboard(page, chosen, confidence):
-    page.keyboard.press(str((chosen + 1) % 10))  # the keys are 1 to 9, then 0
-    page.keyboard.press({"low": "l", "high": "ArrowRight"}[confidence])
-
-
-def by_touch(page, chosen, confidence):
-    page.locator(".choice").nth(chosen).tap()
-    page.locator(f"button[value={confidence}]").tap()
-
-
-def work(page, who, answer, go_on):
-    """Answer all that is left, one step at a time; each yields the number of images answered on this page."""
-    answered = 0
-    while (shown := page.evaluate(SHOWN))["heading"] != "Thank you":
-        if shown["image"] is None:
-            go_on(page)
-            page.locator(".scripted .answer").wait_for()
-            continue
-        answer(page, *opinion(shown["image"], who))
-        changed(page, shown["token"])
-        answered += 1
-        yield answered
-
-
-SHOWN = """() => ({
-    heading: document.querySelector('h1').textContent,
-    token: document.querySelector('[name=token]')?.value ?? null,
-    image: document.querySelector('[name=image]')?.value ?? null,
-})"""
 
 
 def exported(study):
@@ -158,6 +88,7 @@ def test_two_people_finish_at_the_same_time_one_of_them_after_a_crash_and_learn_
         bob.get_by_role("checkbox").tap()
         bob.get_by_role("button", name="Begin").tap()
         bob.locator(".scripted .answer").wait_for()
+        fits_a_thumb(bob)
 
         ann_works = work(ann, 0, by_keyboard, lambda page: page.keyboard.press("Enter"))
         bob_works = work(bob, 7, by_touch, lambda page: page.get_by_role("button", name="Continue").tap())
@@ -187,6 +118,15 @@ def test_two_people_finish_at_the_same_time_one_of_them_after_a_crash_and_learn_
         who: {name: opinion(name, number) for name in names} for who, number in {"ann": 0, "bob": 7}.items()
     }
     nothing_secret(responses, study)
+
+
+def fits_a_thumb(page):
+    """Check that image and buttons are on one screen of a phone, and large enough to touch."""
+    boxes = [one.bounding_box() for one in page.locator(".picture img, .confidence button").all()]
+    assert boxes[0]["y"] >= 0
+    assert max(box["y"] + box["height"] for box in boxes) <= browsing.PHONE["viewport"]["height"]
+    assert min(min(one.bounding_box()["height"], one.bounding_box()["width"])
+               for one in page.locator(".choice, button:visible").all()) >= 44  # fmt: skip
 
 
 def nothing_secret(responses, study):
@@ -223,6 +163,9 @@ def test_a_page_of_images_saves_each_answer_at_once_and_again_when_the_network_i
     def said(position, text):
         playwright_api.expect(card(position).get_by_role("status")).to_contain_text(text)
 
+    card(1).get_by_role("radio", name="cat").press("Space")
+    page.keyboard.press("Enter")  # on a choice: goes on to the confidence
+    playwright_api.expect(card(1).get_by_role("button", name="Low")).to_be_focused()
     by_keyboard(page, 4, "high")
     said(1, "Saved")
     playwright_api.expect(card(2)).to_have_class(re.compile("current"))
@@ -280,8 +223,18 @@ def test_an_answer_waits_for_a_server_that_is_away(open_page, serve, tmp_path):
     page.wait_for_function("name => document.images[0].src.endsWith(name)", arg=name)
     by_keyboard(page, 7, "low")
     page.get_by_role("progressbar", name="Image 2 of 3").wait_for()
+
+    other, second = page.context.new_page(), image(page)  # the same participant in another tab
+    other.goto(f"{server.address}/work")
+    other.locator(".scripted .answer").wait_for()
+    by_keyboard(other, 2, "high")
+    other.get_by_role("progressbar", name="Image 3 of 3").wait_for()
+    by_keyboard(page, 3, "high")
+    page.get_by_text("Not saved: this image was answered already").wait_for()
+    page.get_by_role("link", name="Load the page again").click()
+    page.get_by_role("progressbar", name="Image 3 of 3").wait_for()
     server.stop()
-    assert exported(study) == {"ann": {name: (7, "low")}}
+    assert exported(study) == {"ann": {name: (7, "low"), second: (2, "high")}}
 
 
 def test_without_scripts_the_study_works_from_the_first_page_to_the_last(open_page, serve, tmp_path):
@@ -300,6 +253,10 @@ def test_without_scripts_the_study_works_from_the_first_page_to_the_last(open_pa
         page.get_by_role("radio", name=str(chosen)).check()
         page.get_by_role("button", name="Low confidence").click()
 
+    page.get_by_role("radio", name="4").check()
+    page.get_by_role("radio", name="4").press("Enter")  # is no answer: no confidence was given
+    page.get_by_text("Choose a class and how sure you are").wait_for()
+    page.get_by_role("link", name="Go on with the study").click()
     answer(3)
     page.get_by_role("button", name="Undo").click()
     for chosen in (5, 6):

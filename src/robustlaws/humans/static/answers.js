@@ -5,7 +5,7 @@ import { Timing } from "./timing.js";
 
 const SAID = {
   saving: "Saving …",
-  unsaved: "Not saved yet: the server cannot be reached. Your answer is kept and sent again. Leave this page open.",
+  unsaved: "Not saved yet: the server cannot be reached. Trying again; leave this page open.",
   saved: "Saved",
 };
 
@@ -164,10 +164,6 @@ function press(key, on_choice) {
     return true;
   }
   if (!form) return false;
-  if (key === "enter" && on_choice) {
-    form.querySelector(".confidence button").focus();
-    return true;
-  }
   const arrow = !on_choice; // on a choice the arrows go to the next choice, as everywhere
   if (key === "l" || (key === "arrowleft" && arrow)) answer(form, "low");
   else if (key === "h" || (key === "arrowright" && arrow)) answer(form, "high");
@@ -201,7 +197,8 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.matches(".answer")) {
     event.preventDefault();
-    answer(form, event.submitter?.value ?? "low");
+    if (event.submitter?.value) answer(form, event.submitter.value);
+    else form.querySelector(".confidence button").focus(); // the Enter key on a choice
   } else if (form.matches(".undo")) {
     event.preventDefault();
     undo(form);
