@@ -12,7 +12,13 @@ rule collect_provenance:
             *rules.fit_accuracy.output,
             *rules.measure_limits.output,
             *expand(rules.draw_figure.output.parquet, figure=study.config["figures"]),
-            *of_bundles([rules.collect_answers.output.table, *rules.judge_images.output]),
+            *of_bundles(
+                [
+                    *rules.write_presentation.output,
+                    rules.collect_answers.output.table,
+                    *rules.judge_images.output,
+                ]
+            ),
             *([rules.published.output.folder] if study.beside_published else []),
         ],
         # these cannot say it

@@ -263,7 +263,7 @@ OUTPUTS = Section(
         row(
             "an output is touched, larger, such as the weights of a run",
             touching(f"results/wide/runs/{jobs.OFFICIAL}/weights.safetensors"),
-            (jobs.pgd([jobs.OFFICIAL], "its attacks"), jobs.ON_OFFICIAL, jobs.EXPORTS, jobs.ANALYSIS),
+            (jobs.pgd([jobs.OFFICIAL], "its attacks"), jobs.ON_OFFICIAL, jobs.HUMANS, jobs.EXPORTS, jobs.ANALYSIS),
             "larger files are compared by time",
             "wide",
         ),

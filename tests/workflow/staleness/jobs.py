@@ -87,7 +87,7 @@ PGD = Made("all PGD attacks", {"attack_run": ALL})
 
 def inner(*bundles):
     """Return the attacks of the training on the images of these bundles, and the figure that shows them."""
-    outputs = {f"humans/{name}/inner.h5" for name in bundles}
+    outputs = Of(f"humans/{name}/inner.h5" for name in bundles)
     return Made("the attack of the training", {"attack_inner": outputs} | _figures(Of, "training_attack"))
 
 
@@ -130,6 +130,7 @@ SIMULATED = Made("the simulated participants", {"simulate_participants": ALL})
 _SHOWN_ATTACK = human_study("", "test").jobs | _figures(
     Of, "adversarial", "human_accuracy", "invalid_images", "training_attack"
 )
+ON_ATTACKED = Made("the human study on it, the figures of it", _SHOWN_ATTACK)
 AUTOATTACK = Made(
     "all of AutoAttack and the human study on it", {"attack_chunk": ALL, "gather_chunks": ALL} | _SHOWN_ATTACK
 )
@@ -233,7 +234,7 @@ def on(*datasets, more=()):
     return (
         of_datasets("its images and their FIDs", *datasets),
         runs("the runs on these, their attacks", *map(AT_64, datasets), *more),
-        *((ON_OFFICIAL, EXPORTS) if "official-4" in datasets else ()),
+        *((ON_OFFICIAL, HUMANS, EXPORTS) if "official-4" in datasets else ()),
         ANALYSIS,
     )
 

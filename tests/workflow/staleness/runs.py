@@ -98,10 +98,8 @@ ATTACKS = Section(
             (jobs.PGD, jobs.ANALYSIS),
             change="`attacks.pgd_cw`: any key",
         ),
-        settings(
-            {"attacks.autoattack.version": "plus", "attacks.autoattack.weights": "best"},
-            (jobs.AUTOATTACK, jobs.ANALYSIS),
-        ),
+        settings({"attacks.autoattack.version": "plus"}, (jobs.AUTOATTACK, jobs.ANALYSIS)),
+        settings({"attacks.autoattack.weights": "best"}, (jobs.AUTOATTACK, jobs.HUMANS, jobs.ANALYSIS)),
         settings(
             {"attacks.autoattack.attacks": ["square", "apgd-ce"]},
             (jobs.AUTOATTACK, jobs.EXPORTS, jobs.ANALYSIS),
@@ -110,11 +108,16 @@ ATTACKS = Section(
         ),
         settings(
             {"attacks.autoattack.chunk": 40},
-            (jobs.chunks("all chunks", f"runs/{ATTACKED}", 0, 1, 2), jobs.figures("adversarial"), jobs.ANALYSIS),
+            (jobs.chunks("all chunks", f"runs/{ATTACKED}", 0, 1, 2), jobs.ON_ATTACKED, jobs.ANALYSIS),
         ),
         settings(
             {"attacks.autoattack.images": 80},
-            (jobs.chunks("the last chunk", f"runs/{ATTACKED}", 1), jobs.figures("adversarial"), jobs.ANALYSIS),
+            (
+                jobs.chunks("the last chunk", f"runs/{ATTACKED}", 1),
+                jobs.inner("test"),
+                jobs.ON_ATTACKED,
+                jobs.ANALYSIS,
+            ),
             "chunks that were full stay",
         ),
         settings(
