@@ -18,6 +18,7 @@ UNREACHED = {
     ("driver", "robustlaws.files"),
     ("driver", "robustlaws.stamps"),
     ("analysis", "robustlaws.states"),
+    ("humans", "robustlaws.states"),
     ("gpu", "robustlaws.data.remaking"),
 }
 # What no code of ours imports: python itself, pip and what it is there for, and the executor that a profile names.
@@ -29,6 +30,9 @@ def needs():
     """Of each environment {package: modules that import it}, over the rules that have it; the driver reads them all."""
     code = [(environment, script) for environment, script in imports.rules().values() if script]
     code += [("driver", path) for path in imports.snakefiles()]
+    # the commands of the human study, which docs/humans.md starts in that environment
+    commands = ("serving", "participants", "exporting")
+    code += [("humans", imports.SOURCE / f"robustlaws/humans/{name}.py") for name in commands]
     found = {name: {} for name in ENVIRONMENTS}
     for environment, path in code:
         for package, modules in imports.needed(path).items():
@@ -40,7 +44,7 @@ def needs():
 def test_every_rule_with_a_script_has_an_environment():
     bare = [rule for rule, (environment, script) in imports.rules().items() if script and environment is None]
     assert bare == []
-    assert {environment for environment, script in imports.rules().values() if script} == {"gpu", "analysis"}
+    assert {environment for environment, script in imports.rules().values() if script} == {"gpu", "analysis", "humans"}
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
