@@ -39,6 +39,7 @@ def small(config):
         "attacks": ["apgd-ce"],
         "chunk": 20,
     }
+    config["humans"] |= {"victim": LONG, "training": {"images": 10}}
     config["laws"]["fit"] = ["additive"]
     config["figures"] = ["samples", "learning_curves"]
     # so slow that the longest run is not done in the two seconds that SLURM leaves it, past its limit

@@ -74,6 +74,7 @@ def small(config):
     for block, names in (("generators", {"edm"}), ("datasets", {"edm-2", "edm-4"})):
         config[block] = {name: config[block][name] for name in names}
     del config["grid"][1:], config["mixtures"]
+    without_humans(config)
     config["laws"]["fit"] = ["envelope", "additive"]
     config["figures"] = ["samples", "accuracy_from_loss"]
     config["compute"]["processes"] = 2

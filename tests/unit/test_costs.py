@@ -224,6 +224,7 @@ def test_every_job_of_the_studies_has_a_stage():
 def test_what_is_not_known_is_not_counted_and_said():
     def change(config):
         config["source"] = {"name": "npz", "train_files": ["a.npz"], "test_files": ["b.npz"]}
+        without_humans(config)
         config["attacks"].pop("autoattack")
         config["figures"].remove("adversarial")
         config["generators"]["edm"] = {"kind": "edm", "checkpoint": "data/mine.pkl"}

@@ -47,6 +47,7 @@ def digits(tmp_path):
     config["mixtures"] = {"mixed": {"dataset": "edm-3", "real_fraction": 0.125}}
     config["training"]["validation_images"] = 64
     config["datasets"] = {"edm-3": config["datasets"]["edm-3"] | {"images": 4096}}
+    without_humans(config)
     config["attacks"]["autoattack"]["runs"] = []
     config["figures"] = []
     del config["laws"]["two_stage"]  # of datasets that are not here

@@ -43,6 +43,14 @@ class Checkout:
         return jobs_in(done.stdout + done.stderr)
 
 
+def without_humans(config):
+    """Take the human study out of the tiny config, with all that shows it."""
+    config.pop("humans")
+    config["laws"].pop("human_accuracy")
+    shown = ("human_accuracy", "invalid_images", "training_attack")
+    config["figures"] = [figure for figure in config["figures"] if figure not in shown]
+
+
 def jobs_in(said):
     """Return the jobs that a dry run lists, as {rule: set of their first outputs}, without those of no output."""
     jobs = {}

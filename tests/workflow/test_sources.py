@@ -43,6 +43,7 @@ def test_real_colour_images_go_the_same_way(tmp_path):
         config["grid"] = [{"models": ["wrn-10-1"], "datasets": ["edm-2"], "sizes": [64]}]
         config["training"].update(attack_steps=1, mirror=True, crop_padding=4)
         config["training"]["curve"].update(fractions=[1.0], images=8, attack_steps=1)
+        without_humans(config)
         config["attacks"] = {"pgd_cw": {"steps": 2, "step_size": 0.0078, "batch": 32}}
         config["figures"] = ["samples"]
 

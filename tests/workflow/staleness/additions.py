@@ -70,14 +70,7 @@ def _without_pfgmpp(config):
 def _without_autoattack(config):
     config["attacks"].pop("autoattack")
     config["figures"].remove("adversarial")
-    _without_humans(config)
-
-
-def _without_humans(config):
-    config.pop("humans")
-    config["laws"].pop("human_accuracy")
-    for figure in ("human_accuracy", "invalid_images", "training_attack"):
-        config["figures"].remove(figure)
+    without_humans(config)
 
 
 def _checkpoint(config):
@@ -227,7 +220,7 @@ REMOVED = Section(
             _without_autoattack,
             (jobs.ANALYSIS,),
         ),
-        removed("the human study", _without_humans, (jobs.LIMITS,)),
+        removed("the human study", without_humans, (jobs.LIMITS,)),
         removed(
             "the simulated participants",
             lambda config: config["humans"].pop("simulated"),
