@@ -11,7 +11,7 @@ from robustlaws import records
 from robustlaws.data import shards
 from tests.conda import channel, imports, stand_in
 from tests.unit import figure_study
-from tests.workflow.conftest import Checkout, fresh_checkout
+from tests.workflow.conftest import Checkout, fresh_checkout, without_humans
 
 RULES = ("import_data", "train_run", "fit_accuracy", "draw_figure")
 RUN, LAWS, FIGURES = "results/tiny/runs/wrn-10-1/edm-2/128/1", "results/tiny/laws", "results/tiny/figures"

@@ -18,6 +18,7 @@ from robustlaws.study import Study
 from robustlaws.study.costs import _RULES, STAGES, Costs, Known
 from robustlaws.study.passes import autoattack_passes, guided, measured_images, official
 from robustlaws.training import curve
+from tests.workflow.conftest import without_humans
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.yaml"

@@ -26,6 +26,7 @@ from pathlib import Path
 from robustlaws import joblog
 from robustlaws.settings import Compute, Training
 from robustlaws.training import loop
+from tests.workflow.conftest import without_humans
 folder, name, settings, minutes = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), float(sys.argv[4])
 with joblog.to(folder / f"{name}.log"):
     loop.train(

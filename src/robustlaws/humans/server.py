@@ -153,11 +153,11 @@ class _Pages:
         if where.state == progress.CONSENT:
             return HTMLResponse(self._consent(common))
         common["progress"] = self._progress(where)
+        common["undo"] = self.store.undoable(visitor.participant, where) is not None
         if where.state == progress.REST:
             return HTMLResponse(pages.rest(**common))
         if where.state == progress.FINISHED:
             return HTMLResponse(pages.finished(**common))
-        common["undo"] = self.store.undoable(visitor.participant, where) is not None
         pictures = [self._picture(one) for one in shown]
         if self.bundle.single:
             return HTMLResponse(pages.single(picture=pictures[0], **common))
