@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from robustlaws.data import shards
 from robustlaws.settings import as_params
 from robustlaws.study import Study
+from tests.workflow.conftest import without_humans
 
 ROOT = Path(__file__).parents[2]
 KILLS = 20
