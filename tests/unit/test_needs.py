@@ -45,8 +45,8 @@ def flops_of(needs, rule="train_run", wildcards=LARGE):
 
 
 def test_what_a_job_holds_is_known_for_every_rule_that_holds_more_than_tables():
-    # files are fetched, and staged, piece by piece
-    assert set(COSTED) - set(HELD) == {"fetch_file", "stage_samples"}
+    # files are fetched, and staged, piece by piece; a model is asked image by image
+    assert set(COSTED) - set(HELD) == {"fetch_file", "stage_samples", "ask_model"}
 
 
 def test_a_run_holds_two_windows_of_images():
@@ -205,8 +205,9 @@ def test_files_of_unknown_size_are_looked_at(tmp_path):
 def test_what_cannot_be_counted_has_four_hours():
     def change(config):
         config["source"] = {"name": "folder", "train_files": ["a"], "test_files": ["b"]}
+        config.pop("humans")
         config["attacks"].pop("autoattack")
-        config["figures"].remove("adversarial")
+        config["figures"] = []
 
     needs = Needs(study_of(CIFAR, change))
     wildcards = {"victim": "runs/wrn-28-4/edm-18/1000000/1", "attack": "pgd_cw"}

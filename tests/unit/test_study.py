@@ -14,6 +14,7 @@ from robustlaws.laws import LAWS
 from robustlaws.settings import as_params
 from robustlaws.study import Study
 from robustlaws.study.validation import read_schema
+from tests.workflow.conftest import without_humans
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow/schemas/config.yaml"
@@ -35,6 +36,7 @@ EXPORT = {"name": "A", "authors": "B", "link": "", "venue": "", "dataset": "digi
 def test_the_papers_recipe_follows_from_the_size():
     config = changed("grid", to=[{"models": ["wrn-10-1"], "datasets": ["edm-3"], "sizes": [5_000_000, 30_000_000]}])
     config["datasets"]["edm-3"]["images"] = 100_352_000
+    without_humans(config)
     config["attacks"]["autoattack"]["runs"] = []
     config["figures"] = []
     del config["laws"]["two_stage"]
@@ -55,6 +57,7 @@ def test_the_recipe_in_the_documentation_is_a_study():
     config = copy.deepcopy(CONFIG) | yaml.safe_load(block)
     config["grid"] = [{"models": ["wrn-10-1"], "datasets": ["edm-3"], "sizes": [5_000_000, 10_000_000]}]
     config["datasets"]["edm-3"]["images"] = 10_000_384
+    without_humans(config)
     del config["laws"]["two_stage"]
     config["source"]["test_images"] = 10_000
     study = Study(config, SCHEMA)
@@ -100,6 +103,7 @@ def test_seeds_differ_between_runs_and_not_between_datasets_of_a_generator():
 def test_what_is_attacked_and_in_which_chunks():
     config = changed("checkpoints", to={"zoo": {"file": "zoo.pt", "depth": 16, "width": 2}})
     config["attacks"]["autoattack"].update(images=300, chunk=128, runs=["wrn-10-1/edm-3/256/1"])
+    without_humans(config)
     study = Study(config, SCHEMA)
     assert study.victims("autoattack") == ["runs/wrn-10-1/edm-3/256/1", "checkpoints/zoo"]
     assert study.victims("pgd_cw", ["checkpoints"]) == ["checkpoints/zoo"]

@@ -39,7 +39,7 @@ def expected(study, name):
                 "true_category": made_up.CLASSES[about["label"]], "chosen_category": made_up.CLASSES[chosen],
                 "true_label": about["label"], "chosen_label": chosen, "correct_guess": int(about["label"] == chosen),
                 "cifar10_test_test_idx": about["index"], "split": about["split"], "variant": about["variant"],
-                "confidence": confidence, "status": "answered", "batch": shown.batch,
+                "confidence": confidence, "status": "answered", "batch": shown.batch, "stimulus": shown.id,
             }
         )  # fmt: skip
     return rows

@@ -5,7 +5,7 @@ from robustlaws.humans import BUNDLES
 
 wildcard_constraints:
     bundle="|".join(BUNDLES),
-    participant=any_of(study.shown_to_models),
+    participant=any_of(study.vision_models),
 
 
 rule attack_inner:

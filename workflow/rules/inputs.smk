@@ -73,7 +73,9 @@ def answers_to(wildcards):
         return expand(rules.simulate_participants.output.answers, bundle=wildcards.bundle)
     beside = Path(expand(rules.make_stimuli.output.stimuli, bundle=wildcards.bundle)[0])
     people = [str(path) for path in [beside.with_name(PEOPLE)] if path.exists()]
-    models = expand(rules.ask_model.output.answers, bundle=wildcards.bundle, participant=study.shown_to_models)
+    models = expand(
+        rules.ask_model.output.answers, bundle=wildcards.bundle, participant=study.asked_about(wildcards.bundle)
+    )
     return [*people, *models, *study.given_answers(wildcards.bundle)]
 
 

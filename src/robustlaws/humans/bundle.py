@@ -71,7 +71,7 @@ def locate(study, name="test"):
     study = Path(study)
     folder = study / "humans" / name
     if not study.is_dir():
-        raise ValueError(f"{study}: no such folder; give the one of a study, such as results/digits")
+        raise ValueError(f"{study}: no such folder; give the one of a study, below results")
     paths = Paths(
         folder, folder / "stimuli.parquet", folder / "key.parquet", folder / "presentation.json", folder / DATABASE,
         folder / PEOPLE, (folder / PEOPLE).with_suffix(".csv"),

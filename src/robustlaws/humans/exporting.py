@@ -13,7 +13,7 @@ from robustlaws.humans.store import Store
 
 def command(parser):
     """Give `parser` the arguments of `robustlaws answers`; return what carries it out."""
-    parser.add_argument("folder", metavar="FOLDER", help="of a study: results/<study>")
+    parser.add_argument("folder", metavar="FOLDER", help="of a study, below results")
     parser.add_argument("--bundle", default=BUNDLES[0], help="which images: test (default) or train")
     parser.add_argument("--output", metavar="FILE", help=".parquet or .csv; default: people.parquet and people.csv "
                         "beside the images, where the workflow looks for them")  # fmt: skip

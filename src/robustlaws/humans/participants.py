@@ -8,7 +8,7 @@ _KINDS = {"person": "p", "simulated": "s"}  # and what their names begin with wh
 
 def command(parser):
     """Give `parser` the arguments of `robustlaws participants`; return what carries it out."""
-    parser.add_argument("folder", metavar="FOLDER", help="of a study: results/<study>")
+    parser.add_argument("folder", metavar="FOLDER", help="of a study, below results")
     parser.add_argument("--bundle", default=BUNDLES[0], help="which images: test (default) or train")
     parser.add_argument("--add", type=int, default=0, metavar="N", help="make codes for N more participants")
     parser.add_argument("--names", default="", metavar="A,B", help="make codes for participants of these names")

@@ -25,7 +25,7 @@ _CONNECTIONS = 900  # below what a process may open on most machines
 
 def command(parser):
     """Give `parser` the arguments of `robustlaws serve`; return what carries it out."""
-    parser.add_argument("folder", metavar="FOLDER", help="of a study: results/<study>")
+    parser.add_argument("folder", metavar="FOLDER", help="of a study, below results")
     parser.add_argument("--bundle", default=BUNDLES[0], help="which images: test (default) or train")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: all of this machine's")
     parser.add_argument("--port", type=int, default=8000, help="0: any that is free")

@@ -2,6 +2,7 @@
 
 from robustlaws import settings as told
 from robustlaws.figures import FIGURE_INPUTS
+from robustlaws.humans import VARIANTS
 
 # what figures are drawn from where there is a human study
 _NOUNS = {"human_accuracy", "stimuli", "key", "validity", "inner_train", "inner_test", "autoattack_record"}
@@ -27,9 +28,18 @@ class Showing:
         return ["test", *(["train"] if "training" in self.humans else [])]
 
     @property
-    def shown_to_models(self):
-        """Names of the vision models that are asked; none where participants are simulated."""
-        return [] if "simulated" in self.humans else list(self.humans.get("models", {}))
+    def vision_models(self):
+        """Names of the vision models of the study."""
+        return list(self.humans.get("models", {}))
+
+    def asked_about(self, bundle):
+        """Return the names of the models that are asked about a bundle: none where participants are simulated.
+
+        Recorded replies are those to the test images.
+        """
+        if "simulated" in self.humans:
+            return []
+        return [name for name, own in self.humans.get("models", {}).items() if bundle == "test" or "replay" not in own]
 
     def given_answers(self, bundle):
         """Return the files of answers that the config names for a bundle."""
@@ -93,12 +103,14 @@ class Showing:
     def vision_model(self, name):
         """Return the settings of the vision model called `name`."""
         own = {key: value for key, value in self.humans["models"][name].items() if key not in _ELSEWHERE}
+        variants = [variant for variant in VARIANTS if variant in own.get("variants", _MODEL["variants"])]
+        parameters = own.get("parameters", _MODEL["parameters"])
         return told.VisionModel(
             name=name,
             enlarged=self.humans.get("enlarged", 320),
             smooth=self.humans.get("smooth", False),
             replay="replay" in self.humans["models"][name],
-            **_MODEL | own,
+            **_MODEL | own | {"variants": variants, "parameters": _one_spelling(parameters)},
         )
 
     def answers(self, bundle):
@@ -114,6 +126,15 @@ class Showing:
         """Return the settings of the quiz."""
         own = self.humans
         return told.Quiz(self.name, own.get("quiz", 25), own.get("smooth", False), self._seed("quiz"))
+
+
+def _one_spelling(value):
+    """Return JSON with whole numbers as such: 0.0 for 0 must not ask, and pay, again."""
+    if isinstance(value, dict):
+        return {name: _one_spelling(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_one_spelling(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def check_humans(study):
