@@ -101,8 +101,8 @@ CAPTIONS = {
     "human_accuracy": (
         "Accuracy of each participant on the images that fooled the network, in their attacked version against the "
         "clean one: of all answers, and of those given with low and high confidence. Bars are intervals; on the dashed "
-        "line the attack costs nothing. Black: the mean of all of a kind. Models that took part are called so, and so are "
-        "simulated participants, who are a program and no people."
+        "line the attack costs nothing. Black: the mean of all of a kind. Models that took part are called so, and so "
+        "are simulated participants, who are a program and no people."
     ),
     "invalid_images": (
         "Images that fooled the network, attacked beside clean, with the true class, the network's and, where people "
