@@ -24,7 +24,8 @@ def write(folder, record_path, images_path, kind="person", participants=3, peopl
     fooled = key[key["variant"] == "adversarial"].sort_values("index")
     validity = [
         {"split": "test", "index": row.place, "label": row.label, "prediction": row.adversarial_prediction,
-         "participants": participants, "people": people, "votes": 2 * (verdict == "valid"), "confident": 0, "verdict": verdict,
+         "participants": participants, "people": people, "votes": 2 * (verdict == "valid"), "confident": 0,
+         "verdict": verdict,
          "majority": {"valid": row.label, "deceptive": row.adversarial_prediction}.get(verdict) if people else None,
          "simulated": kind == "simulated"}
         for number, row in enumerate(fooled.rename(columns={"index": "place"}).itertuples())
