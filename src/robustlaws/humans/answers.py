@@ -27,14 +27,17 @@ def read(path):
     Parameters
     ----------
     path : path
-        Parquet or CSV of these columns, or CIFAR-10H's raw CSV.
+        Parquet or CSV of these columns, or CIFAR-10H's raw CSV. Without `is_attn_check` no answer is to a check.
 
     Raises
     ------
     ValueError
         If it is none, or a column that cannot be derived without the images is missing; names the file and the row.
     """
-    return records.table(_table(load(path), path).drop(columns="row"), columns.ANSWERS, str(path))
+    frame = load(path)
+    if "is_attn_check" not in frame:
+        frame["is_attn_check"] = 0
+    return records.table(_table(frame, path).drop(columns="row"), columns.ANSWERS, str(path))
 
 
 def write(table_path, csv_path, rows):
@@ -54,7 +57,8 @@ def collect(*, key_path, images_path, answers_paths, table_path, csv_path, setti
     """Gather the answers to the stimuli of one study, checked against the key, as Parquet and CSV.
 
     Answers to other images, and those of the other split, are left out; so are simulated ones, unless the study's
-    participants are simulated: then all others are. The log says how many.
+    participants are simulated: then all others are. The log says how many. An answer to an image that is an
+    attention check in this study is one to a check, of CIFAR-10H too, and counts nowhere.
 
     Parameters
     ----------
