@@ -123,8 +123,8 @@ def test_nothing_of_a_simulation_is_unmarked(tmp_path, study):
     assert "most simulated participants see" in told
     for line in ("the mean simulated participant on what", "S1 (simulated) on what", "vlm (model) on what"):
         assert told.count(f"the network, and {line}") == 1
-    for marked in ("mean simulated participant simulated 75.0%", "S1 simulated 75.0%", "S1 and S2 (simulated)",
-                   "all participants, simulated ones among them"):  # fmt: skip
+    for marked in ("mean simulated participant 75.0%", "S1 simulated 75.0%", "S1 and S2 (simulated)",
+                   "all simulated participants and models adversarial"):  # fmt: skip
         assert marked in told
     # every mean says of whom it is
     assert told.count("mean ") == told.count("mean simulated participant") + told.count("mean model")
@@ -137,7 +137,8 @@ def test_what_only_models_judged_is_said_to_be_theirs(tmp_path, study):
     assert (
         "Human study models only Nobody has answered yet: what stands here is of 2 models (gpt and vlm) alone" in told
     )
-    assert "as models judged them" in told
+    assert "as models judged them, 2 of 4 (50.0%) are invalid." in told  # most people may see what the network sees
+    assert "all models adversarial" in told
     assert "the network, and vlm (model) on what fooled it" in told
     assert "finished" not in told
     assert "human level" not in text.replace("FLOPs to human level FID 0", "").lower()
@@ -156,11 +157,17 @@ def test_people_beside_models_are_participants_and_a_model_is_called_one(tmp_pat
 def test_nobody_has_answered(tmp_path, study):
     told = page(tmp_path, study, write(tmp_path, verdicts=["unjudged"] * 4))[1]
     assert "Nobody has answered yet. robustlaws serve" in told
-    assert "4 images that fooled the network were shown; too few have answered to judge them." in told
+    assert "4 images that fooled the network were shown; too few have given a class to judge them." in told
+    assert "on all images (10) the network" in told  # nothing is judged valid
     # people who only saw clean images (of a table from elsewhere) have not answered
     clean = [row for place in range(2571) for row in accuracy(f"A{place}", "person", adversarial=0)]
     told = page(tmp_path, study, write(tmp_path / "clean", verdicts=["unjudged"] * 4, extra=clean))[1]
     assert "Nobody has answered yet. robustlaws serve" in told
+
+
+def test_images_not_judged_yet_are_counted(tmp_path, study):
+    told = page(tmp_path, study, write(tmp_path, *PEOPLE, verdicts=("deceptive", "valid", "unjudged", "unjudged")))[1]
+    assert "1 of 2 (50.0%) are invalid, 1 of these deceptive. The other 2 have too few answers to be judged" in told
 
 
 def test_where_nothing_fooled_the_network_nobody_is_asked(tmp_path, study):

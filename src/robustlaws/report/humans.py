@@ -15,7 +15,7 @@ _VERDICTS = {
     "valid": "enough participants are right",
     "deceptive": "network and most {people} see the same wrong class",
     "ambiguous": "neither",
-    "unjudged": "too few have answered to tell",
+    "unjudged": "too few have given a class to tell",
 }
 _MEANS = {"person": "mean person", "model": "mean model", "simulated": "mean simulated participant"}
 
@@ -54,11 +54,11 @@ def section(accuracy, validity, benchmark, agreement):
         "warning": "" if people or not any(map(len, validity.values())) else _nobody(models),
         "open": people or bool(models),
         "sentences": sentences,
-        "benchmark": _benchmark(benchmark.get("test")),
+        "benchmark": _benchmark(benchmark.get("test"), validity.get("test")),
         "accuracy": _accuracy(accuracy),
-        "others": " ".join(filter(None, (_clean_only(table) for table in accuracy.values()))),
+        "others": _clean_only(accuracy.values()),
         "verdicts": _verdicts(validity),
-        "agreement": _agreement(agreement),
+        "agreement": _agreement(agreement, {bundle: _judges(table) for bundle, table in validity.items()}),
     }
 
 
@@ -104,13 +104,17 @@ def _told(bundle, table, fooled):
     counts = table["verdict"].value_counts()
     judged = shown - int(counts.get("unjudged", 0))
     if not judged:
-        said += "; too few have answered to judge them."
+        said += "; too few have given a class to judge them."
     else:
         invalid = int(counts.get("deceptive", 0) + counts.get("ambiguous", 0))
         said += (
             f"; as {_judges(table)} judged them, {invalid:,} of {judged:,} ({words.percent(invalid / judged)}) are "
-            f"invalid, {int(counts.get('deceptive', 0)):,} of these deceptive."
+            "invalid"
         )
+        # what most people see is nothing that models alone can tell
+        said += f", {int(counts.get('deceptive', 0)):,} of these deceptive." if (table["people"] > 0).any() else "."
+        if judged < shown:
+            said += f" The other {shown - judged:,} have too few answers to be judged and count as valid."
     if bundle == "test" and not whole:
         said += " Since not all were shown, the benchmark without the invalid ones is left out."
     return said
@@ -136,9 +140,10 @@ def _unfinished(table, images):
     return [f"Of {began} who began, {many:,} {'has' if many == 1 else 'have'} not finished."]
 
 
-def _clean_only(table):
+def _clean_only(tables):
     """Return how many participants are in no row of the table of accuracies; empty if all are."""
-    many = len(set(_named(table)) - set(_shown(table)))
+    shown = {name for table in tables for name in _shown(table)}
+    many = len({name for table in tables for name in _named(table)} - shown)
     if not many:
         return ""
     are = "is" if many == 1 else "are"
@@ -152,10 +157,12 @@ def _share(row):
     return cells.Cell(words.percent(entry["accuracy"]), cells.interval(entry, words.percent))
 
 
-def _benchmark(table):
-    """Return the paper's table 4 of this study."""
+def _benchmark(table, validity):
+    """Return the paper's table 4 of this study; where no image is judged, without what is valid."""
     if table is None or table.empty:
         return None
+    if (validity["verdict"] == "unjudged").all():
+        table = table[table["data"] == "all"]
     rows = {}
     simulated = (table["kind"] == "simulated").any()
     valid = "images that the simulation finds valid" if simulated else "valid images"
@@ -188,7 +195,9 @@ def _accuracy(tables):
         table = table[table["kind"].isin(table.loc[table["annotator_id"].notna(), "kind"])]
         for row in map(cells.plain, table.to_dict("records")):
             name = row["annotator_id"] or _MEANS[row["kind"]]
-            mine = rows.setdefault((name, row["kind"]), {"participant": name, "kind": row["kind"]})
+            mine = rows.setdefault(
+                (name, row["kind"]), {"participant": name, "kind": row["kind"] if row["annotator_id"] else ""}
+            )
             how = {"any": row["variant"], "high": f"{row['variant']}, confident"}.get(row["confidence"])
             if how:
                 mine[how] = _share(row)
@@ -218,12 +227,12 @@ def _verdicts(tables):
     return cells.table("Verdicts on the images", groups, texts=("verdict", "meaning"))
 
 
-def _agreement(tables):
+def _agreement(tables, judges):
     groups = {}
     for bundle, table in tables.items():
         rows = {}
         for row in map(cells.plain, table.to_dict("records")):
-            whose = _among(row)
+            whose = _among(row, judges[bundle] or "participants")
             mine = rows.setdefault((whose, row["variant"]), {"among": whose, "images": row["variant"]})
             label, text = {
                 "fleiss_kappa": ("Fleiss' κ", "{:.3f}".format),
@@ -236,10 +245,9 @@ def _agreement(tables):
     return cells.table("Agreement of the participants", groups, texts=("among", "images"))
 
 
-def _among(row):
+def _among(row, everybody):
     """Return who agrees; what a simulation answered is called so."""
     if row["among"] == "pair":
         pair = f"{row['first']} and {row['second']}"
         return pair if not row["simulated"] or "simulated" in pair else f"{pair} (simulated)"
-    whose = {"person": "people", "simulated": "simulated participants", "all": "all participants"}[row["among"]]
-    return f"{whose}, simulated ones among them" if row["among"] == "all" and row["simulated"] else whose
+    return {"person": "people", "simulated": "simulated participants", "all": f"all {everybody}"}[row["among"]]
