@@ -73,9 +73,13 @@ def test_a_crowd_is_drawn_without_a_colour_for_each(tmp_path, study):
 
 def test_where_only_models_judged_no_people_are_drawn(tmp_path, study):
     models = human_study.write(tmp_path, study["autoattack_record"], study["test_images"], "model", people=0)
+    validity = records.read(models["validity"], columns.VALIDITY)  # deceptive is what people say
+    validity["verdict"] = validity["verdict"].replace("deceptive", "ambiguous")
+    records.write(models["validity"], validity, columns.VALIDITY)
     _, text, _, table = draw("invalid_images", tmp_path, study | models)
     assert "as models judged them" in text
-    assert "were judged by models: deceptive" in text
+    assert "were judged by models: ambiguous 11 (40.7%), valid 16 (59.3%)." in text
+    assert "as the network sees it" not in text
     assert "No person has answered." in text
     assert not table["label"].str.contains("people|simulated|majority").any()
     assert "people: " not in text
@@ -91,6 +95,7 @@ def test_people_and_models_together_are_participants(tmp_path, study):
     _, text, _, table = draw("invalid_images", tmp_path, study | both)
     assert "as participants judged them" in text
     assert "deceptive: most people agree with the network" in text
+    assert "ambiguous: not seen right, nor by most people as the network sees it" in text
     assert table["label"].str.contains("people: ").all()
     # an image that only the models were shown has no people's line
     validity = records.read(both["validity"], columns.VALIDITY)

@@ -133,12 +133,15 @@ def test_nothing_of_a_simulation_is_unmarked(tmp_path, study):
 
 
 def test_what_only_models_judged_is_said_to_be_theirs(tmp_path, study):
-    text, told = page(tmp_path, study, write(tmp_path, ("vlm", "model"), ("gpt", "model"), means=("model",)))
+    verdicts = ("ambiguous", "ambiguous", "valid", "valid")  # deceptive is what people say
+    who = (("vlm", "model"), ("gpt", "model"))
+    text, told = page(tmp_path, study, write(tmp_path, *who, means=("model",), verdicts=verdicts))
     assert (
         "Human study models only Nobody has answered yet: what stands here is of 2 models (gpt and vlm) alone" in told
     )
     assert "as models judged them, 2 of 4 (50.0%) are invalid." in told  # most people may see what the network sees
     assert "all models adversarial" in told
+    assert "ambiguous too few are right 2" in told
     assert "the network, and vlm (model) on what fooled it" in told
     assert "finished" not in told
     assert "human level" not in text.replace("FLOPs to human level FID 0", "").lower()

@@ -8,9 +8,10 @@ from robustlaws.humans import columns
 # What each verdict means, and how many examples of it are shown.
 _VERDICTS = {
     "deceptive": ("deceptive: most {people} agree with the network on a wrong class", 8),
-    "ambiguous": ("ambiguous: not seen right, nor as the network sees it", 8),
+    "ambiguous": ("ambiguous: not seen right, nor by most {people} as the network sees it", 8),
     "valid": ("for comparison, valid: the true class is still seen", 4),
 }
+_OF_MODELS = "ambiguous: not seen right"  # what most people see is nothing that models alone can tell
 _ACROSS = 4
 _ROW, _HEAD = 1.62, 0.32  # inches of a row of examples, and of a heading
 
@@ -93,7 +94,10 @@ def _examples(table, verdict):
 
 def _block(block, verdict, rows, versions, said):
     """Draw the examples of one verdict."""
-    block.suptitle(_VERDICTS[verdict][0].format(people=said.people), x=0.01, ha="left", fontsize=10)
+    heading = _VERDICTS[verdict][0].format(people=said.people)
+    if said.who == "models" and verdict == "ambiguous":
+        heading = _OF_MODELS
+    block.suptitle(heading, x=0.01, ha="left", fontsize=10)
     grid = block.subplots(-(-len(rows) // _ACROSS), _ACROSS, squeeze=False).ravel()
     for axes in grid[len(rows) :]:
         axes.set_axis_off()  # not removed: examples have one size in all blocks
@@ -122,7 +126,7 @@ def _remarks(table, who):
     if judged.empty:
         return [whose]
     counts = [f"{name} {n:,} ({words.percent(n / len(judged))})" for name in _VERDICTS
-              if (n := int((judged["verdict"] == name).sum())) or name != "valid"]  # fmt: skip
+              if (n := int((judged["verdict"] == name).sum())) or (name != "valid" and who != "models")]  # fmt: skip
     missing = len(table) - len(judged)
     return [
         f"Of {words.plural(len(judged), 'image')} that fooled the network and {'was' if len(judged) == 1 else 'were'} "

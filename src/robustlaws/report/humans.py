@@ -17,6 +17,7 @@ _VERDICTS = {
     "ambiguous": "neither",
     "unjudged": "too few have given a class to tell",
 }
+_OF_MODELS = "too few are right"  # what most people see is nothing that models alone can tell
 _MEANS = {"person": "mean person", "model": "mean model", "simulated": "mean simulated participant"}
 
 
@@ -111,7 +112,6 @@ def _told(bundle, table, fooled):
             f"; as {_judges(table)} judged them, {invalid:,} of {judged:,} ({words.percent(invalid / judged)}) are "
             "invalid"
         )
-        # what most people see is nothing that models alone can tell
         said += f", {int(counts.get('deceptive', 0)):,} of these deceptive." if (table["people"] > 0).any() else "."
         if judged < shown:
             said += f" The other {shown - judged:,} have too few answers to be judged and count as valid."
@@ -195,9 +195,8 @@ def _accuracy(tables):
         table = table[table["kind"].isin(table.loc[table["annotator_id"].notna(), "kind"])]
         for row in map(cells.plain, table.to_dict("records")):
             name = row["annotator_id"] or _MEANS[row["kind"]]
-            mine = rows.setdefault(
-                (name, row["kind"]), {"participant": name, "kind": row["kind"] if row["annotator_id"] else ""}
-            )
+            kind = row["kind"] if row["annotator_id"] else ""
+            mine = rows.setdefault((name, row["kind"]), {"participant": name, "kind": kind})
             how = {"any": row["variant"], "high": f"{row['variant']}, confident"}.get(row["confidence"])
             if how:
                 mine[how] = _share(row)
@@ -214,10 +213,11 @@ def _verdicts(tables):
     for bundle, table in tables.items():
         counts = table["verdict"].value_counts()
         people = "simulated participants" if table["simulated"].any() else "people"
+        models = _judges(table) == "models"
         groups[_heading(bundle)] = [
             {
                 "verdict": verdict,
-                "meaning": meaning.format(people=people),
+                "meaning": _OF_MODELS if models and verdict == "ambiguous" else meaning.format(people=people),
                 "images": f"{counts[verdict]:,}",
                 "share": words.percent(counts[verdict] / len(table)),
             }
