@@ -189,7 +189,10 @@ APPROACHES = {
     "high": Column("float64", "", "upper end of the interval", optional=True),
     "determined": Column("bool", "", "whether the runs determine the value"),
     "why": string("why they do not; empty if they do"),
-    "source": string("of law human: set, person or simulated; null elsewhere", optional=True),
+    "source": string(
+        "whose accuracy the human level is, in law human and flops_to_human: set, person or simulated; null elsewhere",
+        optional=True,
+    ),
 }
 
 DRAWN = {

@@ -8,11 +8,13 @@ from robustlaws.settings import Stimuli
 VERDICTS = ("deceptive", "valid", "ambiguous", "valid", "valid")
 
 
-def write(folder, record_path, images_path, kind="person", participants=3):
+def write(folder, record_path, images_path, kind="person", participants=3, people=None):
     """Write stimuli from a record and the tables of made-up answers; return the figures' inputs by name.
 
-    The verdicts of the images, in the order of their index, are VERDICTS again and again.
+    The verdicts of the images, in the order of their index, are VERDICTS again and again. `people` of the participants
+    are people (or simulated ones), all if left out.
     """
+    people = participants if people is None else people
     paths = {name: folder / f"{name}.parquet" for name in ("stimuli", "key", "human_accuracy", "validity")}
     run = record.read(record_path)[1]["run"]
     told = Stimuli(run=run, split="test", batch_images=10, seed=1)
@@ -22,8 +24,9 @@ def write(folder, record_path, images_path, kind="person", participants=3):
     fooled = key[key["variant"] == "adversarial"].sort_values("index")
     validity = [
         {"split": "test", "index": row.place, "label": row.label, "prediction": row.adversarial_prediction,
-         "participants": participants, "votes": 2 * (verdict == "valid"), "confident": 0, "verdict": verdict,
-         "majority": {"valid": row.label, "deceptive": row.adversarial_prediction}.get(verdict),
+         "participants": participants, "people": people, "votes": 2 * (verdict == "valid"), "confident": 0,
+         "verdict": verdict,
+         "majority": {"valid": row.label, "deceptive": row.adversarial_prediction}.get(verdict) if people else None,
          "simulated": kind == "simulated"}
         for number, row in enumerate(fooled.rename(columns={"index": "place"}).itertuples())
         for verdict in [VERDICTS[number % len(VERDICTS)]]

@@ -51,7 +51,7 @@ def test_simulated_participants_and_models_are_called_so(tmp_path, study):
     ]  # fmt: skip
     records.write(tmp_path / "accuracy.parquet", rows, columns.HUMAN_ACCURACY)
     _, text, _, table = draw("human_accuracy", tmp_path, study | {"human_accuracy": tmp_path / "accuracy.parquet"})
-    assert "Simulated participants: accuracy on attacked" in text
+    assert "Simulated participants and models: accuracy on attacked" in text
     assert "no person answered" in text
     assert "people" not in text
     assert {"P1 (simulated)", "vlm (model)", "mean of the simulated participants"} <= set(table["series"])
@@ -69,6 +69,64 @@ def test_a_crowd_is_drawn_without_a_colour_for_each(tmp_path, study):
     assert "50 simulated participants" in text
     assert "P17" not in text
     assert (table["kind"] == "points").sum() == 51 * 3
+
+
+def test_where_only_models_judged_no_people_are_drawn(tmp_path, study):
+    models = human_study.write(tmp_path, study["autoattack_record"], study["test_images"], "model", people=0)
+    validity = records.read(models["validity"], columns.VALIDITY)  # deceptive is what people say
+    validity["verdict"] = validity["verdict"].replace("deceptive", "ambiguous")
+    records.write(models["validity"], validity, columns.VALIDITY)
+    _, text, _, table = draw("invalid_images", tmp_path, study | models)
+    assert "as models judged them" in text
+    assert "were judged by models: ambiguous 11 (40.7%), valid 16 (59.3%)." in text
+    assert "as the network sees it" not in text
+    assert "No person has answered." in text
+    assert not table["label"].str.contains("people|simulated|majority").any()
+    assert "people: " not in text
+    _, text, _, table = draw("human_accuracy", tmp_path, study | models)
+    assert "Models: accuracy on attacked" in text
+    assert "No person has answered." in text
+    assert "people" not in text
+    assert "mean of the models" in set(table["series"])
+
+
+def test_people_and_models_together_are_participants(tmp_path, study):
+    both = human_study.write(tmp_path, study["autoattack_record"], study["test_images"], people=2)
+    _, text, _, table = draw("invalid_images", tmp_path, study | both)
+    assert "as participants judged them" in text
+    assert "deceptive: most people agree with the network" in text
+    assert "ambiguous: not seen right, nor by most people as the network sees it" in text
+    assert table["label"].str.contains("people: ").all()
+    # an image that only the models were shown has no people's line
+    validity = records.read(both["validity"], columns.VALIDITY)
+    validity.loc[validity["verdict"] == "ambiguous", "people"] = 0
+    records.write(both["validity"], validity, columns.VALIDITY)
+    table = draw("invalid_images", tmp_path, study | both)[3]
+    assert table["label"].str.contains("people: ").equals(table["series"] != "ambiguous")
+    simulated = human_study.write(tmp_path, study["autoattack_record"], study["test_images"], "simulated", people=2)
+    _, text, _, table = draw("invalid_images", tmp_path, study | simulated)
+    assert "as simulated participants and models judged them" in text
+    assert "people" not in text
+
+
+def test_an_image_that_nobody_judged_is_said_to_be_judged_by_nobody(tmp_path, study):
+    none = human_study.write(tmp_path, study["autoattack_record"], study["test_images"], participants=0)
+    validity = records.read(none["validity"], columns.VALIDITY).assign(verdict="unjudged")
+    records.write(none["validity"], validity, columns.VALIDITY)
+    text = draw("invalid_images", tmp_path, study | none)[1]
+    assert "no image has been judged yet" in text
+    assert "as people" not in text
+
+
+def test_thousands_who_saw_clean_images_only_are_counted(tmp_path, study):
+    rows = human_study.accuracy_rows("person", 1)
+    clean = human_study.accuracy_rows("person", 1)[0]
+    rows += [clean | {"annotator_id": f"cifar10h-{place}"} for place in range(2571)]
+    records.write(tmp_path / "a.parquet", rows, columns.HUMAN_ACCURACY)
+    text = draw("human_accuracy", tmp_path, study | {"human_accuracy": tmp_path / "a.parquet"})[1]
+    assert "for want of answers to both kinds of images: 2,571 participants." in text
+    assert "cifar10h" not in text
+    assert "mean" not in text  # of the single one who was shown attacked images
 
 
 def test_who_has_answered_one_kind_only_is_named_and_an_accuracy_that_is_missing_is_no_point(tmp_path, study):

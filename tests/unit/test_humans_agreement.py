@@ -101,8 +101,29 @@ def test_an_undefined_measure_is_null():
 
 def test_too_many_pairs_are_left_out(caplog):
     rows = rows_of(responses_of(np.zeros((3, agreement.PAIRED + 1), int)))
-    assert {row["among"] for row in rows} == {"person", "all"}
+    assert {row["among"] for row in rows} == {"person"}
     assert "no pairs are given" in caplog.text
+
+
+def test_all_are_given_where_there_are_models_too():
+    chosen = np.arange(12).reshape(6, 2) % 3
+    groups = [{row["among"] for row in rows_of(responses_of(chosen, kinds))} - {"pair"}
+              for kinds in (["person"] * 2, ["person", "model"], ["model"] * 2)]  # fmt: skip
+    assert groups == [{"person"}, {"all"}, {"all"}]
+
+
+@pytest.mark.parametrize("shown", [True, False], ids=["the study's people", "nobody of the study"])
+def test_pairs_are_of_those_who_were_shown_adversarial_images(shown, caplog):
+    """Many who classified clean images elsewhere take no pair from the study's people, and have none."""
+    clean = np.zeros((4, 2 + agreement.PAIRED), int)
+    adversarial = np.full(clean.shape, NOT_SHOWN)
+    if shown:
+        adversarial[:, :2] = [0, 1]
+    both = [responses_of(adversarial), responses_of(clean, variant="clean")]
+    rows = agreement.table(both, answered.judging())
+    pairs = {(row["variant"], row["first"], row["second"]) for row in rows if row["among"] == "pair"}
+    assert pairs == ({("adversarial", "p0", "p1"), ("clean", "p0", "p1")} if shown else set())
+    assert ("no pairs are given" in caplog.text) != shown
 
 
 def test_intervals_cover_the_kappa_of_the_model_that_made_the_answers():

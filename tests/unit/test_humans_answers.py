@@ -135,6 +135,16 @@ def test_cifar10h_is_taken_as_it_is(study, tmp_path):
     assert table["reaction_time"].fillna(-1).tolist() == [1204.0, -1]
     assert table["trial_index"].tolist() == [0, 2]
     assert len(answers.read(path)) == 3
+    assert set(answers.read(path)["is_attn_check"]) == {0}
+
+
+def test_what_is_a_check_here_and_none_in_cifar10h_counts_as_a_check(study, tmp_path):
+    text = CIFAR10H + (
+        "0,0,0,cat,cat,3,3,1,0,domestic_cat_s_000907.png,domestic cat,1204.0,25304\n"
+        "0,1,0,ship,ship,8,8,1,1,sea_boat_s_001456.png,sea boat,900,26500\n"
+    )
+    table = study(text_file(tmp_path / "cifar10h-raw.csv", text))
+    assert table[["cifar10_test_test_idx", "is_attn_check"]].to_numpy().tolist() == [[0, 0], [1, 1]]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from robustlaws import records
 from robustlaws.humans import accuracy, benchmark, columns, judging, responses, validity
@@ -197,11 +198,9 @@ def restated(rows, label, prediction, votes, confident):
     """Return the verdict on one image from its answers (kind, class or None, confidence), read off the rule."""
     right = [row for row in rows if row[1] == label]
     sure = [row for row in right if row[0] == "person" and row[2] == "high"]
-    if not rows:
-        return "unjudged"
     if len(right) >= votes or len(sure) >= confident:
         return "valid"
-    if len(rows) < votes:
+    if len([row for row in rows if row[1] is not None]) < votes:
         return "unjudged"
     people = [row for row in rows if row[0] == "person"]
     following = [row for row in people if row[1] == prediction]
@@ -241,6 +240,16 @@ def test_the_rule_of_validity(data, votes, confident):
     wanted = [restated(*image, votes, confident) for image in zip(told, labels, predictions, strict=True)]
     assert found["verdict"].tolist() == wanted
     assert found["participants"].tolist() == [len(image) for image in told]
+    assert found["people"].tolist() == [sum(row[0] == "person" for row in image) for image in told]
+
+
+@pytest.mark.parametrize(("confidence", "verdict"), [("low", "unjudged"), ("high", "valid")])
+def test_a_refusal_is_no_vote_that_could_have_been_right(confidence, verdict):
+    rows = [answer("ann", 0, 0, 0, confidence=confidence), answer("gpt", 0, 0, None, kind="model")]
+    key = answered.key_of(np.array([0]), np.array([1]))
+    found = validity.verdicts(responses.gather(answered.table_of(rows), key, "adversarial"), answered.judging())
+    assert found["verdict"].tolist() == [verdict]
+    assert (found["participants"].tolist(), found["people"].tolist()) == ([2], [1])
 
 
 def crossed(rng, images, participants):
@@ -274,14 +283,53 @@ def test_intervals_of_the_mean_cover_the_truth():
     assert all(82 <= count <= 99 for count in covered.values()), covered
 
 
-def test_people_who_saw_a_part_are_scored_by_their_shares(tmp_path):
+def test_people_who_saw_a_part_are_scored_on_it(tmp_path):
     labels, predictions = np.zeros(10, int), np.array([0] * 6 + [1] * 4)
     rows = [answer("ann", 6, 0, 0), answer("ann", 7, 0, 1), answer("ben", 6, 0, 0)]
     tables = judged(tmp_path, rows, answered.key_of(labels, predictions, range(6, 10)), labels, predictions)
     assert score(tables, "participant", "all", "ann")["right"] == 6 + 4 * 1 / 2
     assert score(tables, "participant", "all", "ben")["right"] == 6 + 4 * 1
-    assert score(tables, "human_mean", "all")["right"] == 6 + 4 * 3 / 4
+    assert score(tables, "human_mean", "all")["right"] == 6 + 4 * 2 / 3  # of their answers together
     assert tables["validity"]["verdict"].tolist() == ["valid", "unjudged", "unjudged", "unjudged"]
+
+
+def test_somebody_who_left_after_one_image_hardly_moves_the_mean(tmp_path):
+    labels = np.arange(80) % 10
+    predictions = np.where(np.arange(80) < 40, labels, (labels + 1) % 10)
+    rows = [answer(who, i, labels[i], labels[i] if i % 4 else predictions[i], confidence="low")
+            for who in PEOPLE for i in range(40, 80)]  # fmt: skip
+    rows.append(answer("left", 40, labels[40], predictions[40], confidence="low"))
+    tables = judged(tmp_path, rows, answered.key_of(labels, predictions, range(40, 80)), labels, predictions,
+                    resamples=4000)  # fmt: skip
+    means = tables["accuracy"][tables["accuracy"]["annotator_id"].isna()].set_index("confidence")
+    mean, whole = means.loc["any"], score(tables, "human_mean", "all")
+    assert mean["accuracy"] == means.loc["low", "accuracy"] == 90 / 121  # each finisher 30 of 40
+    assert whole["right"] == pytest.approx(40 + 40 * 90 / 121)
+    # 40 images, and the finishers do not differ: 0.75 +- 1.96 sqrt(0.75 0.25 / 40)
+    assert mean["low"] == pytest.approx(0.616, abs=0.04)
+    assert mean["high"] == pytest.approx(0.884, abs=0.04)
+    assert whole["low"] > 0.78
+
+
+def test_the_means_are_of_those_who_were_shown_adversarial_images(tmp_path):
+    """Of both variants: whoever classified clean images elsewhere is no part of the difference between the two."""
+    labels, predictions = np.zeros(20, int), np.repeat([0, 1], 10)
+    key = answered.key_of(labels, predictions, range(10, 20))
+    rows = [answer(who, i, 0, 0 if i != 13 or variant == "clean" else 1, variant=variant) for who in ("ann", "ben")
+            for i in range(10, 20) for variant in ("adversarial", "clean")]  # fmt: skip
+    others = [answer(f"cifar10h-{n}", 10 + n % 10, 0, 5, variant="clean") for n in range(50)]
+    model = [answer("gpt", i, 0, i % 2, variant="clean", kind="model") for i in range(10, 20)]
+    both = judged(tmp_path, rows + others + model, key, labels, predictions)["accuracy"]
+    alone = judged(tmp_path, others, key, labels, predictions)["accuracy"]
+
+    def means(table):
+        table = table[table["annotator_id"].isna() & (table["confidence"] == "any")]
+        return {(row.kind, row.variant): (row.images, row.accuracy) for row in table.itertuples()}
+
+    assert means(both) == {("person", "adversarial"): (20, 0.9), ("person", "clean"): (20, 1.0),
+                           ("model", "clean"): (10, 0.5)}  # fmt: skip
+    assert both["annotator_id"].str.startswith("cifar10h", na=False).sum() == 3 * 50  # each has rows of their own
+    assert means(alone) == {("person", "clean"): (50, 0.0)}  # nobody was shown an adversarial one
 
 
 def test_people_who_saw_clean_images_alone_change_nothing_of_the_adversarial_ones(tmp_path):
@@ -318,6 +366,31 @@ def test_a_network_fooled_everywhere_by_invalid_images(tmp_path):
     assert set(tables["validity"]["verdict"]) == {"deceptive"}
     assert set(tables["benchmark"]["data"]) == {"all"}  # no valid image is left to score anybody on
     assert (tables["benchmark"]["accuracy"] == 0).all()
+
+
+def test_resamples_without_an_image_that_fooled_the_network_are_all_right(tmp_path):
+    """The network right on 49 of 50, the person wrong on the one: what is wrong of a resample is binomial."""
+    labels, predictions = np.zeros(50, int), np.r_[[0] * 49, 1]
+    rows = [answer("ann", 49, 0, 1)]
+    tables = judged(tmp_path, rows, answered.key_of(labels, predictions, [49]), labels, predictions, resamples=4000)
+    for who in ("human_mean", "participant"):
+        row = score(tables, who, "all")
+        assert row["accuracy"] == 49 / 50
+        low, high = 1 - binom.ppf([0.975, 0.025], 50, 1 / 50) / 50
+        assert [row["low"], row["high"]] == pytest.approx([low, high])
+        assert high == 1
+
+
+def test_valid_data_are_not_counted_where_a_part_was_shown(tmp_path, caplog):
+    labels, predictions = np.zeros(10, int), np.repeat([0, 1], 5)
+    for shown, data in (([5, 6, 7, 8, 9], {"all", "valid"}), ([5, 7], {"all"})):
+        caplog.clear()
+        rows = [answer(who, i, 0, int(i == 5)) for who in PEOPLE for i in shown]
+        tables = judged(tmp_path, rows, answered.key_of(labels, predictions, shown), labels, predictions)
+        assert set(tables["benchmark"]["data"]) == data
+        assert ("2 of 5 images that fooled the network are shown" in caplog.text) == (len(shown) < 5)
+    assert score(tables, "human_mean", "all")["right"] == 5 + 5 / 2
+    assert tables["validity"]["verdict"].tolist() == ["deceptive", "valid"]
 
 
 def test_the_interval_is_of_all_that_fooled_the_network_though_a_part_was_shown():

@@ -63,11 +63,15 @@ def test_a_linear_network_is_attacked_as_by_hand(linear, objective):
     weight, bias, images, labels = linear
     outcome = evaluate(*linear, objective=objective)
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-        wanted = by_hand(weight, bias, image, label, i, objective)
+        right = (weight @ (image / 255).ravel() + bias).argmax() == label
+        wanted = by_hand(weight, bias, image, label, i, objective) if right else image / 255
         assert np.abs(outcome["adversarial"][i] - wanted).max() < 1e-6
         for column, pixels in (("clean_prediction", image / 255), ("adversarial_prediction", wanted)):
             assert outcome[column][i] == (weight @ pixels.ravel() + bias).argmax()
     clean = images / 255
+    left = (outcome["adversarial"] == clean.astype(np.float32)).all(axis=(1, 2, 3))
+    assert left.tolist() == (outcome["clean_prediction"] != labels).tolist()
+    assert 0 < left.sum() < len(labels)
     assert np.abs(outcome["adversarial"] - clean).max() <= EPSILON + 1e-6
     assert 0 <= outcome["adversarial"].min() <= outcome["adversarial"].max() <= 1
     assert outcome["adversarial"].dtype == np.float32
@@ -128,6 +132,9 @@ def test_the_record_says_what_became_of_each_image(tmp_path):
     with torch.no_grad():
         again = network(torch.from_numpy(columns["adversarial"]).permute(0, 3, 1, 2)).argmax(1).numpy()
     assert np.array_equal(again, columns["adversarial_prediction"])
+    # those that were wrong from the start fool it as they are
+    assert np.array_equal(columns["robust"], columns["adversarial_prediction"] == labels)
+    assert np.array_equal(columns["adversarial"][:4], (images[:4] / 255).astype(np.float32))
 
 
 def test_the_statistics_of_the_network_are_not_those_of_a_batch(tmp_path):
@@ -151,8 +158,10 @@ def test_it_starts_where_the_attack_of_the_evaluation_starts(tmp_path):
     paths = {"weights_path": given["weights_path"], "test_path": given["images_path"]}
     told_pgd = PgdCw("a/run", ARCHITECTURE, Threat("Linf", 0.02), SEED, 0, 0.01, 5.0, None, 16)
     pgd.pgd_cw(**paths, outcome_path=tmp_path / "pgd.h5", settings=told_pgd, compute=Compute())
-    one, other = (record.read(tmp_path / name)[0]["adversarial"] for name in ("inner.h5", "pgd.h5"))
-    assert np.array_equal(one, other)
+    one, other = (record.read(tmp_path / name)[0] for name in ("inner.h5", "pgd.h5"))
+    right = one["clean_prediction"] == one["label"]  # the others are left alone by this one
+    assert right.sum() == 36
+    assert np.array_equal(one["adversarial"][right], other["adversarial"][right])
 
 
 def test_weights_of_another_network_are_refused_in_one_line(tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robustlaws import records
+from robustlaws.humans import columns
 from robustlaws.laws import (
     additive,
     bottleneck,
@@ -292,6 +293,69 @@ def test_whole_studies_on_disk(tmp_path):
             for what, column in (("value", ""), ("low", "_low"), ("high", "_high")):
                 expected = allocated.loc[rows.index, f"{quantity}{column}"]
                 assert np.allclose(rows[what], expected, rtol=1e-9), (name, quantity, what)
+
+
+def on_disk(folder):
+    """Inputs of measure_limits: one law fitted to runs whose accuracy lies on the paper's line."""
+    runs = study(additive, published.ADDITIVE, noise=0.003, seed=5)
+    runs = runs.assign(adv_acc=np.clip(LINE["intercept"] + LINE["slope"] * runs["adv_loss"], 0, 1))
+    records.write(folder / "runs.parquet", runs, records.RUNS)
+    summary = summary_of("additive") | {"parameters": {k: known(v) for k, v in published.ADDITIVE.items()}}
+    (folder / "law.json").write_text(json.dumps(summary))
+    records.write(folder / "refits.parquet", drawn("additive"), records.REFITS)
+    (folder / "line.json").write_text(json.dumps({name: known(LINE[name]) for name in ("intercept", "slope")}))
+    records.write(folder / "lines.parquet", line_refits([LINE["intercept"]], [LINE["slope"]]), records.REFITS)
+    return {
+        "runs_path": folder / "runs.parquet", "law_paths": [folder / "law.json"],
+        "refits_paths": [folder / "refits.parquet"], "accuracy_path": folder / "line.json",
+        "accuracy_refits_path": folder / "lines.parquet", "limits_path": folder / "limits.parquet",
+    }  # fmt: skip
+
+
+def human_limits(folder, rows, accuracy=None):
+    """Return what measure_limits says of the human level: the row of law human, and those of flops_to_human."""
+    records.write(folder / "benchmark.parquet", rows, columns.BENCHMARK)
+    conclusions.measure_limits(
+        **on_disk(folder), settings=Limits((), accuracy, 0.9), benchmark_paths=[folder / "benchmark.parquet"]
+    )
+    found = records.read(folder / "limits.parquet", records.APPROACHES)
+    (human,) = found[found["law"] == "human"].to_dict("records")
+    assert found.loc[~found["quantity"].isin(["human_accuracy", "flops_to_human"]), "source"].isna().all()
+    return human, found[found["quantity"] == "flops_to_human"]
+
+
+def scores(kind, data="all", accuracy=0.8):
+    """Rows of a benchmark: the network, and the network with the mean of those who took part, if any."""
+    common = {"data": data, "images": 1000, "level": 0.95, "annotator_id": None, "simulated": kind == "simulated"}
+    rows = [common | {"who": "network", "kind": None, "right": 600, "accuracy": 0.6, "low": 0.57, "high": 0.63}]
+    if kind:
+        rows.append(common | {"who": "human_mean", "kind": kind, "right": 1000 * accuracy, "accuracy": accuracy,
+                              "low": 0.75, "high": 0.85})  # fmt: skip
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("kind", "title"), [("person", "Human level"), ("simulated", "Level of the simulated participants")]
+)
+def test_the_mean_participant_on_all_images_is_the_level_and_a_simulated_one_is_called_so(tmp_path, kind, title):
+    human, needed = human_limits(tmp_path, scores(kind) + scores(kind, "valid", 0.9))
+    assert (human["value"], human["low"], human["high"]) == (0.8, 0.75, 0.85)
+    assert (human["title"], human["source"], human["determined"]) == (title, kind, True)
+    assert len(needed) == 4
+    assert set(needed["source"]) == {kind}
+    # as for the same level from the settings, which say whose it is not
+    human_set, needed_set = human_limits(tmp_path, scores(kind), 0.8)
+    assert (human_set["title"], human_set["source"]) == ("Human level", "set")
+    assert set(needed_set["source"]) == {"set"}
+    assert needed["value"].notna().sum() == 3  # on edm the limit is 75.3%
+    assert needed["value"].equals(needed_set["value"])
+
+
+def test_where_nobody_has_answered_there_is_no_level_to_reach(tmp_path):
+    human, needed = human_limits(tmp_path, scores(None))
+    assert np.isnan(human["value"])
+    assert (human["determined"], human["why"], human["title"]) == (False, "nobody has answered yet", "Human level")
+    assert needed.empty
 
 
 def test_a_law_that_was_not_fitted_says_why():

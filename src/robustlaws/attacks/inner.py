@@ -17,6 +17,9 @@ from robustlaws.training import trades
 def evaluate(network, images, labels, *, epsilon, step_size, steps, objective, seed, batch, progress=None):
     """Return what the network makes of clean images and of those that the attack of the training makes of them.
 
+    An image that is wrong when clean is left as it is, as by AutoAttack: what then fools the network is exactly that
+    whose attacked version it gets wrong.
+
     Parameters
     ----------
     network : nn.Module in eval mode, parameters frozen
@@ -50,11 +53,13 @@ def evaluate(network, images, labels, *, epsilon, step_size, steps, objective, s
         target = F.softmax(logits, dim=1) if objective == "kl" else y
         attacked = trades.attack(network, x, target, noise, epsilon, step_size, steps, objective)
         with torch.no_grad():
-            attacked_logits = network(attacked)
+            attacked_prediction = network(attacked).argmax(1)
+        prediction = logits.argmax(1)
+        right = prediction == y
         part = {
-            "clean_prediction": logits.argmax(1),
-            "adversarial_prediction": attacked_logits.argmax(1),
-            "adversarial": attacked.permute(0, 2, 3, 1),
+            "clean_prediction": prediction,
+            "adversarial_prediction": torch.where(right, attacked_prediction, prediction),
+            "adversarial": torch.where(right[:, None, None, None], attacked, x).permute(0, 2, 3, 1),
         }
         for name, values in part.items():
             columns.setdefault(name, []).append(values.cpu().numpy())

@@ -7,6 +7,7 @@ from robustlaws import records
 from robustlaws.figures import drawn, fits, sources, style, words
 from robustlaws.files import read_json
 from robustlaws.laws.accuracy import of_loss
+from robustlaws.laws.levels import called
 
 _LAWS = ("additive", "additive_two_stage", "bottleneck")  # the first of them whose N* the data determine
 _FID_0 = style.Look(style.INK, "")
@@ -69,7 +70,7 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
             remarks.append(words.not_determined("Limit at infinite compute", unknown))
         if human is not None:
             _human(axes, human)
-            remarks += [*_who(human), *_to_human(limits, law, words.human_level(human["source"]))]
+            remarks += [*_who(human), *_to_human(limits, law, called(human["source"]))]
         if line.get("source"):
             remarks.append(f"Line from loss to accuracy: {line['source']}.")
         style.below(figure, _handles(tables, order, looks, curves, law, ends), remarks)
@@ -214,7 +215,7 @@ def _human_level(limits):
 
 def _human(axes, row):
     """Draw the human level; one that no person has reached is not called so."""
-    series = words.human_level(row["source"])
+    series = called(row["source"])
     if pd.notna(row["low"]):
         drawn.keep(axes, "level", f"{series}, interval", y=row["value"], low=row["low"], high=row["high"])
         axes.axhspan(row["low"], row["high"], color=style.RED, alpha=0.08, linewidth=0, zorder=1)

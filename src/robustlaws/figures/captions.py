@@ -101,14 +101,15 @@ CAPTIONS = {
     "human_accuracy": (
         "Accuracy of each participant on the images that fooled the network, in their attacked version against the "
         "clean one: of all answers, and of those given with low and high confidence. Bars are intervals; on the dashed "
-        "line the attack costs nothing. Black: the mean of all. Models that took part are called so, and so are "
-        "simulated participants, who are a program and no people."
+        "line the attack costs nothing. Black: the mean of all of a kind. Models that took part are called so, and so "
+        "are simulated participants, who are a program and no people."
     ),
     "invalid_images": (
-        "Images that fooled the network, attacked beside clean, with the true class, the network's and that of most "
-        "participants. Deceptive: the network and most participants agree on one wrong class. Ambiguous: the other "
-        "images whose true class too few saw. Valid images stand below for comparison. One image per true class in "
-        "turn, in the order of the split, not chosen. Simulated participants are called so."
+        "Images that fooled the network, attacked beside clean, with the true class, the network's and, where people "
+        "answered, that of most of them. Deceptive: the network and most people agree on one wrong class. Ambiguous: "
+        "the other images whose true class too few saw. Valid images stand below for comparison. One image per true "
+        "class in turn, in the order of the split, not chosen. Simulated participants stand for people only where "
+        "they are called so."
     ),
     "training_attack": (
         "What the network was trained against. Test images clean, under the attack of the training and under "

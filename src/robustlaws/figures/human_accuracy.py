@@ -8,6 +8,7 @@ from robustlaws.humans import columns
 
 _MARKERS = {"any": ("o", "all answers"), "low": ("v", "low confidence"), "high": ("^", "high confidence")}
 _NAMED = len(style.COLOURS)  # participants that have a colour each; of more, only the mean and models do
+_LISTED = 3  # of the participants that are not drawn, so many are named
 _CROWD = "#9FB4C7"
 _ONE = {"markersize": 6, "markeredgewidth": 0.6, "markeredgecolor": "white"}
 # hollow: one of the participants may stand under it
@@ -32,17 +33,28 @@ def draw(*, paths, human_accuracy):
     both = _pairs(table)
     with style.drawing(paths, 5.6) as figure:
         axes = figure.subplots()
-        simulated = bool((table["kind"] == "simulated").any())
-        what = "accuracy on attacked and on clean images"
-        figure.suptitle(f"Simulated participants: {what}" if simulated else f"Participants: {what}")
+        figure.suptitle(f"{_who(table)}: accuracy on attacked and on clean images")
         handles = []
         if both.empty:
             why = "nobody has answered yet" if table.empty else "no participant has answered both kinds of images"
             style.nothing(axes, why)
         else:
-            handles = _points(axes, both)
+            handles = _points(axes, both, _with_mean(table))
             _scales(axes, both)
         style.below(figure, handles, _remarks(table, both), columns=4)
+
+
+def _who(table):
+    kinds = set(table["kind"])
+    said = words.judges(bool(kinds - {"model"}), "model" in kinds, "simulated" in kinds)
+    return "Participants" if said in ("", "people") else words.sentence(said)
+
+
+def _with_mean(table):
+    """Return the kinds of which several were shown attacked images: the mean is of these."""
+    shown = table[(table["variant"] == "adversarial") & table["annotator_id"].notna()]
+    many = shown.groupby("kind")["annotator_id"].nunique()
+    return set(many.index[many > 1])
 
 
 def _pairs(table):
@@ -62,7 +74,7 @@ def _name(kind, annotator):
     return style.short(annotator, 22) + ("" if said else f" ({kind})")
 
 
-def _looks(both):
+def _looks(both, with_mean):
     """Return (kind, participant) -> colour, and the entries of the legend."""
     who = list(dict.fromkeys(zip(both["kind"], both["annotator_id"], strict=True)))
     single = [one for one in who if one[1]]
@@ -72,14 +84,14 @@ def _looks(both):
     handles = [style.handle(_name(*one), colour, marker="o") for one, colour in looks.items()]
     if crowd:
         handles.insert(0, style.handle(f"{len(crowd)} {_KINDS[crowd[0][0]]}", _CROWD, marker="o"))
-    means = [one for one in who if not one[1] and sum(other[0] == one[0] for other in single) > 1]
+    means = [one for one in who if not one[1] and one[0] in with_mean]
     handles += [style.handle(_name(*one), style.INK, marker="o", **_MEAN) for one in means]
     return looks | dict.fromkeys(crowd, _CROWD) | dict.fromkeys(means, style.INK), handles
 
 
-def _points(axes, both):
+def _points(axes, both, with_mean):
     """Draw all points with their intervals; return the legend's entries."""
-    looks, handles = _looks(both)
+    looks, handles = _looks(both, with_mean)
     for row in both.itertuples():
         colour = looks.get((row.kind, row.annotator_id))
         if colour is None:  # the mean of a single one
@@ -129,7 +141,7 @@ def _remarks(table, both):
     """Return sentences: the mean of each kind, and what is missing."""
     remarks = []
     for row in both[(both["annotator_id"] == "") & (both["confidence"] == "any")].itertuples():
-        if table.loc[table["kind"] == row.kind, "annotator_id"].nunique() < 2:
+        if row.kind not in _with_mean(table):
             continue
         text = [
             f"{name} {words.percent(accuracy)}" + (
@@ -142,12 +154,15 @@ def _remarks(table, both):
         remarks.append(f"{_name(row.kind, '').capitalize()}: {', '.join(text)}.")
     if (table["kind"] == "simulated").any():
         remarks.append("Simulated participants are made up by a program; no person answered.")
+    elif len(table) and not (table["kind"] == "person").any():
+        remarks.append("No person has answered.")
     mine = table[table["annotator_id"].notna()]
     missing = int(mine.loc[mine["confidence"] == "any", "without_class"].sum())
     if missing:
         remarks.append(f"{words.plural(missing, 'answer')} without a class (refused, unparsable or timed out) "
                        f"{'counts' if missing == 1 else 'count'} as wrong.")  # fmt: skip
-    partial = set(mine["annotator_id"]) - set(both["annotator_id"])
+    partial = sorted(set(mine["annotator_id"]) - set(both["annotator_id"]))
     if partial and not both.empty:
-        remarks.append(f"Not drawn, for want of answers to both kinds of images: {words.listed(sorted(partial))}.")
+        who = words.listed(partial) if len(partial) <= _LISTED else words.plural(len(partial), "participant")
+        remarks.append(f"Not drawn, for want of answers to both kinds of images: {who}.")
     return remarks

@@ -7,10 +7,11 @@ from robustlaws.humans import columns
 
 # What each verdict means, and how many examples of it are shown.
 _VERDICTS = {
-    "deceptive": ("deceptive: most {who} agree with the network on a wrong class", 8),
-    "ambiguous": ("ambiguous: not seen right, nor as the network sees it", 8),
+    "deceptive": ("deceptive: most {people} agree with the network on a wrong class", 8),
+    "ambiguous": ("ambiguous: not seen right, nor by most {people} as the network sees it", 8),
     "valid": ("for comparison, valid: the true class is still seen", 4),
 }
+_OF_MODELS = "ambiguous: not seen right"  # what most people see is nothing that models alone can tell
 _ACROSS = 4
 _ROW, _HEAD = 1.62, 0.32  # inches of a row of examples, and of a heading
 
@@ -33,34 +34,43 @@ def draw(*, paths, stimuli, key, validity, test_images):
     table = records.read(validity, columns.VALIDITY)
     versions = _versions(stimuli, key)
     names = shards.attributes(test_images).get("class_names")
-    who = "simulated participants" if table["simulated"].any() else "people"
+    said = _Words(names, table, validity)
     parts = {verdict: rows for verdict in _VERDICTS if len(rows := _examples(table, verdict))}
     heights = [_HEAD + _ROW * -(-len(rows) // _ACROSS) for rows in parts.values()]
     with style.drawing(paths, max(0.5 + sum(heights), 2.0)) as figure:
-        figure.suptitle(f"Images that fooled the network, as {who} judged them")
+        figure.suptitle("Images that fooled the network" + (f", as {said.who} judged them" if said.who else ""))
         if not parts:
             style.nothing(figure.subplots(), "no image has been judged yet" if len(table) else "no image was shown")
         else:
             blocks = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
             for block, (verdict, rows) in zip(blocks, parts.items(), strict=True):
-                _block(block, verdict, rows, versions, _Words(names, who, validity))
-        style.below(figure, lines=_remarks(table, who))
+                _block(block, verdict, rows, versions, said)
+        style.below(figure, lines=_remarks(table, said.who))
 
 
 class _Words:
     """What classes and participants are called."""
 
-    def __init__(self, names, who, path):
-        self.names, self.who, self.path = names, who, path
+    def __init__(self, names, table, path):
+        self.names, self.path = names, path
+        self.simulated = bool(table["simulated"].any())
+        self.people = "simulated participants" if self.simulated else "people"
+        self.who = words.judges(
+            bool((table["people"] > 0).any()),
+            bool((table["participants"] > table["people"]).any()),
+            self.simulated,
+        )
 
     def of(self, label):
         return style.short(self.names[label] if self.names and label < len(self.names) else label, 11)
 
     def heading(self, row):
-        """Return the true class, the network's and the participants' on three lines."""
-        many = "no majority" if row["majority"] is None else self.of(row["majority"])
-        voters = "simulated" if self.who.startswith("simulated") else "people"
-        return f"true: {self.of(row['label'])}\nnetwork: {self.of(row['prediction'])}\n{voters}: {many}"
+        """Return the true class, the network's and, if any were shown the image, the people's, one a line."""
+        lines = [f"true: {self.of(row['label'])}", f"network: {self.of(row['prediction'])}"]
+        if row["people"]:
+            many = "no majority" if row["majority"] is None else self.of(row["majority"])
+            lines.append(f"{'simulated' if self.simulated else 'people'}: {many}")
+        return "\n".join(lines)
 
 
 def _versions(stimuli, key):
@@ -84,7 +94,10 @@ def _examples(table, verdict):
 
 def _block(block, verdict, rows, versions, said):
     """Draw the examples of one verdict."""
-    block.suptitle(_VERDICTS[verdict][0].format(who=said.who), x=0.01, ha="left", fontsize=10)
+    heading = _VERDICTS[verdict][0].format(people=said.people)
+    if said.who == "models" and verdict == "ambiguous":
+        heading = _OF_MODELS
+    block.suptitle(heading, x=0.01, ha="left", fontsize=10)
     grid = block.subplots(-(-len(rows) // _ACROSS), _ACROSS, squeeze=False).ravel()
     for axes in grid[len(rows) :]:
         axes.set_axis_off()  # not removed: examples have one size in all blocks
@@ -105,14 +118,19 @@ def _block(block, verdict, rows, versions, said):
 def _remarks(table, who):
     """Return sentences: how many images got each verdict."""
     judged = table[table["verdict"] != "unjudged"]
+    whose = ""
+    if table["simulated"].any():
+        whose = "Simulated participants are made up by a program; no person answered."
+    elif who == "models":
+        whose = "No person has answered."
     if judged.empty:
-        return ["Simulated participants are made up by a program."] if table["simulated"].any() else []
+        return [whose]
     counts = [f"{name} {n:,} ({words.percent(n / len(judged))})" for name in _VERDICTS
-              if (n := int((judged["verdict"] == name).sum())) or name != "valid"]  # fmt: skip
+              if (n := int((judged["verdict"] == name).sum())) or (name != "valid" and who != "models")]  # fmt: skip
     missing = len(table) - len(judged)
     return [
         f"Of {words.plural(len(judged), 'image')} that fooled the network and {'was' if len(judged) == 1 else 'were'} "
         f"judged by {who}: {', '.join(counts)}.",
         f"{words.plural(missing, 'image')} not judged yet." if missing else "",
-        "Simulated participants are made up by a program; no person answered." if who != "people" else "",
+        whose,
     ]

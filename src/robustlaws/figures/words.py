@@ -131,9 +131,19 @@ def not_determined(what, reasons, everything=()):
     return f"{what} {NOT_DETERMINED}{where}: {why}."
 
 
-def human_level(source):
-    """Return what the human level is called: what a simulation answered is no human's."""
-    return "level of the simulated participants" if source == "simulated" else "human level"
+def judges(people, models, simulated):
+    """Return what those are called who judged images; empty if nobody did.
+
+    Parameters
+    ----------
+    people, models : bool
+        Whether people (or simulated ones), and whether models are among them.
+    simulated : bool
+        Whether those people are simulated.
+    """
+    if simulated and people:
+        return "simulated participants and models" if models else "simulated participants"
+    return "participants" if people and models else "people" if people else "models" if models else ""
 
 
 def sentence(text):

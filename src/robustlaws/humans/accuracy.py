@@ -4,17 +4,19 @@ import numpy as np
 
 from robustlaws.attacks.table import interval as exact_interval
 from robustlaws.humans import CONFIDENCES
-from robustlaws.humans.resampling import interval, mean_share, resampled_mean_share
-from robustlaws.humans.responses import NO_CLASS
+from robustlaws.humans.resampling import interval, pooled_share, resampled_share
+from robustlaws.humans.responses import NO_CLASS, who_count
 from robustlaws.seeds import derive
 
 
 def table(both, settings):
     """Return the rows of columns.HUMAN_ACCURACY.
 
-    Each participant has exact binomial intervals (Clopper and Pearson 1934); the mean of the participants of a kind
-    one of the bootstrap over images and participants, with one participant over images alone. An answer without a
-    class counts as wrong, and among those of any confidence.
+    Each participant has exact binomial intervals (Clopper and Pearson 1934); the mean of a kind one of the bootstrap
+    over images and participants, with one participant over images alone. The mean, of both variants, is that of the
+    participants who were shown an adversarial image, or of all where none was
+    (:func:`robustlaws.humans.responses.who_count`); their answers are pooled. An answer without a class counts as
+    wrong, and among those of any confidence.
 
     Parameters
     ----------
@@ -27,7 +29,7 @@ def table(both, settings):
         for place in range(len(responses.participants)):
             rows += _participant_rows(responses, place, settings.level)
         for kind in dict.fromkeys(responses.kinds):
-            rows += _mean_rows(responses.of(responses.kinds == kind), kind, settings)
+            rows += _mean_rows(responses.of(who_count(both, responses.kinds == kind)), kind, settings)
     return rows
 
 
@@ -65,8 +67,8 @@ def _mean_rows(responses, kind, settings):
         mean, low, high = None, None, None
         if among.any():
             rng = np.random.default_rng(derive(settings.seed, "accuracy", responses.variant, kind, confidence))
-            drawn = resampled_mean_share(rng, responses.right, among, settings.resamples)
-            mean = mean_share(responses.right, among)
+            drawn = resampled_share(rng, responses.right, among, settings.resamples)
+            mean = pooled_share(responses.right, among)
             low, high = interval(np.concatenate([shares for _, shares in drawn]), settings.level)
         rows.append({
             "annotator_id": None, "kind": kind, "variant": responses.variant, "confidence": confidence,

@@ -6,11 +6,12 @@ from itertools import combinations
 import numpy as np
 
 from robustlaws.humans.resampling import image_weights, interval
+from robustlaws.humans.responses import who_count
 from robustlaws.seeds import derive
 
 log = logging.getLogger("robustlaws")
 
-PAIRED = 25  # participants at most of whom each pair is given
+PAIRED = 25  # participants of the study at most of whom each pair is given
 
 
 def fleiss_kappa(counts):
@@ -68,9 +69,11 @@ def beyond_chance(observed, expected):
 def table(both, settings):
     """Return the rows of columns.AGREEMENT, for each variant that two participants or more were shown.
 
-    Fleiss' kappa of the people (or simulated ones) and of all, and of each pair the share of agreement and Cohen's
-    kappa (1960). Only answers with a class count. Intervals: percentiles of the bootstrap over images. Of more than
-    PAIRED participants there are too many pairs to tell anything, and none is given.
+    Fleiss' kappa of the people (or simulated ones), and of all where there are models too; and of each pair the share
+    of agreement and Cohen's kappa (1960). Only answers with a class count. Intervals: percentiles of the bootstrap over
+    images. Pairs are of the participants who were shown an adversarial image, or of all where nobody was
+    (:func:`robustlaws.humans.responses.who_count`); of more than PAIRED there are too many to tell anything, and none
+    is given.
 
     Parameters
     ----------
@@ -78,12 +81,14 @@ def table(both, settings):
         To each of the variants.
     settings : settings.Judging
     """
-    return [row for responses in both for row in _rows(responses, settings)]
+    everybody = np.ones(len(both[0].participants), bool) if both else np.zeros(0, bool)
+    paired = who_count(both, everybody)
+    return [row for responses in both for row in _rows(responses, paired, settings)]
 
 
-def _rows(responses, settings):
-    responses = responses.of(responses.shown.any(axis=0))
-    measures = list(_measures(responses))
+def _rows(responses, paired, settings):
+    there = responses.shown.any(axis=0)
+    measures = [*_of_groups(responses.of(there)), *_of_pairs(responses.of(there & paired))]
     rng = np.random.default_rng(derive(settings.seed, "agreement", responses.variant))
     drawn = [[] for _ in measures]
     for weights in image_weights(rng, len(responses.images), settings.resamples) if measures else ():
@@ -103,11 +108,11 @@ def _rows(responses, settings):
     return rows
 
 
-def _measures(responses):
+def _of_groups(responses):
     """Yield (what the rows say, function of weights (resamples, images) -> values (measures, resamples))."""
-    people, names = responses.people, responses.participants
+    people = responses.people
     for among, which in ((None, people), ("all", np.ones_like(people))):
-        if which.sum() < 2:
+        if which.sum() < 2 or (among == "all" and people.all()):  # all would say again what the people do
             continue
         group = responses.of(which)
         counts = class_counts(group)
@@ -116,6 +121,11 @@ def _measures(responses):
         about = {"measures": ("fleiss_kappa",), "among": among or str(group.kinds[0]), "images": int(enough.sum()),
                  "simulated": "simulated" in group.kinds}  # fmt: skip
         yield about, lambda weights, enough=enough, terms=terms: _fleiss(weights[:, enough], *terms)[None]
+
+
+def _of_pairs(responses):
+    """Yield the same of each two participants."""
+    names = responses.participants
     if len(names) > PAIRED:
         log.warning("agreement: %d participants; of more than %d no pairs are given", len(names), PAIRED)
         return

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from robustlaws import files, records
-from robustlaws.data import shards
-from robustlaws.humans import VARIANTS, columns
+from robustlaws.humans import VARIANTS, classes, columns
 from robustlaws.humans.answer_files import load
 
 log = logging.getLogger("robustlaws")
@@ -28,14 +27,17 @@ def read(path):
     Parameters
     ----------
     path : path
-        Parquet or CSV of these columns, or CIFAR-10H's raw CSV.
+        Parquet or CSV of these columns, or CIFAR-10H's raw CSV. Without `is_attn_check` no answer is to a check.
 
     Raises
     ------
     ValueError
         If it is none, or a column that cannot be derived without the images is missing; names the file and the row.
     """
-    return records.table(_table(load(path), path).drop(columns="row"), columns.ANSWERS, str(path))
+    frame = load(path)
+    if "is_attn_check" not in frame:
+        frame["is_attn_check"] = 0
+    return records.table(_table(frame, path).drop(columns="row"), columns.ANSWERS, str(path))
 
 
 def write(table_path, csv_path, rows):
@@ -55,7 +57,8 @@ def collect(*, key_path, images_path, answers_paths, table_path, csv_path, setti
     """Gather the answers to the stimuli of one study, checked against the key, as Parquet and CSV.
 
     Answers to other images, and those of the other split, are left out; so are simulated ones, unless the study's
-    participants are simulated: then all others are. The log says how many.
+    participants are simulated: then all others are. The log says how many. An answer to an image that is an
+    attention check in this study is one to a check, of CIFAR-10H too, and counts nowhere.
 
     Parameters
     ----------
@@ -77,7 +80,7 @@ def collect(*, key_path, images_path, answers_paths, table_path, csv_path, setti
     key = records.read(key_path, columns.STIMULUS_KEY)
     if not (key["split"] == settings.split).all():
         raise ValueError(f"{key_path}: of the other split, not {settings.split}")
-    names = class_names(images_path, key)
+    names = classes.names(images_path, key)
     parts = []
     for path in answers_paths:
         frame = _of_study(load(path), path, key, settings)
@@ -92,25 +95,6 @@ def collect(*, key_path, images_path, answers_paths, table_path, csv_path, setti
     write(table_path, csv_path, together[list(columns.ANSWERS)] if len(together) else [])
     log.info("%d answers of %d participants", len(together),
              together["annotator_id"].nunique() if len(together) else 0)  # fmt: skip
-
-
-def class_names(images_path, key):
-    """Return the names of the classes in the order of the labels: those of the shard, else their numbers.
-
-    Parameters
-    ----------
-    images_path : path
-        Shard of the split.
-    key : data frame of columns.STIMULUS_KEY
-    """
-    names = shards.attributes(images_path).get("class_names")
-    if names is not None and len(names):
-        return [str(name) for name in names]
-    with shards.opened(images_path) as file:
-        largest = int(file["label"][:].max())
-    if len(key):
-        largest = max(largest, int(key[["label", "clean_prediction", "adversarial_prediction"]].to_numpy().max()))
-    return [str(label) for label in range(largest + 1)]
 
 
 def _of_study(frame, path, key, settings):

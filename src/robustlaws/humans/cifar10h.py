@@ -27,10 +27,10 @@ def as_answers(frame):
     -------
     data frame
         `annotator_id` with "cifar10h-" before it, as a study may have numbers for names too; `reaction_time` without
-        the few negative ones.
+        the few negative ones; no `is_attn_check`: what was no check there may be one in the study that it is for.
     """
     frame = frame[(frame["cifar10_test_test_idx"] >= 0) & (frame["is_attn_check"] == 0)].drop(
-        columns=[name for name in OTHER_COLUMNS if name in frame]
+        columns=[name for name in (*OTHER_COLUMNS, "is_attn_check") if name in frame]
     )
     times = {name: frame[name].where(frame[name] >= 0) for name in ("reaction_time", "time_elapsed") if name in frame}
     return frame.assign(

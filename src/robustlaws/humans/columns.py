@@ -47,14 +47,14 @@ ANSWERS = {
 }  # fmt: skip
 
 HUMAN_ACCURACY = {
-    "annotator_id": string("participant; null: the mean of all of the kind", optional=True),
+    "annotator_id": string("participant; null: the mean of those of the kind who were shown an adversarial image, "
+                           "or of all where none of them was", optional=True),
     "kind": string("person, model or simulated"),
     "variant": string("adversarial or clean"),
     "confidence": string("any, low or high"),
-    "images": count("images", "that the participant was shown and answered so; over all participants for a mean"),
+    "images": count("images", "that the participant was shown and answered so; by all of them for a mean"),
     "right": count("images", "of these classified right"),
-    "accuracy": number("1", "right / images; the mean of the participants' for a mean; null without images", high=1,
-                        optional=True),
+    "accuracy": number("1", "right / images; null without images", high=1, optional=True),
     "low": number("1", "lower end of the interval: exact binomial; of a mean the bootstrap's", high=1, optional=True),
     "high": number("1", "upper end of the interval", high=1, optional=True),
     "without_class": count("images", "of these without a class: unparsable, refused or timed out"),
@@ -66,18 +66,19 @@ VALIDITY = {
     "label": count("", "true class"),
     "prediction": count("", "class that the network gives to the adversarial image"),
     "participants": count("participants", "who were shown the adversarial image"),
+    "people": count("participants", "of these people (or simulated ones), not models"),
     "votes": count("participants", "of these right"),
     "confident": count("participants", "people (or simulated ones) right with high confidence"),
     "majority": perhaps(count("", "class that more than half of the people (or simulated ones) gave; null if none")),
-    "verdict": string("valid, deceptive, ambiguous; unjudged where too few have answered to tell"),
+    "verdict": string("valid, deceptive, ambiguous; unjudged where too few have given a class to tell"),
     "simulated": Column("bool", "", "whether the participants are simulated"),
 }
 
 BENCHMARK = {
-    "who": string("network; human_mean: the network and the mean person; participant: the network and that one"),
+    "who": string("network; human_mean: the network and the people together; participant: the network and that one"),
     "annotator_id": string("that participant; null elsewhere", optional=True),
     "kind": string("kind of the participants; null for the network alone", optional=True),
-    "data": string("all, or valid: without the images that were judged invalid"),
+    "data": string("all, or valid: without the images judged invalid; no rows where a part of what fooled was shown"),
     "images": count("images", "of the data", low=1),
     "right": number("images", "of these classified right: by the network, and of the rest by the participants"),
     "accuracy": number("1", "right / images", high=1),

@@ -71,5 +71,5 @@ def _say(verdict, attacked):
     log.info("%d images fooled the network, %d were shown", fooled, len(verdict))
     log.info("%s", ", ".join(f"{found[name]} {name}" for name in ("valid", "deceptive", "ambiguous", "unjudged")))
     if found["unjudged"]:
-        log.warning("%d images unjudged: too few participants have seen them; they stay in the benchmark of valid data",
+        log.warning("%d images unjudged: too few participants have given them a class; they stay among the valid data",
                     found["unjudged"])  # fmt: skip

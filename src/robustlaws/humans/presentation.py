@@ -5,6 +5,7 @@ from pathlib import Path
 
 from robustlaws.data import shards
 from robustlaws.files import read_json, write_json
+from robustlaws.humans import classes
 
 LONGEST = 20_000  # characters of the text that participants consent to
 
@@ -58,7 +59,7 @@ def write(*, images_path, consent_paths, presentation_path, settings):
     """
     content = Presentation(
         **asdict(settings),
-        classes=class_names(images_path),
+        classes=classes.names(images_path),
         consent=_consent(consent_paths[0]) if consent_paths else CONSENT,
         image=[int(length) for length in shards.image_shape(images_path)],
     )
@@ -74,21 +75,6 @@ def read(path):
         what = ", ".join(sorted(names ^ found))
         raise ValueError(f"{path}: not how a study is shown (missing or unknown: {what}); make it again")
     return Presentation(**content)
-
-
-def class_names(images_path):
-    """Return the names of a split's classes in the order of their labels; their numbers where the data have no names.
-
-    Raises
-    ------
-    ValueError
-        If the file is no shard.
-    """
-    names = shards.attributes(images_path).get("class_names")
-    if names:
-        return [str(name) for name in names]
-    _, labels = shards.read(images_path)
-    return [str(label) for label in range(int(labels.max()) + 1)]
 
 
 def _consent(path):

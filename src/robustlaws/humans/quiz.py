@@ -14,7 +14,7 @@ import pandas as pd
 
 from robustlaws import records
 from robustlaws.files import write_text
-from robustlaws.humans import columns, presentation
+from robustlaws.humans import classes, columns
 from robustlaws.report.page import environment
 from robustlaws.seeds import derive
 
@@ -52,7 +52,7 @@ def draw(*, stimuli_path, key_path, answers_path, validity_path, images_path, pa
     verdicts = records.read(validity_path, columns.VALIDITY).set_index(["split", "index"])["verdict"].to_dict()
     clean = key[(key["variant"] == "clean") & ~key["is_attn_check"]].set_index("index")["id"]
     data = {
-        "classes": presentation.class_names(images_path),
+        "classes": classes.names(images_path, key),
         "images": [{"attacked": _text(pictures[row["id"]]), "clean": _text(pictures[clean[row["index"]]])}
                    for row in shown],
         "answers": _text(json.dumps([_answer(row, who, verdicts) for row in shown]).encode()),

@@ -41,31 +41,34 @@ def participant_weights(rng, participants, resamples):
     return np.bincount(drawn.ravel(), minlength=resamples * participants).reshape(resamples, participants)
 
 
-def mean_share(right, among):
-    """Return the mean of the participants' shares right.
+def pooled_share(right, among):
+    """Return the share right of all that counts, of all participants together.
+
+    Of participants who were shown the same images it is the mean of their shares; of others one weighs as much as they
+    answered, so that somebody who left after an image hardly moves it.
 
     Parameters
     ----------
     right : bool array (images, participants)
     among : bool array (images, participants)
-        What counts of each participant; one of whom nothing does is left out.
+        What counts of each participant.
 
     Returns
     -------
     float
         nan where nothing counts of anybody.
     """
-    there = among.any(axis=0)
-    return float(_mean_share(right[:, there], among[:, there], np.ones((1, len(among))), np.ones((1, there.sum())))[0])
+    return float(_pooled_share(right, among, np.ones((1, right.shape[0])), np.ones((1, right.shape[1])))[0])
 
 
-def resampled_mean_share(rng, right, among, resamples, more=0):
-    """Yield, in blocks, the image weights and :func:`mean_share` of each resample of images and participants.
+def resampled_share(rng, right, among, resamples, more=0):
+    """Yield, in blocks, the image weights and :func:`pooled_share` of each resample of images and participants.
 
     Parameters
     ----------
     rng : numpy Generator
     right, among : bool arrays (images, participants)
+        A participant of whom nothing counts is not drawn from.
     resamples : int
     more : int
         As in :func:`image_weights`.
@@ -73,22 +76,22 @@ def resampled_mean_share(rng, right, among, resamples, more=0):
     Yields
     ------
     (float array (block, images), float array (block,))
+        The share is nan where nothing was drawn that counts.
     """
     there = among.any(axis=0)
     right, among = right[:, there], among[:, there]
     people = participant_weights(rng, right.shape[1], resamples)
     first = 0
     for weights in image_weights(rng, len(right), resamples, more):
-        yield weights, _mean_share(right, among, weights, people[first : first + len(weights)])
+        yield weights, _pooled_share(right, among, weights, people[first : first + len(weights)])
         first += len(weights)
 
 
-def _mean_share(right, among, weights, people):
-    """Return the mean share (resamples,) where images and participants count as often as these weights say."""
+def _pooled_share(right, among, weights, people):
+    """Return the pooled share (resamples,) where images and participants count as often as these weights say."""
+    hits = ((weights @ (right & among).astype(float)) * people).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares = (weights @ (right & among).astype(float)) / (weights @ among.astype(float))
-        there = np.isfinite(shares)  # not of a participant of whom no image was drawn
-        return np.where(there, shares * people, 0).sum(axis=1) / np.where(there, people, 0).sum(axis=1)
+        return hits / ((weights @ among.astype(float)) * people).sum(axis=1)
 
 
 def interval(values, level):

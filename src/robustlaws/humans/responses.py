@@ -55,6 +55,26 @@ class Responses:
                        chosen=self.chosen[which], confidence=self.confidence[which])  # fmt: skip
 
 
+def who_count(both, among):
+    """Return which of some participants are those of the study: who were shown an adversarial image.
+
+    Where none of them was, all count. People who classified clean images elsewhere, as CIFAR-10H's thousands, are so
+    no part of a mean beside the people of the study, whose clean and adversarial images it compares.
+
+    Parameters
+    ----------
+    both : list of Responses
+        To each of the variants, of the same participants.
+    among : bool array (P,)
+
+    Returns
+    -------
+    bool array (P,)
+    """
+    counting = among & np.any([one.shown.any(axis=0) for one in both if one.variant == "adversarial"], axis=0)
+    return counting if counting.any() else among
+
+
 def gather(answers, key, variant):
     """Return the :class:`Responses` to one variant.
 

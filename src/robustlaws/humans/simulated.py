@@ -18,8 +18,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from robustlaws import records
-from robustlaws.humans import columns
-from robustlaws.humans.answers import INDEX, class_names
+from robustlaws.humans import classes, columns
+from robustlaws.humans.answers import INDEX
 from robustlaws.seeds import derive
 
 SKILL, DIFFICULTY = 0.25, 1.0
@@ -48,7 +48,7 @@ def simulate(*, key_path, images_path, answers_path, settings):
         If there is one class alone, so that no answer can be wrong.
     """
     key = records.read(key_path, columns.STIMULUS_KEY)
-    names = class_names(images_path, key)
+    names = classes.names(images_path, key)
     if len(names) < 2:
         raise ValueError(f"{images_path}: one class alone; answers can be simulated from two on")
     again = key.groupby(["split", "index", "variant"]).cumcount()  # attention checks come in both parts

@@ -10,8 +10,8 @@ def verdicts(responses, settings):
 
     An image is valid if at least `settings.votes` participants classify its adversarial version right, or at least
     `settings.confident` people do with high confidence. Otherwise it is invalid: deceptive if more than half of the
-    people who were shown it give the wrong class that the network gives, else ambiguous. It is unjudged if nobody
-    answered, or if fewer than `settings.votes` were shown it and people were not confident enough to decide it.
+    people who were shown it give the wrong class that the network gives, else ambiguous. It is unjudged if fewer than
+    `settings.votes` gave it a class, so that no agreement could have made it valid, and no confidence did.
 
     Parameters
     ----------
@@ -28,12 +28,13 @@ def verdicts(responses, settings):
     confident = (responses.right[:, people] & high).sum(axis=1)
     majority = _majority(responses.of(people))
     valid = (votes >= settings.votes) | (confident >= settings.confident)
-    undecided = ~valid & (shown < settings.votes)
+    classified = (responses.chosen >= 0).sum(axis=1)
+    undecided = ~valid & (classified < settings.votes)
     deceptive = (majority == responses.predictions) & (responses.predictions != responses.labels)
     verdict = np.select([valid, undecided, deceptive], ["valid", "unjudged", "deceptive"], "ambiguous")
     return {
         "index": responses.images, "label": responses.labels, "prediction": responses.predictions,
-        "participants": shown, "votes": votes, "confident": confident,
+        "participants": shown, "people": responses.of(people).shown.sum(axis=1), "votes": votes, "confident": confident,
         "majority": [None if chosen < 0 else int(chosen) for chosen in majority], "verdict": verdict.astype(str),
         "simulated": np.full(len(shown), "simulated" in responses.kinds),
     }  # fmt: skip

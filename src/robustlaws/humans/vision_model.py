@@ -15,8 +15,7 @@ import numpy as np
 from PIL import Image
 
 from robustlaws import holding, records
-from robustlaws.data import shards
-from robustlaws.humans import VARIANTS, columns, endpoint, parsing
+from robustlaws.humans import VARIANTS, classes, columns, endpoint, parsing
 from robustlaws.humans import replies as recorded
 from robustlaws.humans.asking import Requests
 from robustlaws.humans.spending import Spending
@@ -65,7 +64,7 @@ def ask(*, stimuli_path, key_path, images_path, prompt_paths, replay_paths, answ
     ValueError
         If the inputs do not fit together, a setting is impossible, or images are left without a reply, and why.
     """
-    names = _class_names(images_path)
+    names = classes.names(images_path)
     prompt = _prompt(prompt_paths, names)
     parameters = _parameters(settings)
     rows = _shown(stimuli_path, key_path, settings)
@@ -88,12 +87,6 @@ def ask(*, stimuli_path, key_path, images_path, prompt_paths, replay_paths, answ
         _ask_the_rest(trials, body, client, replies, spending, names, settings, asking)
         _write(answers_path, trials, replies, names, settings)
         shutil.rmtree(lock, ignore_errors=True)
-
-
-def _class_names(images_path):
-    with shards.opened(images_path) as file:
-        names = shards.attributes_of(file).get("class_names")
-        return [str(name) for name in names or range(int(file["label"][:].max()) + 1)]
 
 
 def _prompt(paths, names):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from robustlaws import records
-from robustlaws.laws import forecasts
+from robustlaws.laws import forecasts, levels
 
 
 def measure(laws, refits, line, line_refits, runs, settings, budget=None, human=None):
@@ -40,15 +40,14 @@ def measure(laws, refits, line, line_refits, runs, settings, budget=None, human=
     budgets = settings.flops or (budget or measured.dearest,)
     if settings.human_accuracy is not None:
         human = {"value": settings.human_accuracy, "determined": True, "why": "", "source": "set"}
-    level = human["value"] if human and human["determined"] else None
     rows = []
     for summary, table in zip(laws, refits, strict=True):
         law = forecasts.read(summary, table, drawn, measured, settings.level)
         for dataset, fid in law.places:
             head = {"law": law.name, "title": law.title, "dataset": dataset, "fid": fid}
-            rows += [head | row for row in _rows(law, dataset, fid, budgets, level)]
+            rows += [head | row for row in _rows(law, dataset, fid, budgets, human)]
     if human:
-        rows.append({"law": "human", "title": "Human level", "quantity": "human_accuracy"} | human)
+        rows.append({"law": "human", "title": _title(human["source"]), "quantity": "human_accuracy"} | human)
     table = pd.DataFrame(rows, columns=list(records.APPROACHES))
     if len(table):
         numbers = table[["budget", "value", "low", "high"]].astype(float)
@@ -56,14 +55,18 @@ def measure(laws, refits, line, line_refits, runs, settings, budget=None, human=
     return records.table(table, records.APPROACHES)
 
 
-def _rows(law, dataset, fid, budgets, human_accuracy):
+def _title(source):
+    return levels.called(source).capitalize()
+
+
+def _rows(law, dataset, fid, budgets, human):
     always = law.always(dataset, fid)
     rows = [{"quantity": name, "budget": None} | always[name] for name in ("N_star", "D_star")]
     for flops in budgets:
         found = law.at(dataset, fid, flops)
         rows += [{"quantity": name, "budget": flops} | found[name] for name in forecasts.AT_BUDGET]
     rows += [{"quantity": name, "budget": None} | always[name] for name in ("asymptote", "accuracy_limit")]
-    if human_accuracy is not None:
-        human = law.flops_to(human_accuracy, dataset, fid)
-        rows.append({"quantity": "flops_to_human", "budget": None} | human)
+    if human and human["determined"]:
+        needed = law.flops_to(human["value"], dataset, fid)
+        rows.append({"quantity": "flops_to_human", "budget": None, "source": human["source"]} | needed)
     return rows

@@ -44,8 +44,7 @@ def write(
     quality : list of paths
         FID files of the datasets.
     figures : list of paths
-        PNG files in the order of the page; captions go by their names. SVG and Parquet files of the same name beside
-        them are linked.
+        PNG files in the order of the page; captions go by their names. SVG and Parquet files beside them are linked.
     timings : list of paths
         Snakemake benchmark files, each below a folder `benchmarks/<stage>`.
     settings : dict, optional
@@ -77,11 +76,7 @@ def write(
         **_of_runs(runs, curves, attacks, quality, laws, limits),
         **_of_laws(laws, limits, accuracy, comparison),
         humans=human_study.section(**humans) if humans else None,
-        figures=pictures.read(figures, path),
-        stages=stages.table(timings),
-        origins=origins.section(provenance, path),
-        versions=versions or {},
-        settings=json.dumps(settings, indent=2, ensure_ascii=False, default=str) if settings else "",
+        **_of_the_making(path, figures, timings, provenance, versions, settings),
     )
     write_text(path, text)
 
@@ -114,6 +109,17 @@ def _of_laws(laws, limits, accuracy, comparison):
     }
 
 
+def _of_the_making(path, figures, timings, provenance, versions, settings):
+    """Return what the page shows of how it came about, and the figures: links are as seen from the page `path`."""
+    return {
+        "figures": pictures.read(figures, path),
+        "stages": stages.table(timings),
+        "origins": origins.section(provenance, path),
+        "versions": versions or {},
+        "settings": json.dumps(settings, indent=2, ensure_ascii=False, default=str) if settings else "",
+    }
+
+
 def _links(explorer, plan):
     beside = {"Explore the runs and laws": explorer, "What to train next": plan}
     return {text: quote(Path(file).name) for text, file in beside.items() if file is not None}
@@ -141,17 +147,8 @@ def write_files(
     quiz : path or None
         Its page for visitors.
     """
-    versions = {"python": platform.python_version(), "robustlaws": __version__}  # which need not be installed
-    for package in _PACKAGES:
-        with suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    comparison, links = None, {}
-    for folder in map(Path, published_folders):
-        comparison = folder / "comparison.parquet"
-        if (folder / "report.html").is_file():
-            links["The published study"] = pictures.link(folder / "report.html", path)
-    if quiz:
-        links["Try the images yourself"] = pictures.link(quiz, path)
+    folders = [Path(folder) for folder in published_folders]
+    comparison = next((folder / "comparison.parquet" for folder in folders), None)
     write(
         path,
         study=config["study"],
@@ -166,12 +163,12 @@ def write_files(
         figures=figures,
         timings=sorted(Path(benchmarks).rglob("*.tsv")),
         settings=config,
-        versions=versions,
+        versions=_versions(),
         comparison=comparison,
         origin=origin if comparison else "",
         explorer=explorer,
         plan=plan,
-        links=links,
+        links=_links_elsewhere(folders, quiz, path),
         provenance=provenance,
         humans={
             "accuracy": human_accuracy,
@@ -180,3 +177,19 @@ def write_files(
             "agreement": agreement,
         },
     )
+
+
+def _versions():
+    versions = {"python": platform.python_version(), "robustlaws": __version__}  # which need not be installed
+    for package in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
+
+
+def _links_elsewhere(folders, quiz, path):
+    pages = [("The published study", folder / "report.html") for folder in folders]
+    pages = [(text, page) for text, page in pages if page.is_file()]
+    if quiz:
+        pages.append(("Try the images yourself", quiz))
+    return {text: pictures.link(page, path) for text, page in pages}

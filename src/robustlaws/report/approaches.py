@@ -2,6 +2,7 @@
 
 from robustlaws import records
 from robustlaws.figures import sources, words
+from robustlaws.laws import levels
 from robustlaws.report import cells
 
 HUMAN = "human"
@@ -28,7 +29,7 @@ def human_level(limits):
     """Return (what it is called, accuracy under attack) of the human level; None where the study has none."""
     rows = [row for row in limits if row["law"] == HUMAN and row["quantity"] == "human_accuracy"]
     rows = [row for row in rows if row["value"] is not None]
-    return (words.human_level(rows[0]["source"]), rows[0]["value"]) if rows else None
+    return (levels.called(rows[0]["source"]), rows[0]["value"]) if rows else None
 
 
 def places(limits):
@@ -94,7 +95,7 @@ def _row(limits, law, dataset):
     row["limit of L (nats)"] = _cell(at(limits, law, dataset, "asymptote"))
     row["limit of accuracy"] = _cell(at(limits, law, dataset, "accuracy_limit"), words.percent)
     if any(one["quantity"] == "flops_to_human" for one in limits):
-        level = (human_level(limits) or (words.human_level(None),))[0]
+        level = (human_level(limits) or (levels.called(None),))[0]
         row[f"FLOPs to {level}"] = _cell(at(limits, law, dataset, "flops_to_human"), words.scientific, "never")
     return row
 
@@ -141,5 +142,5 @@ def to_human_level(limits, law):
         elif cell.known:
             never.append(where)
     told += [f"is never reached {' or '.join(never)}"] if never else []
-    level = (human_level(limits) or (words.human_level(None),))[0]
+    level = (human_level(limits) or (levels.called(None),))[0]
     return f"{words.sentence(level)} {words.listed(told)}." if told else ""

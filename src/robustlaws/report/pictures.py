@@ -15,6 +15,7 @@ GROUPS = {
     "Accuracy and its limits": ("accuracy", "accuracy_from_loss"),
     "Planning": ("efficient", "overhead"),
     "Attacks": ("adversarial",),
+    "Human study": ("human_accuracy", "invalid_images", "training_attack"),
 }
 _FEW = 6  # figures that need no headings
 _KINDS = {".svg": "SVG", ".parquet": "data (Parquet)"}

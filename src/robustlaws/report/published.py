@@ -113,6 +113,8 @@ def _best(row, comparison):
 def _own(row, law, limits, best):
     """Return this study's entry of the quantity that a row compares, or None if it has none.
 
+    What it takes to reach the level of simulated participants is none: the paper's is that of people.
+
     What the paper gives at its best FID (the dataset `best`) stands beside this study's best, FID 0 beside FID 0, and a
     dataset that both have beside itself.
     """
@@ -139,4 +141,4 @@ def _own(row, law, limits, best):
         entry = sources.dataset_entry(law, dataset)
         numbers = (entry.get("parameters") or {}) | (entry.get("exponents") or {})
         found = (numbers | {"asymptote": entry.get("asymptote")}).get(name)
-    return found
+    return None if found and found.get("source") == "simulated" else found
