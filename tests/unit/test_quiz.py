@@ -40,7 +40,7 @@ def build(folder, kind="person", people=3, classes=CLASSES, fooled=COUNT, **chan
             chosen = int(labels[i]) if i % (p + 2) else network
             answers.append(answer(f"P{p + 1}", kind, i, labels[i], chosen, classes))
         validity.append({"split": "test", "index": i, "label": labels[i], "prediction": network, "verdict": "valid",
-                         "participants": people, "votes": 2, "confident": 0, "majority": None,
+                         "participants": people, "people": people, "votes": 2, "confident": 0, "majority": None,
                          "simulated": kind == "simulated"})  # fmt: skip
     answers.append(answer("a model", "model", 0, labels[0], None, classes))
     tables = {"stimuli": (shown, columns.STIMULI), "key": (key, columns.STIMULUS_KEY),
