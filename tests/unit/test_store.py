@@ -1,7 +1,10 @@
 """The database of the web application: who may answer what when, and what is kept."""
 
+import hashlib
 import sqlite3
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from robustlaws.humans import bundle, codes, progress
-from robustlaws.humans.limiting import Attempts
+from robustlaws.humans.limiting import Attempts, SessionLimit
 from robustlaws.humans.store import Conflict, Store
 from tests.web import made_up
 
@@ -68,7 +71,7 @@ def test_a_code_is_easy_to_type_and_only_its_digest_is_kept(begin):
         assert store.session(store.enter(typed)).name == "p2"
     for typed in ("", code[:-1], code + "A", code[:-1] + "0", "p2"):
         assert store.enter(typed) is None
-    store.database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.database.row("PRAGMA wal_checkpoint(TRUNCATE)")
     kept = store.database.path.read_bytes()
     assert b"p2" in kept
     for secret in (code, code.replace("-", "")):
@@ -138,23 +141,23 @@ def test_the_page_of_a_batch_takes_its_answers_in_any_order(begin):
     for one in (shown[2], shown[0], shown[3]):
         answer(store, one)
     assert [one.chosen for one in current(store)] == [3, None, 3, 3]
-    assert answer(store, shown[1]).state == progress.REST
+    assert answer(store, shown[1]).place.state == progress.REST
 
 
 def test_the_database_itself_keeps_an_image_from_being_answered_twice(begin):
     store = begin()
     shown = current(store)[0]
     answer(store, shown)
-    to = store.database.connection()
-    show = "INSERT INTO showings (participant, stimulus, token, shown) VALUES (1, ?, ?, 0)"
-    to.execute(show, (shown.id, "t"))
-    with pytest.raises(sqlite3.IntegrityError, match=r"answers\.participant, answers\.stimulus"):
-        to.execute(
-            "INSERT INTO answers (participant, stimulus, showing, status, class, confidence, at)"
-            " SELECT 1, stimulus, id, 'answered', 1, 'low', 0 FROM showings WHERE token = 't'"
-        )
-    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
-        to.execute(show, ("none", "u"))
+    with store.database.connection() as to:
+        show = "INSERT INTO showings (participant, stimulus, token, shown) VALUES (1, ?, ?, 0)"
+        to.execute(show, (shown.id, "t"))
+        with pytest.raises(sqlite3.IntegrityError, match=r"answers\.participant, answers\.stimulus"):
+            to.execute(
+                "INSERT INTO answers (participant, stimulus, showing, status, class, confidence, at)"
+                " SELECT 1, stimulus, id, 'answered', 1, 'low', 0 FROM showings WHERE token = 't'"
+            )
+        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+            to.execute(show, ("none", "u"))
 
 
 def test_what_is_committed_survives_a_power_cut(begin):
@@ -217,15 +220,17 @@ def test_an_answer_after_its_time_has_no_class(begin):
     answer(store, in_time)
     late = current(store)[0]
     store.clock.now += 11.1
-    where = answer(store, late)
-    assert answer(store, late) == where  # sent again
+    first = answer(store, late)
+    again = answer(store, late)
+    assert (again.place, again.late, first.late) == (first.place, True, True)
+    assert (again.new, first.new) == (False, True)
+    with pytest.raises(Conflict, match="the time for this image was over"):
+        answer(store, late, 4)
     said = current(store)[0]
     with pytest.raises(Conflict, match="there is time left"):
         answer(store, said, None, None)
     store.clock.now += 10
-    answer(store, said, None, None)
-    with pytest.raises(Conflict):  # a limit that can be taken back is none
-        store.undo(1)
+    assert not answer(store, said, None, None).late  # the browser knows
     left = current(store)[0]
     store.clock.now += 3600  # away meanwhile
     following = current(store)[0]
@@ -234,31 +239,145 @@ def test_an_answer_after_its_time_has_no_class(begin):
     assert [row["status"] for row in store.database.rows("SELECT status FROM answers ORDER BY id")] == [
         "answered", "timed_out", "timed_out", "timed_out",
     ]  # fmt: skip
+    with pytest.raises(Conflict, match="the time for this image was over"):
+        answer(store, left)
+    kept = store.database.rows("SELECT class, confidence FROM answers ORDER BY id")
+    assert [tuple(row) for row in kept] == [(3, "low"), (3, "low"), (None, None), (None, None)]
 
 
 def test_without_a_limit_no_time_is_up(begin):
     store = begin(page="batch", answer_seconds=10.0, image_seconds=1.0)  # limits are for single images
     shown = current(store)[0]
     store.clock.now += 3600
-    assert store.may_see(1, shown.id)
+    assert store.fetch(1, shown.id)
     with pytest.raises(Conflict, match="there is time left"):
         answer(store, shown, None, None)
     answer(store, shown)
     assert store.database.row("SELECT status FROM answers")["status"] == "answered"
 
 
-def test_an_image_is_seen_while_it_is_shown_and_no_longer(begin):
+def test_an_image_is_seen_for_its_time_from_when_it_was_fetched(begin):
     store = begin(image_seconds=2.0)
     ids = store.bundle.ids
-    assert not store.may_see(1, ids[0])
+    assert not store.fetch(1, ids[0])
     current(store)
-    assert store.may_see(1, ids[0])
-    assert not store.may_see(1, ids[1])
-    store.clock.now += 2.9
-    assert store.may_see(1, ids[0])
+    store.clock.now += 60  # over a slow connection
+    assert current(store)[0].seen == 0
+    assert store.fetch(1, ids[0])
+    assert not store.fetch(1, ids[1])
+    store.clock.now += 2.9  # with the grace of a second
+    assert store.fetch(1, ids[0])  # which begins nothing anew
     store.clock.now += 0.2
-    assert not store.may_see(1, ids[0])
-    answer(store, current(store)[0])  # it may still be answered
+    assert not store.fetch(1, ids[0])
+    (shown,) = current(store)
+    assert (shown.since, shown.seen) == (pytest.approx(63.1), pytest.approx(3.1))
+    answer(store, shown)  # it may still be answered
+    assert current(store)[0].seen == 0
+
+
+@pytest.mark.parametrize("limit", [{"answer_seconds": 10.0}, {"image_seconds": 2.0}])
+def test_no_answer_is_taken_back_where_time_is_limited(begin, limit):
+    store = begin(**limit)
+    shown = current(store)[0]
+    answer(store, shown)
+    assert store.undoable(1) is None
+    with pytest.raises(Conflict, match="no answer is taken back where time is limited"):
+        store.undo(1)
+    assert current(store)[0].id != shown.id
+    store = begin("batch", page="batch", **limit)  # which has no limits
+    answer(store, current(store)[0])
+    assert store.undo(1) == current(store)[0].id
+
+
+def test_what_was_shown_before_an_undo_is_answered_no_more(begin):
+    store = begin(batches=1, images=3)
+    first = current(store)[0]
+    answer(store, first)
+    second = current(store)[0]
+    store.undo(1)
+    answer(store, current(store)[0])
+    assert current(store)[0].id == second.id
+    with pytest.raises(Conflict, match="not before you"):
+        answer(store, second)
+    answer(store, current(store)[0])
+    assert store.place(1).answered == 2
+
+
+def test_a_lost_code_is_renewed(begin):
+    store = begin()
+    former = store.add(["p2"], "person")["p2"]
+    token = store.enter(former)
+    store.consent(2)
+    answer(store, current(store, 2)[0], participant=2)
+    for revoked in (False, True):
+        if revoked:
+            store.revoke("p2")
+        code = store.renew("p2")
+        assert store.session(token) is None
+        assert store.enter(former) is None
+        token, former = store.enter(code), code
+        assert store.session(token).participant == 2
+    assert store.place(2).answered == 1
+    with pytest.raises(ValueError, match="'p3': there is none"):
+        store.renew("p3")
+
+
+def test_who_agreed_to_another_text_is_asked_again_and_answers_stay(begin, tmp_path):
+    store = begin()
+    shown = current(store)[0]
+    answer(store, shown)
+    store.close()
+    texts, stores = ("Otherwise.", "You will see small images.\n\nYou may stop at any time."), []
+    for number, text in enumerate(texts):
+        images = bundle.read(bundle.locate(made_up.folder(tmp_path / f"other{number}", consent=text)))
+        stores.append(Store(store.database.path, images, clock=Clock()))
+    changed, back = stores
+    assert changed.place(1) == progress.Place(progress.CONSENT, 0, 1)
+    assert current(changed) == []
+    assert not changed.fetch(1, shown.id)
+    with pytest.raises(Conflict):
+        answer(changed, shown, 4)
+    assert progress.word(changed.place(1)) == "to consent again"
+    assert back.place(1).state == progress.WORK
+    changed.consent(1)
+    changed.clock.now += 5
+    changed.consent(1)
+    assert changed.place(1) == progress.Place(progress.WORK, 0, 1)
+    kept = changed.database.rows("SELECT text, at FROM consents ORDER BY rowid")
+    assert [row["text"] for row in kept] == [hashlib.sha256(text.encode()).hexdigest() for text in texts[::-1]]
+    assert [row["at"] for row in kept] == [Clock.now, Clock.now]
+    for one in stores:
+        one.close()
+
+
+def test_threads_that_come_and_go_leave_no_files_open(begin):
+    store = begin()
+
+    def descriptors():
+        return sum(path.resolve().name.startswith("study.sqlite") for path in Path("/proc/self/fd").iterdir())
+
+    def look():
+        store.place(1)
+        store.consent(1)
+
+    def crowd(size):
+        threads = [threading.Thread(target=look) for _ in range(size)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    for _ in range(60):
+        crowd(1)
+    one = descriptors()
+    assert 0 < one <= 3  # the database, its log, the log's index
+    for _ in range(20):
+        crowd(4)
+    assert descriptors() <= 4 * one
+    with store.database.connection() as outer, store.database.reading() as inner:
+        assert inner is outer
+    store.close()
+    assert descriptors() == 0
 
 
 def test_images_of_former_batches_are_seen_no_more(begin):
@@ -267,10 +386,10 @@ def test_images_of_former_batches_are_seen_no_more(begin):
     told = []
     for _ in range(3):
         answer(store, current(store)[0])
-        told.append(store.may_see(1, first.id))
+        told.append(store.fetch(1, first.id))
         store.go_on(1)
         current(store)
-        told.append(store.may_see(1, first.id))
+        told.append(store.fetch(1, first.id))
     assert told == [True, True, True, False, False, False]
 
 
@@ -328,7 +447,7 @@ def test_whatever_a_participant_does_answers_are_those_of_the_last_word(begin, t
         elif action == "replay" and sent:
             one, said = sent[-1]
             if [one.id, said] in stands:
-                assert answer(store, one, said).answered == len(stands)
+                assert answer(store, one, said).place.answered == len(stands)
             with pytest.raises(Conflict):
                 answer(store, one, (said + 1) % 10)
     rows = store.database.rows("SELECT stimulus, class FROM answers WHERE undone IS NULL ORDER BY id")
@@ -351,3 +470,14 @@ def test_wrong_codes_are_counted_by_address_and_in_all():
     for number in np.arange(260):
         attempts.wrong(f"198.51.100.{number % 256}")
     assert attempts.wait("203.0.113.9") > 0
+
+
+def test_requests_are_counted_by_who_sends_them():
+    limit = SessionLimit(3, seconds=20)
+    assert [limit.wait("1") for _ in range(3)] == [0, 0, 0]
+    assert 1 <= limit.wait("1") <= 20
+    assert limit.wait("2") == 0
+    brief = SessionLimit(1, seconds=1)
+    assert brief.wait("1") == 0
+    time.sleep(brief.wait("1") + 0.1)
+    assert brief.wait("1") == 0

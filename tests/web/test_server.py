@@ -145,6 +145,92 @@ def test_times_are_the_browsers_where_they_can_be_true(study, inside):
     assert table["chosen_label"].tolist() == [1, 1, 1, 1, 2]
 
 
+def test_times_on_the_page_of_a_batch_begin_with_the_answer_before(tmp_path, inside):
+    app = inside(made_up.folder(tmp_path / "study", page="batch", batches=1, images=6))
+    one = app.participant()
+    forms = fields(one.page().text)
+    # the third says more than there was; before the fourth the connection is cut for a while, so that two arrive at once
+    for form, seconds, elapsed in zip(
+        forms, (2, 3, 4, 10, 0, 5), ("1500", "", "9000", "3000", "4000", ""), strict=True
+    ):
+        app.clock.now += seconds
+        assert one.answer(form, 1, elapsed=elapsed).status_code == 200
+    table = app.exported()
+    assert table["reaction_time"].tolist() == [1500, 3000, 4000, 3000, 4000, 5000]
+    (row,), _, _ = app.overview()
+    assert row["minutes"] == round((2 + 3 + 4 + 10 + 0 + 5) / 60, 1)
+    assert row["per_minute"] == round(60 * 6 / 24, 1)
+
+
+def test_an_answer_that_was_taken_back_is_one_before_too(tmp_path, inside):
+    app = inside(made_up.folder(tmp_path / "study", page="batch", batches=1, images=3))
+    one = app.participant()
+    forms = fields(one.page().text)
+    app.clock.now += 10
+    one.answer(forms[0], 1)
+    one.post("/undo")
+    app.clock.now += 7
+    one.answer(forms[1], 1)
+    assert app.exported()["reaction_time"].tolist() == [7000]
+
+
+def test_only_a_new_last_answer_is_a_reason_to_export(tmp_path, inside):
+    app = inside(made_up.folder(tmp_path / "study", batches=1, images=1))
+    one = app.participant()
+    one.answer(fields(one.page().text)[0], 1)
+    one.post("/continue")
+    last = fields(one.page().text)[0]
+    for _ in range(3):
+        assert one.answer(last, 2).status_code == 200
+        assert app.done == 1
+    one.post("/undo")
+    one.answer(fields(one.page().text)[0], 3)
+    assert app.done == 2
+
+
+def test_a_session_sends_so_many_requests_and_no_more(tmp_path, inside):
+    app = inside(made_up.folder(tmp_path / "study", page="batch", batches=1, images=2))
+    one, other = app.participant("p1"), app.participant("p2")
+    form = fields(one.page().text)[0]
+    told = [one.http.post("/undo", data={"csrf": form["csrf"]}, headers=JSON) for _ in range(600)]
+    assert {response.status_code for response in told[:500]} == {409}
+    assert told[-1].status_code == 429
+    assert 1 <= int(told[-1].headers["retry-after"]) <= 30
+    assert "too many requests" in told[-1].json()["error"]
+    again = app.client()
+    again.post("/enter", data={"code": one.code})  # another session of the same participant
+    for path in ("/", "/work"):
+        assert again.get(path).status_code == 429
+    assert one.http.get(f"/images/{form['image']}").status_code == 200  # the pages that are open keep theirs
+    assert other.page().status_code == 200
+    assert {one.http.get(f"/images/{form['image']}").status_code for _ in range(100)} == {200}
+
+
+def test_who_agreed_to_another_text_sees_it_before_the_next_image(tmp_path, inside):
+    study = made_up.folder(tmp_path / "study", batches=1, images=1)
+    app = inside(study)
+    one, done = app.participant(), app.participant("p2")
+    one.answer(fields(one.page().text)[0], 1)
+    done.finish(choice)
+    made_up.folder(study, batches=1, images=1, consent="It is otherwise now.")
+    app = inside(study)
+    http = app.client()
+    http.post("/enter", data={"code": one.code})
+    again = Participant(http, one.code)
+    page = again.page().text
+    assert "It is otherwise now." in page
+    assert not fields(page)
+    app.store.add(["p3"], "person")
+    rows, totals, _ = app.overview()
+    assert [(row["state"], row["answered"]) for row in rows] == [
+        ("to consent again", 1), ("to consent again", 2), ("not begun", 0),
+    ]  # fmt: skip
+    assert totals["participants"] == "3: 1 not begun, 0 at work, 0 finished, 2 to consent again"
+    again.acknowledged = dict(one.acknowledged)
+    assert "Thank you" in again.finish(choice).text
+    assert len(app.exported()) == 4
+
+
 def test_what_came_too_late_has_no_class(tmp_path, inside):
     app = inside(made_up.folder(tmp_path / "study", answer_seconds=5.0, image_seconds=2.0, batches=1, images=2))
     one = app.participant()
@@ -152,12 +238,22 @@ def test_what_came_too_late_has_no_class(tmp_path, inside):
     app.clock.now += 1
     page = one.page().text
     assert 'data-seconds="4.0"' in page
-    assert 'data-image-seconds="1.0"' in page
+    assert 'data-image-seconds="2.0"' in page  # from when the image is there
+    app.clock.now += 1
+    assert one.http.get(f"/images/{form['image']}").status_code == 200
+    app.clock.now += 0.5
+    page = one.page().text
+    assert 'data-seconds="2.5"' in page
+    assert 'data-image-seconds="1.5"' in page
     app.clock.now += 10
-    assert one.answer(form, 3).json()["answered"] == 1
+    assert one.http.get(f"/images/{form['image']}").status_code == 404
+    late = {"recorded": True, "answered": 1, "images": 4, "batch_complete": False, "late": True}
+    assert [one.answer(form, 3).json() for _ in range(2)] == [late, late]
     form = fields(one.page().text)[0]
     app.clock.now += 5
-    assert one.http.post("/answers", data=form, headers=JSON).json()["batch_complete"]
+    said = one.http.post("/answers", data=form, headers=JSON).json()
+    assert said == {"recorded": True, "answered": 2, "images": 4, "batch_complete": True}
+    assert one.post("/undo").status_code == 409
     one.post("/continue")
     assert one.answer(fields(one.page().text)[0], 3).status_code == 200
     assert "Thank you" not in one.page().text
@@ -204,6 +300,7 @@ def test_the_organiser_sees_progress_and_agreement_and_no_answers(tmp_path, insi
     rows, totals, simulated = app.overview()
     assert simulated is False
     assert [row["state"] for row in rows] == ["at work", "at work", "at work", "not begun"]
+    assert totals["participants"] == "4: 1 not begun, 3 at work, 0 finished"
     assert [(row["answered"], row["images"]) for row in rows] == [(3, 6)] * 3 + [(0, 6)]
     assert [row["checks_right"] for row in rows] == [1, 1, 0, 0]
     assert [(row["minutes"], row["per_minute"]) for row in rows[:3]] == [(0.2, 15.0)] * 3
@@ -248,6 +345,15 @@ def test_codes_are_made_and_revoked_while_the_server_runs(study, serve, capsys):
     assert re.search(r"^p1 +person +1 of 16 images  at work, code revoked$", told, re.MULTILINE)
     for code in made.values():
         assert code not in told
+    assert cli.main(["participants", str(study), "--renew", "p1"]) == 0
+    renewed = re.fullmatch(r"the new code of p1, shown only now: (\w{5}-\w{5}-\w{5})\n", capsys.readouterr().out)[1]
+    with client(server) as http:
+        assert Participant(http, made["p1"]).enter().status_code == 403
+        one = Participant(http, renewed)
+        assert one.enter().status_code == 200
+        assert one.post("/undo").json()["answered"] == 0  # the same participant, where they were
+    assert cli.main(["participants", str(study), "--renew", "nobody"]) == 2
+    assert "'nobody': there is none" in capsys.readouterr().err
     assert cli.main(["participants", str(study), "--names", "ada"]) == 2
     assert "'ada': there is one already" in capsys.readouterr().err
 
