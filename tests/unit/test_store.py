@@ -1,59 +1,16 @@
 """The database of the web application: who may answer what when, and what is kept."""
 
 import hashlib
-import sqlite3
 import threading
-import time
-from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from robustlaws.humans import bundle, codes, progress
-from robustlaws.humans.limiting import Attempts, SessionLimit
 from robustlaws.humans.store import Conflict, Store
+from tests.unit.stored import Clock, answer, current
 from tests.web import made_up
-
-
-class Clock:
-    """A clock that is told to go on."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def begin(tmp_path):
-    """Return a function that gives a store with participant 1, who has agreed, of a study with some settings."""
-    stores = []
-
-    def make(folder="study", **more):
-        paths = bundle.locate(made_up.folder(tmp_path / folder, **more))
-        store = Store(paths.database, bundle.read(paths), clock=Clock())
-        stores.append(store)
-        store.add(["p1"], "person")
-        store.consent(1)
-        return store
-
-    yield make
-    for store in stores:
-        store.close()
-
-
-def answer(store, shown, chosen=3, confidence="low", elapsed=None, participant=1):
-    """Answer what was shown."""
-    return store.answer(
-        participant, image=shown.id, token=shown.token, chosen=chosen, confidence=confidence, elapsed=elapsed
-    )
-
-
-def current(store, participant=1):
-    """Return what a participant has before them."""
-    return store.current(participant)[1]
 
 
 def test_a_code_is_easy_to_type_and_only_its_digest_is_kept(begin):
@@ -144,29 +101,6 @@ def test_the_page_of_a_batch_takes_its_answers_in_any_order(begin):
     assert answer(store, shown[1]).place.state == progress.REST
 
 
-def test_the_database_itself_keeps_an_image_from_being_answered_twice(begin):
-    store = begin()
-    shown = current(store)[0]
-    answer(store, shown)
-    with store.database.connection() as to:
-        show = "INSERT INTO showings (participant, stimulus, token, shown) VALUES (1, ?, ?, 0)"
-        to.execute(show, (shown.id, "t"))
-        with pytest.raises(sqlite3.IntegrityError, match=r"answers\.participant, answers\.stimulus"):
-            to.execute(
-                "INSERT INTO answers (participant, stimulus, showing, status, class, confidence, at)"
-                " SELECT 1, stimulus, id, 'answered', 1, 'low', 0 FROM showings WHERE token = 't'"
-            )
-        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
-            to.execute(show, ("none", "u"))
-
-
-def test_what_is_committed_survives_a_power_cut(begin):
-    # as SQLite's documentation has it: in WAL mode only FULL (2) syncs the log at each commit
-    database = begin().database
-    assert database.row("PRAGMA journal_mode")[0] == "wal"
-    assert database.row("PRAGMA synchronous")[0] == 2
-
-
 def test_one_answer_wins_where_several_come_at_the_same_time(begin):
     store = begin()
     shown, told = current(store)[0], []
@@ -211,82 +145,6 @@ def test_undo_takes_back_answers_of_the_batch_and_its_history_is_kept(begin):
         store.undo(1)
     rows = store.database.rows("SELECT class, undone IS NULL AS stands FROM answers ORDER BY id")
     assert [tuple(row) for row in rows] == [(1, 0), (2, 1), (4, 1), (4, 0), (5, 1)]
-
-
-def test_an_answer_after_its_time_has_no_class(begin):
-    store = begin(answer_seconds=10.0, images=5)
-    in_time, late = current(store)[0], None
-    store.clock.now += 10.9  # with the grace of a second
-    answer(store, in_time)
-    late = current(store)[0]
-    store.clock.now += 11.1
-    first = answer(store, late)
-    again = answer(store, late)
-    assert (again.place, again.late, first.late) == (first.place, True, True)
-    assert (again.new, first.new) == (False, True)
-    with pytest.raises(Conflict, match="the time for this image was over"):
-        answer(store, late, 4)
-    said = current(store)[0]
-    with pytest.raises(Conflict, match="there is time left"):
-        answer(store, said, None, None)
-    store.clock.now += 10
-    assert not answer(store, said, None, None).late  # the browser knows
-    left = current(store)[0]
-    store.clock.now += 3600  # away meanwhile
-    following = current(store)[0]
-    assert following.id != left.id
-    assert following.since == 0
-    assert [row["status"] for row in store.database.rows("SELECT status FROM answers ORDER BY id")] == [
-        "answered", "timed_out", "timed_out", "timed_out",
-    ]  # fmt: skip
-    with pytest.raises(Conflict, match="the time for this image was over"):
-        answer(store, left)
-    kept = store.database.rows("SELECT class, confidence FROM answers ORDER BY id")
-    assert [tuple(row) for row in kept] == [(3, "low"), (3, "low"), (None, None), (None, None)]
-
-
-def test_without_a_limit_no_time_is_up(begin):
-    store = begin(page="batch", answer_seconds=10.0, image_seconds=1.0)  # limits are for single images
-    shown = current(store)[0]
-    store.clock.now += 3600
-    assert store.fetch(1, shown.id)
-    with pytest.raises(Conflict, match="there is time left"):
-        answer(store, shown, None, None)
-    answer(store, shown)
-    assert store.database.row("SELECT status FROM answers")["status"] == "answered"
-
-
-def test_an_image_is_seen_for_its_time_from_when_it_was_fetched(begin):
-    store = begin(image_seconds=2.0)
-    ids = store.bundle.ids
-    assert not store.fetch(1, ids[0])
-    current(store)
-    store.clock.now += 60  # over a slow connection
-    assert current(store)[0].seen == 0
-    assert store.fetch(1, ids[0])
-    assert not store.fetch(1, ids[1])
-    store.clock.now += 2.9  # with the grace of a second
-    assert store.fetch(1, ids[0])  # which begins nothing anew
-    store.clock.now += 0.2
-    assert not store.fetch(1, ids[0])
-    (shown,) = current(store)
-    assert (shown.since, shown.seen) == (pytest.approx(63.1), pytest.approx(3.1))
-    answer(store, shown)  # it may still be answered
-    assert current(store)[0].seen == 0
-
-
-@pytest.mark.parametrize("limit", [{"answer_seconds": 10.0}, {"image_seconds": 2.0}])
-def test_no_answer_is_taken_back_where_time_is_limited(begin, limit):
-    store = begin(**limit)
-    shown = current(store)[0]
-    answer(store, shown)
-    assert store.undoable(1) is None
-    with pytest.raises(Conflict, match="no answer is taken back where time is limited"):
-        store.undo(1)
-    assert current(store)[0].id != shown.id
-    store = begin("batch", page="batch", **limit)  # which has no limits
-    answer(store, current(store)[0])
-    assert store.undo(1) == current(store)[0].id
 
 
 def test_what_was_shown_before_an_undo_is_answered_no_more(begin):
@@ -350,36 +208,6 @@ def test_who_agreed_to_another_text_is_asked_again_and_answers_stay(begin, tmp_p
         one.close()
 
 
-def test_threads_that_come_and_go_leave_no_files_open(begin):
-    store = begin()
-
-    def descriptors():
-        return sum(path.resolve().name.startswith("study.sqlite") for path in Path("/proc/self/fd").iterdir())
-
-    def look():
-        store.place(1)
-        store.consent(1)
-
-    def crowd(size):
-        threads = [threading.Thread(target=look) for _ in range(size)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    for _ in range(60):
-        crowd(1)
-    one = descriptors()
-    assert 0 < one <= 3  # the database, its log, the log's index
-    for _ in range(20):
-        crowd(4)
-    assert descriptors() <= 4 * one
-    with store.database.connection() as outer, store.database.reading() as inner:
-        assert inner is outer
-    store.close()
-    assert descriptors() == 0
-
-
 def test_images_of_former_batches_are_seen_no_more(begin):
     store = begin(batches=3, images=1)
     first = current(store)[0]
@@ -391,31 +219,6 @@ def test_images_of_former_batches_are_seen_no_more(begin):
         current(store)
         told.append(store.fetch(1, first.id))
     assert told == [True, True, True, False, False, False]
-
-
-def test_a_database_of_other_images_is_refused_and_left_alone(begin, tmp_path):
-    store = begin()
-    answer(store, current(store)[0])
-    store.close()
-    before = store.database.path.read_bytes()
-    for number, change in enumerate(({"seed": 1}, {"images": 5}, {"classes": [*made_up.CLASSES[1:], "airplane"]})):
-        other = bundle.read(bundle.locate(made_up.folder(tmp_path / f"other{number}", **change)))
-        with pytest.raises(ValueError, match="begun with other images or classes.* bring those back"):
-            Store(store.database.path, other)
-    assert store.database.path.read_bytes() == before
-    assert Store(store.database.path, store.bundle).place(1).answered == 1
-    same = bundle.read(bundle.locate(made_up.folder(tmp_path / "same", page="batch", secrets=1, consent="Otherwise.")))
-    assert Store(store.database.path, same).place(1).answered == 1
-
-
-def test_what_is_no_database_is_refused(begin, tmp_path):
-    images = begin().bundle
-    path = tmp_path / "other.sqlite"
-    path.write_bytes(b"not a database at all" * 100)
-    with pytest.raises(ValueError, match=r"other\.sqlite: damaged, or no SQLite database"):
-        Store(path, images)
-    with pytest.raises(ValueError, match="cannot be used"):
-        Store(tmp_path / "none" / "study.sqlite", images)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -453,31 +256,3 @@ def test_whatever_a_participant_does_answers_are_those_of_the_last_word(begin, t
     rows = store.database.rows("SELECT stimulus, class FROM answers WHERE undone IS NULL ORDER BY id")
     assert [[row["stimulus"], row["class"]] for row in rows] == stands
     assert store.place(1).answered == len(stands)
-
-
-def test_wrong_codes_are_counted_by_address_and_in_all():
-    attempts = Attempts()
-    for _ in range(19):
-        attempts.wrong("192.0.2.1")
-    assert attempts.wait("192.0.2.1") == 0
-    attempts.wrong("192.0.2.1")
-    assert 1 <= attempts.wait("192.0.2.1") <= 300
-    assert attempts.wait("192.0.2.2") == 0
-    for number in range(20):  # whoever has one address of IPv6 has a whole network
-        attempts.wrong(f"2001:db8::{number:x}")
-    assert attempts.wait("2001:db8::ffff") > 0
-    assert attempts.wait("2001:db8:0:1::1") == 0
-    for number in np.arange(260):
-        attempts.wrong(f"198.51.100.{number % 256}")
-    assert attempts.wait("203.0.113.9") > 0
-
-
-def test_requests_are_counted_by_who_sends_them():
-    limit = SessionLimit(3, seconds=20)
-    assert [limit.wait("1") for _ in range(3)] == [0, 0, 0]
-    assert 1 <= limit.wait("1") <= 20
-    assert limit.wait("2") == 0
-    brief = SessionLimit(1, seconds=1)
-    assert brief.wait("1") == 0
-    time.sleep(brief.wait("1") + 0.1)
-    assert brief.wait("1") == 0
