@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 
 from robustlaws.data import shards
+from robustlaws.humans import bundle
+from robustlaws.humans.store import Store
+from tests.unit.stored import Clock
+from tests.web import made_up
 
 
 @pytest.fixture
@@ -14,3 +18,21 @@ def study(tmp_path):
     for name in ("real", "test", "shard"):
         shards.write(tmp_path / f"{name}.h5", images, np.arange(160) % 10, {})
     return tmp_path
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Return a function that gives a store with participant 1, who has agreed, of a study with some settings."""
+    stores = []
+
+    def make(folder="study", **more):
+        paths = bundle.locate(made_up.folder(tmp_path / folder, **more))
+        store = Store(paths.database, bundle.read(paths), clock=Clock())
+        stores.append(store)
+        store.add(["p1"], "person")
+        store.consent(1)
+        return store
+
+    yield make
+    for store in stores:
+        store.close()

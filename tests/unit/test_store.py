@@ -1,56 +1,16 @@
 """The database of the web application: who may answer what when, and what is kept."""
 
-import sqlite3
+import hashlib
 import threading
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from robustlaws.humans import bundle, codes, progress
-from robustlaws.humans.limiting import Attempts
 from robustlaws.humans.store import Conflict, Store
+from tests.unit.stored import Clock, answer, current
 from tests.web import made_up
-
-
-class Clock:
-    """A clock that is told to go on."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def begin(tmp_path):
-    """Return a function that gives a store with participant 1, who has agreed, of a study with some settings."""
-    stores = []
-
-    def make(folder="study", **more):
-        paths = bundle.locate(made_up.folder(tmp_path / folder, **more))
-        store = Store(paths.database, bundle.read(paths), clock=Clock())
-        stores.append(store)
-        store.add(["p1"], "person")
-        store.consent(1)
-        return store
-
-    yield make
-    for store in stores:
-        store.close()
-
-
-def answer(store, shown, chosen=3, confidence="low", elapsed=None, participant=1):
-    """Answer what was shown."""
-    return store.answer(
-        participant, image=shown.id, token=shown.token, chosen=chosen, confidence=confidence, elapsed=elapsed
-    )
-
-
-def current(store, participant=1):
-    """Return what a participant has before them."""
-    return store.current(participant)[1]
 
 
 def test_a_code_is_easy_to_type_and_only_its_digest_is_kept(begin):
@@ -68,7 +28,7 @@ def test_a_code_is_easy_to_type_and_only_its_digest_is_kept(begin):
         assert store.session(store.enter(typed)).name == "p2"
     for typed in ("", code[:-1], code + "A", code[:-1] + "0", "p2"):
         assert store.enter(typed) is None
-    store.database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.database.row("PRAGMA wal_checkpoint(TRUNCATE)")
     kept = store.database.path.read_bytes()
     assert b"p2" in kept
     for secret in (code, code.replace("-", "")):
@@ -138,30 +98,7 @@ def test_the_page_of_a_batch_takes_its_answers_in_any_order(begin):
     for one in (shown[2], shown[0], shown[3]):
         answer(store, one)
     assert [one.chosen for one in current(store)] == [3, None, 3, 3]
-    assert answer(store, shown[1]).state == progress.REST
-
-
-def test_the_database_itself_keeps_an_image_from_being_answered_twice(begin):
-    store = begin()
-    shown = current(store)[0]
-    answer(store, shown)
-    to = store.database.connection()
-    show = "INSERT INTO showings (participant, stimulus, token, shown) VALUES (1, ?, ?, 0)"
-    to.execute(show, (shown.id, "t"))
-    with pytest.raises(sqlite3.IntegrityError, match=r"answers\.participant, answers\.stimulus"):
-        to.execute(
-            "INSERT INTO answers (participant, stimulus, showing, status, class, confidence, at)"
-            " SELECT 1, stimulus, id, 'answered', 1, 'low', 0 FROM showings WHERE token = 't'"
-        )
-    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
-        to.execute(show, ("none", "u"))
-
-
-def test_what_is_committed_survives_a_power_cut(begin):
-    # as SQLite's documentation has it: in WAL mode only FULL (2) syncs the log at each commit
-    database = begin().database
-    assert database.row("PRAGMA journal_mode")[0] == "wal"
-    assert database.row("PRAGMA synchronous")[0] == 2
+    assert answer(store, shown[1]).place.state == progress.REST
 
 
 def test_one_answer_wins_where_several_come_at_the_same_time(begin):
@@ -210,55 +147,65 @@ def test_undo_takes_back_answers_of_the_batch_and_its_history_is_kept(begin):
     assert [tuple(row) for row in rows] == [(1, 0), (2, 1), (4, 1), (4, 0), (5, 1)]
 
 
-def test_an_answer_after_its_time_has_no_class(begin):
-    store = begin(answer_seconds=10.0, images=5)
-    in_time, late = current(store)[0], None
-    store.clock.now += 10.9  # with the grace of a second
-    answer(store, in_time)
-    late = current(store)[0]
-    store.clock.now += 11.1
-    where = answer(store, late)
-    assert answer(store, late) == where  # sent again
-    said = current(store)[0]
-    with pytest.raises(Conflict, match="there is time left"):
-        answer(store, said, None, None)
-    store.clock.now += 10
-    answer(store, said, None, None)
-    with pytest.raises(Conflict):  # a limit that can be taken back is none
-        store.undo(1)
-    left = current(store)[0]
-    store.clock.now += 3600  # away meanwhile
-    following = current(store)[0]
-    assert following.id != left.id
-    assert following.since == 0
-    assert [row["status"] for row in store.database.rows("SELECT status FROM answers ORDER BY id")] == [
-        "answered", "timed_out", "timed_out", "timed_out",
-    ]  # fmt: skip
+def test_what_was_shown_before_an_undo_is_answered_no_more(begin):
+    store = begin(batches=1, images=3)
+    first = current(store)[0]
+    answer(store, first)
+    second = current(store)[0]
+    store.undo(1)
+    answer(store, current(store)[0])
+    assert current(store)[0].id == second.id
+    with pytest.raises(Conflict, match="not before you"):
+        answer(store, second)
+    answer(store, current(store)[0])
+    assert store.place(1).answered == 2
 
 
-def test_without_a_limit_no_time_is_up(begin):
-    store = begin(page="batch", answer_seconds=10.0, image_seconds=1.0)  # limits are for single images
+def test_a_lost_code_is_renewed(begin):
+    store = begin()
+    former = store.add(["p2"], "person")["p2"]
+    token = store.enter(former)
+    store.consent(2)
+    answer(store, current(store, 2)[0], participant=2)
+    for revoked in (False, True):
+        if revoked:
+            store.revoke("p2")
+        code = store.renew("p2")
+        assert store.session(token) is None
+        assert store.enter(former) is None
+        token, former = store.enter(code), code
+        assert store.session(token).participant == 2
+    assert store.place(2).answered == 1
+    with pytest.raises(ValueError, match="'p3': there is none"):
+        store.renew("p3")
+
+
+def test_who_agreed_to_another_text_is_asked_again_and_answers_stay(begin, tmp_path):
+    store = begin()
     shown = current(store)[0]
-    store.clock.now += 3600
-    assert store.may_see(1, shown.id)
-    with pytest.raises(Conflict, match="there is time left"):
-        answer(store, shown, None, None)
     answer(store, shown)
-    assert store.database.row("SELECT status FROM answers")["status"] == "answered"
-
-
-def test_an_image_is_seen_while_it_is_shown_and_no_longer(begin):
-    store = begin(image_seconds=2.0)
-    ids = store.bundle.ids
-    assert not store.may_see(1, ids[0])
-    current(store)
-    assert store.may_see(1, ids[0])
-    assert not store.may_see(1, ids[1])
-    store.clock.now += 2.9
-    assert store.may_see(1, ids[0])
-    store.clock.now += 0.2
-    assert not store.may_see(1, ids[0])
-    answer(store, current(store)[0])  # it may still be answered
+    store.close()
+    texts, stores = ("Otherwise.", "You will see small images.\n\nYou may stop at any time."), []
+    for number, text in enumerate(texts):
+        images = bundle.read(bundle.locate(made_up.folder(tmp_path / f"other{number}", consent=text)))
+        stores.append(Store(store.database.path, images, clock=Clock()))
+    changed, back = stores
+    assert changed.place(1) == progress.Place(progress.CONSENT, 0, 1)
+    assert current(changed) == []
+    assert not changed.fetch(1, shown.id)
+    with pytest.raises(Conflict):
+        answer(changed, shown, 4)
+    assert progress.word(changed.place(1)) == "to consent again"
+    assert back.place(1).state == progress.WORK
+    changed.consent(1)
+    changed.clock.now += 5
+    changed.consent(1)
+    assert changed.place(1) == progress.Place(progress.WORK, 0, 1)
+    kept = changed.database.rows("SELECT text, at FROM consents ORDER BY rowid")
+    assert [row["text"] for row in kept] == [hashlib.sha256(text.encode()).hexdigest() for text in texts[::-1]]
+    assert [row["at"] for row in kept] == [Clock.now, Clock.now]
+    for one in stores:
+        one.close()
 
 
 def test_images_of_former_batches_are_seen_no_more(begin):
@@ -267,36 +214,11 @@ def test_images_of_former_batches_are_seen_no_more(begin):
     told = []
     for _ in range(3):
         answer(store, current(store)[0])
-        told.append(store.may_see(1, first.id))
+        told.append(store.fetch(1, first.id))
         store.go_on(1)
         current(store)
-        told.append(store.may_see(1, first.id))
+        told.append(store.fetch(1, first.id))
     assert told == [True, True, True, False, False, False]
-
-
-def test_a_database_of_other_images_is_refused_and_left_alone(begin, tmp_path):
-    store = begin()
-    answer(store, current(store)[0])
-    store.close()
-    before = store.database.path.read_bytes()
-    for number, change in enumerate(({"seed": 1}, {"images": 5}, {"classes": [*made_up.CLASSES[1:], "airplane"]})):
-        other = bundle.read(bundle.locate(made_up.folder(tmp_path / f"other{number}", **change)))
-        with pytest.raises(ValueError, match="begun with other images or classes.* bring those back"):
-            Store(store.database.path, other)
-    assert store.database.path.read_bytes() == before
-    assert Store(store.database.path, store.bundle).place(1).answered == 1
-    same = bundle.read(bundle.locate(made_up.folder(tmp_path / "same", page="batch", secrets=1, consent="Otherwise.")))
-    assert Store(store.database.path, same).place(1).answered == 1
-
-
-def test_what_is_no_database_is_refused(begin, tmp_path):
-    images = begin().bundle
-    path = tmp_path / "other.sqlite"
-    path.write_bytes(b"not a database at all" * 100)
-    with pytest.raises(ValueError, match=r"other\.sqlite: damaged, or no SQLite database"):
-        Store(path, images)
-    with pytest.raises(ValueError, match="cannot be used"):
-        Store(tmp_path / "none" / "study.sqlite", images)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -328,26 +250,9 @@ def test_whatever_a_participant_does_answers_are_those_of_the_last_word(begin, t
         elif action == "replay" and sent:
             one, said = sent[-1]
             if [one.id, said] in stands:
-                assert answer(store, one, said).answered == len(stands)
+                assert answer(store, one, said).place.answered == len(stands)
             with pytest.raises(Conflict):
                 answer(store, one, (said + 1) % 10)
     rows = store.database.rows("SELECT stimulus, class FROM answers WHERE undone IS NULL ORDER BY id")
     assert [[row["stimulus"], row["class"]] for row in rows] == stands
     assert store.place(1).answered == len(stands)
-
-
-def test_wrong_codes_are_counted_by_address_and_in_all():
-    attempts = Attempts()
-    for _ in range(19):
-        attempts.wrong("192.0.2.1")
-    assert attempts.wait("192.0.2.1") == 0
-    attempts.wrong("192.0.2.1")
-    assert 1 <= attempts.wait("192.0.2.1") <= 300
-    assert attempts.wait("192.0.2.2") == 0
-    for number in range(20):  # whoever has one address of IPv6 has a whole network
-        attempts.wrong(f"2001:db8::{number:x}")
-    assert attempts.wait("2001:db8::ffff") > 0
-    assert attempts.wait("2001:db8:0:1::1") == 0
-    for number in np.arange(260):
-        attempts.wrong(f"198.51.100.{number % 256}")
-    assert attempts.wait("203.0.113.9") > 0

@@ -13,6 +13,7 @@ from tests.web import made_up
 from tests.web.serving import Participant, client, codes, fields
 
 PEOPLE, BATCHES, IMAGES = 50, 3, 4  # batches of each part, images of each
+PATIENCE = 120  # seconds, for one request and for all that follow the last kill
 
 
 class Stubborn(Participant):
@@ -24,10 +25,13 @@ class Stubborn(Participant):
 
     def insist(self, request):
         """Send a request until there is an answer to it."""
+        end = time.monotonic() + PATIENCE
         while True:
             try:
                 return request()
             except httpx2.TransportError:
+                if time.monotonic() > end:
+                    raise
                 time.sleep(0.1)
 
     def take_part(self):
@@ -59,7 +63,7 @@ def test_what_fifty_participants_are_told_is_recorded_is_there_once_whenever_the
     made = codes(study, *(f"p{number}" for number in range(PEOPLE)), kind="simulated")
     server = serve(study)
     people = {name: Stubborn(client(server), code, name) for name, code in made.items()}
-    threads = [threading.Thread(target=one.take_part) for one in people.values()]
+    threads = [threading.Thread(target=one.take_part, daemon=True) for one in people.values()]
     for thread in threads:
         thread.start()
     whole = PEOPLE * 2 * BATCHES * IMAGES
@@ -72,8 +76,10 @@ def test_what_fifty_participants_are_told_is_recorded_is_there_once_whenever_the
         server.kill()
         check(bundle.locate(study).database, told, people)
         server = serve(study, port=port)
+    end = time.monotonic() + PATIENCE
     for thread in threads:
-        thread.join(120)
+        thread.join(max(0.0, end - time.monotonic()))
+    assert not any(thread.is_alive() for thread in threads)
     assert [one.refused for one in people.values() if one.refused] == []
     told = {name: one.acknowledged for name, one in people.items()}
     assert {len(one) for one in told.values()} == {2 * BATCHES * IMAGES}

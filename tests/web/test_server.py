@@ -1,61 +1,14 @@
-"""The web application as its participants and its organiser meet it, over HTTP, and its commands."""
-
-import re
-import shutil
-import signal
-import ssl
-import subprocess
+"""The web application as its participants and its organiser meet it, over HTTP."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from robustlaws import cli, records
-from robustlaws.humans import bundle, columns
+from robustlaws import cli
+from robustlaws.humans import bundle
 from tests.web import made_up
-from tests.web.serving import JSON, Participant, Server, client, codes, fields, until
-
-# What a script that answers cannot know: the server measures it.
-_TIMES = ["reaction_time", "time_elapsed"]
-
-
-def choice(image):
-    """Return the class and the confidence that these participants give."""
-    number = int(image[:8], 16)
-    return number % 10, ("low", "high")[number // 10 % 2]
-
-
-def expected(study, name):
-    """Return the export of one participant who answers all by `choice`, from the files of the study alone."""
-    paths = bundle.locate(study)
-    stimuli, key = pd.read_parquet(paths.stimuli), pd.read_parquet(paths.key).set_index("id")
-    rows = []
-    for trial, shown in enumerate(stimuli.sort_values(["part", "batch", "position"]).itertuples()):
-        about, (chosen, confidence) = key.loc[shown.id], choice(shown.id)
-        rows.append(
-            {
-                "annotator_id": name, "kind": "person", "trial_index": trial,
-                "is_attn_check": int(about["is_attn_check"]),
-                "true_category": made_up.CLASSES[about["label"]], "chosen_category": made_up.CLASSES[chosen],
-                "true_label": about["label"], "chosen_label": chosen, "correct_guess": int(about["label"] == chosen),
-                "cifar10_test_test_idx": about["index"], "split": about["split"], "variant": about["variant"],
-                "confidence": confidence, "status": "answered", "batch": shown.batch, "stimulus": shown.id,
-            }
-        )  # fmt: skip
-    return rows
-
-
-def check_exported(study, names):
-    """Check that both exported files are what these participants answered."""
-    paths = bundle.locate(study)
-    table = records.read(paths.table, columns.ANSWERS)
-    csv = records.table(pd.read_csv(paths.csv), columns.ANSWERS)
-    pd.testing.assert_frame_equal(table, csv)
-    rows = records.table(
-        [row | dict.fromkeys(_TIMES) for name in names for row in expected(study, name)], columns.ANSWERS
-    )
-    pd.testing.assert_frame_equal(table.drop(columns=_TIMES), rows.drop(columns=_TIMES))
-    return table
+from tests.web.choosing import check_exported, choice
+from tests.web.serving import JSON, Participant, client, codes, fields, until
 
 
 @pytest.mark.parametrize("page", ["single", "batch"])
@@ -145,6 +98,92 @@ def test_times_are_the_browsers_where_they_can_be_true(study, inside):
     assert table["chosen_label"].tolist() == [1, 1, 1, 1, 2]
 
 
+def test_times_on_the_page_of_a_batch_begin_with_the_answer_before(tmp_path, inside):
+    app = inside(made_up.folder(tmp_path / "study", page="batch", batches=1, images=6))
+    one = app.participant()
+    forms = fields(one.page().text)
+    # the third says more than there was; then the connection is cut for a while, and the next two arrive at once
+    for form, seconds, elapsed in zip(
+        forms, (2, 3, 4, 10, 0, 5), ("1500", "", "9000", "3000", "4000", ""), strict=True
+    ):
+        app.clock.now += seconds
+        assert one.answer(form, 1, elapsed=elapsed).status_code == 200
+    table = app.exported()
+    assert table["reaction_time"].tolist() == [1500, 3000, 4000, 3000, 4000, 5000]
+    (row,), _, _ = app.overview()
+    assert row["minutes"] == round((2 + 3 + 4 + 10 + 0 + 5) / 60, 1)
+    assert row["per_minute"] == round(60 * 6 / 24, 1)
+
+
+def test_an_answer_that_was_taken_back_is_one_before_too(tmp_path, inside):
+    app = inside(made_up.folder(tmp_path / "study", page="batch", batches=1, images=3))
+    one = app.participant()
+    forms = fields(one.page().text)
+    app.clock.now += 10
+    one.answer(forms[0], 1)
+    one.post("/undo")
+    app.clock.now += 7
+    one.answer(forms[1], 1)
+    assert app.exported()["reaction_time"].tolist() == [7000]
+
+
+def test_only_a_new_last_answer_is_a_reason_to_export(tmp_path, inside):
+    app = inside(made_up.folder(tmp_path / "study", batches=1, images=1))
+    one = app.participant()
+    one.answer(fields(one.page().text)[0], 1)
+    one.post("/continue")
+    last = fields(one.page().text)[0]
+    for _ in range(3):
+        assert one.answer(last, 2).status_code == 200
+        assert app.done == 1
+    one.post("/undo")
+    one.answer(fields(one.page().text)[0], 3)
+    assert app.done == 2
+
+
+def test_a_session_sends_so_many_requests_and_no_more(tmp_path, inside):
+    app = inside(made_up.folder(tmp_path / "study", page="batch", batches=1, images=2))
+    one, other = app.participant("p1"), app.participant("p2")
+    form = fields(one.page().text)[0]
+    told = [one.http.post("/undo", data={"csrf": form["csrf"]}, headers=JSON) for _ in range(600)]
+    assert {response.status_code for response in told[:500]} == {409}
+    assert told[-1].status_code == 429
+    assert 1 <= int(told[-1].headers["retry-after"]) <= 30
+    assert "too many requests" in told[-1].json()["error"]
+    again = app.client()
+    again.post("/enter", data={"code": one.code})  # another session of the same participant
+    for path in ("/", "/work"):
+        assert again.get(path).status_code == 429
+    assert one.http.get(f"/images/{form['image']}").status_code == 200  # the pages that are open keep theirs
+    assert other.page().status_code == 200
+    assert {one.http.get(f"/images/{form['image']}").status_code for _ in range(100)} == {200}
+
+
+def test_who_agreed_to_another_text_sees_it_before_the_next_image(tmp_path, inside):
+    study = made_up.folder(tmp_path / "study", batches=1, images=1)
+    app = inside(study)
+    one, done = app.participant(), app.participant("p2")
+    one.answer(fields(one.page().text)[0], 1)
+    done.finish(choice)
+    made_up.folder(study, batches=1, images=1, consent="It is otherwise now.")
+    app = inside(study)
+    http = app.client()
+    http.post("/enter", data={"code": one.code})
+    again = Participant(http, one.code)
+    page = again.page().text
+    assert "It is otherwise now." in page
+    assert not fields(page)
+    app.store.add(["p3"], "person")
+    rows, totals, _ = app.overview()
+    assert [(row["state"], row["answered"]) for row in rows] == [
+        ("to consent again", 1), ("to consent again", 2), ("not begun", 0),
+    ]  # fmt: skip
+    assert totals["participants"] == "3: 1 not begun, 0 at work, 0 finished, 2 to consent again"
+    again.acknowledged = dict(one.acknowledged)
+    assert "Thank you" in again.finish(choice).text
+    assert len(app.exported()) == 4
+
+
 def test_what_came_too_late_has_no_class(tmp_path, inside):
     app = inside(made_up.folder(tmp_path / "study", answer_seconds=5.0, image_seconds=2.0, batches=1, images=2))
     one = app.participant()
@@ -152,12 +191,22 @@ def test_what_came_too_late_has_no_class(tmp_path, inside):
     app.clock.now += 1
     page = one.page().text
     assert 'data-seconds="4.0"' in page
-    assert 'data-image-seconds="1.0"' in page
+    assert 'data-image-seconds="2.0"' in page  # from when the image is there
+    app.clock.now += 1
+    assert one.http.get(f"/images/{form['image']}").status_code == 200
+    app.clock.now += 0.5
+    page = one.page().text
+    assert 'data-seconds="2.5"' in page
+    assert 'data-image-seconds="1.5"' in page
     app.clock.now += 10
-    assert one.answer(form, 3).json()["answered"] == 1
+    assert one.http.get(f"/images/{form['image']}").status_code == 404
+    late = {"recorded": True, "answered": 1, "images": 4, "batch_complete": False, "late": True}
+    assert [one.answer(form, 3).json() for _ in range(2)] == [late, late]
     form = fields(one.page().text)[0]
     app.clock.now += 5
-    assert one.http.post("/answers", data=form, headers=JSON).json()["batch_complete"]
+    said = one.http.post("/answers", data=form, headers=JSON).json()
+    assert said == {"recorded": True, "answered": 2, "images": 4, "batch_complete": True}
+    assert one.post("/undo").status_code == 409
     one.post("/continue")
     assert one.answer(fields(one.page().text)[0], 3).status_code == 200
     assert "Thank you" not in one.page().text
@@ -204,6 +253,7 @@ def test_the_organiser_sees_progress_and_agreement_and_no_answers(tmp_path, insi
     rows, totals, simulated = app.overview()
     assert simulated is False
     assert [row["state"] for row in rows] == ["at work", "at work", "at work", "not begun"]
+    assert totals["participants"] == "4: 1 not begun, 3 at work, 0 finished"
     assert [(row["answered"], row["images"]) for row in rows] == [(3, 6)] * 3 + [(0, 6)]
     assert [row["checks_right"] for row in rows] == [1, 1, 0, 0]
     assert [(row["minutes"], row["per_minute"]) for row in rows[:3]] == [(0.2, 15.0)] * 3
@@ -223,133 +273,6 @@ def test_the_organiser_sees_progress_and_agreement_and_no_answers(tmp_path, insi
         assert http.post(path, data=csrf[0] if csrf else {"csrf": ""}).status_code == 403
     assert http.get(f"/images/{ids[0]}").status_code == 404
     assert http.get("/work").headers["location"] == "/organiser"
-
-
-def test_codes_are_made_and_revoked_while_the_server_runs(study, serve, capsys):
-    server = serve(study)
-    assert cli.main(["participants", str(study), "--add", "2", "--names", "ada,p2"]) == 0
-    made = dict(re.findall(r"^(\S+) +(\w{5}-\w{5}-\w{5})$", capsys.readouterr().out, re.MULTILINE))
-    assert list(made) == ["ada", "p2", "p1", "p3"]
-    with client(server) as http:
-        one = Participant(http, made["p1"])
-        one.enter()
-        one.consent()
-        one.answer(fields(one.page().text)[0], 1)
-        assert cli.main(["participants", str(study), "--revoke", "p1"]) == 0
-        assert http.get("/work").headers["location"] == "/"
-        assert http.post("/undo", data={"csrf": ""}).status_code == 401
-        assert one.enter().status_code == 403
-        assert one.http.post("/enter", data={"code": server.organiser}).headers["location"] == "/organiser"
-        assert cli.main(["participants", str(study), "--organiser"]) == 0
-        assert http.get("/organiser").headers["location"] == "/"
-    capsys.readouterr()
-    assert cli.main(["participants", str(study)]) == 0
-    told = capsys.readouterr().out
-    assert re.search(r"^p1 +person +1 of 16 images  at work, code revoked$", told, re.MULTILINE)
-    for code in made.values():
-        assert code not in told
-    assert cli.main(["participants", str(study), "--names", "ada"]) == 2
-    assert "'ada': there is one already" in capsys.readouterr().err
-
-
-def refusal(study):
-    """Return the one line with which a server of a study ends at once."""
-    with pytest.raises(RuntimeError) as told:
-        Server(study).kill()
-    lines = str(told.value).splitlines()
-    assert len(lines) == 1
-    return lines[0]
-
-
-def test_what_cannot_be_served_is_told_in_a_line(tmp_path, study, serve, capsys):
-    for arguments, told in (
-        (["serve", "nowhere"], "nowhere: no such folder; give the one of a study"),
-        (["serve", str(tmp_path)], "stimuli.parquet: not there; set up `humans`"),
-        (["serve", str(study), "--bundle", "train"], "stimuli.parquet: not there"),
-        (["serve", str(study), "--bundle", "a"], "--bundle: unknown 'a'; known: test, train"),
-        (["serve", str(study), "--key", "k.pem"], "--certificate and --key go together"),
-        (["serve", str(study), "--certificate", "c.pem", "--key", "k.pem"], "--certificate c.pem, --key k.pem: "),
-        (["serve", str(study), "--port", "99999"], "--port: 99999 is not within"),
-        (["serve", str(study), "--host", "nowhere.invalid"], "--host nowhere.invalid: no address"),
-        (["answers", str(study), "--output", "a.txt"], "ends in neither .parquet nor .csv"),
-        (["participants", str(study), "--add", "-1"], "--add: -1 is not within"),
-    ):
-        assert cli.main(arguments) == 2
-        said = capsys.readouterr().err.splitlines()
-        assert len(said) == 1
-        assert told in said[0]
-    other = made_up.folder(tmp_path / "other")
-    server = serve(study)
-    assert cli.main(["serve", str(other), "--port", str(server.port)]) == 2
-    assert f"--port {server.port}: is in use" in capsys.readouterr().err
-    assert "another server is at work on these images" in refusal(study)
-    server.stop()
-    made_up.folder(study, seed=1)
-    assert "begun with other images or classes" in refusal(study)
-
-
-def test_it_ends_well_when_the_machine_is_shut_down(study, serve):
-    server = serve(study)
-    assert server.stop(signal.SIGTERM) == 0
-    paths = bundle.locate(study)
-    assert records.read(paths.table, columns.ANSWERS).empty
-    assert not list(paths.folder.glob("study.sqlite-*"))  # all is in one file, to be copied
-
-
-def test_answers_are_taken_while_they_cannot_be_exported(study, serve):
-    made, paths = codes(study, "p1"), bundle.locate(study)
-    paths.table.mkdir()
-    server = serve(study)
-    with client(server) as http:
-        one = Participant(http, made["p1"])
-        one.enter()
-        one.finish(choice)
-        until(lambda: "no export" in (paths.folder / "server.log").read_text())
-        assert "Thank you" in one.page().text
-    assert server.stop() == 0
-    assert "all answers are in" not in server.told
-    paths.table.rmdir()
-    assert cli.main(["answers", str(study)]) == 0
-    check_exported(study, ["p1"])
-
-
-def test_the_answers_of_nobody_are_a_table_too(study, inside, capsys):
-    assert cli.main(["answers", str(study)]) == 2
-    assert "nobody has answered; `robustlaws serve` begins it" in capsys.readouterr().err
-    inside(study)
-    assert cli.main(["answers", str(study)]) == 0
-    assert records.read(bundle.locate(study).table, columns.ANSWERS).empty
-
-
-def test_an_encrypted_connection_has_a_cookie_for_such_only(study, serve, tmp_path):
-    if not shutil.which("openssl"):
-        pytest.skip("no openssl to make a certificate with")
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate, "-keyout", key],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    code = codes(study, "p1")["p1"]
-    server = serve(study, "--certificate", str(certificate), "--key", str(key))
-    assert server.address.startswith("https://")
-    with client(server, verify=ssl.create_default_context(cafile=certificate)) as http:
-        assert "Secure" in http.post("/enter", data={"code": code}).headers["set-cookie"]
-        assert http.get("/work").status_code == 200
-
-
-def test_only_the_word_of_a_proxy_that_was_named_counts(study, serve):
-    code = codes(study, "p1")["p1"]
-    forwarded = {"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.7"}
-    for options, secure, address in ((["--proxy", "127.0.0.1"], True, "203.0.113.7"), ([], False, "127.0.0.1")):
-        server = serve(study, *options)
-        with client(server) as http:
-            http.get("/nowhere", headers=forwarded)
-            cookie = http.post("/enter", data={"code": code}, headers=forwarded).headers["set-cookie"]
-        assert ("Secure" in cookie) is secure
-        server.stop()
-        log = (bundle.locate(study).folder / "server.log").read_text().splitlines()
-        assert f"404 GET an unknown path from {address}, nobody" in log[-1]
 
 
 def test_the_images_are_those_of_the_study(study, inside):

@@ -4,6 +4,7 @@ What is committed has reached the disk (`synchronous` FULL): a killed process or
 acknowledged. In WAL mode readers and other processes go on meanwhile.
 """
 
+import queue
 import sqlite3
 import threading
 from contextlib import contextmanager
@@ -25,9 +26,14 @@ CREATE TABLE participants (
     kind TEXT NOT NULL CHECK (kind IN ('person', 'simulated')),
     code TEXT NOT NULL UNIQUE,  -- digest
     added REAL NOT NULL,  -- all times: seconds since 1970
-    consented REAL,
     revoked REAL,
     rested INTEGER NOT NULL DEFAULT 0  -- batches after which the participant has gone on
+) STRICT;
+CREATE TABLE consents (
+    participant INTEGER NOT NULL REFERENCES participants (id),
+    text TEXT NOT NULL,  -- SHA-256 of what the participant agreed to
+    at REAL NOT NULL,  -- first
+    PRIMARY KEY (participant, text)
 ) STRICT;
 CREATE TABLE sessions (
     token TEXT PRIMARY KEY,  -- digest
@@ -40,6 +46,7 @@ CREATE TABLE showings (
     stimulus TEXT NOT NULL REFERENCES stimuli (id),
     token TEXT NOT NULL UNIQUE,
     shown REAL NOT NULL,  -- first
+    fetched REAL,  -- the image, first; where it is shown for a time only
     withdrawn INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX showings_of ON showings (participant, stimulus);
@@ -57,6 +64,11 @@ CREATE TABLE answers (
     CHECK (status = 'timed_out' OR (class IS NOT NULL AND confidence IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX one_answer ON answers (participant, stimulus) WHERE undone IS NULL;
+-- `begun`: when the participant could turn to the image; on the page of a batch others come before it
+CREATE VIEW timed AS
+SELECT answers.*, shown,
+    max(shown, ifnull(lag(at) OVER (PARTITION BY answers.participant ORDER BY answers.id), 0)) AS begun
+FROM answers JOIN showings ON showings.id = showing;
 """
 
 
@@ -72,8 +84,8 @@ class Database:
             If the file is no such database, or was begun with other images.
         """
         self.path = Path(path)
-        self._threads = threading.local()
-        self._open = []
+        self._threads = threading.local()  # what this thread uses just now
+        self._idle, self._open = queue.LifoQueue(), []
         self._writing = threading.Lock()  # fair, unlike SQLite's own wait
         try:
             self._begin(bundle)
@@ -104,23 +116,43 @@ class Database:
                 "and results as they were then), or move the database with all files named like it away to begin anew"
             )
 
+    @contextmanager
     def connection(self):
-        """Return this thread's connection."""
-        if not hasattr(self._threads, "connection"):
-            one = sqlite3.connect(self.path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self._open.append(one)
-            one.row_factory = sqlite3.Row
+        """Yield a connection for this thread alone, in a block within a block the same.
+
+        There are never more than threads that used one at the same time: the next thread takes one that is left.
+        """
+        if (held := getattr(self._threads, "held", None)) is not None:
+            yield held
+            return
+        try:
+            one = self._idle.get_nowait()
+        except queue.Empty:
+            one = self._connect()
+        self._threads.held = one
+        try:
+            yield one
+        finally:
+            self._threads.held = None
+            self._idle.put(one)
+
+    def _connect(self):
+        one = sqlite3.connect(self.path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        one.row_factory = sqlite3.Row
+        try:
             one.execute("PRAGMA journal_mode = WAL")
             one.execute("PRAGMA synchronous = FULL")
             one.execute("PRAGMA foreign_keys = ON")
-            self._threads.connection = one
-        return self._threads.connection
+        except sqlite3.Error:
+            one.close()
+            raise
+        self._open.append(one)
+        return one
 
     @contextmanager
     def change(self):
         """Yield a connection that may write; all is committed at the end of the block, or nothing after an error."""
-        with self._writing:
-            one = self.connection()
+        with self._writing, self.connection() as one:
             one.execute("BEGIN IMMEDIATE")
             try:
                 yield one
@@ -133,20 +165,22 @@ class Database:
     @contextmanager
     def reading(self):
         """Yield a connection that sees the database as it is now, whatever is written meanwhile."""
-        one = self.connection()
-        one.execute("BEGIN")
-        try:
-            yield one
-        finally:
-            one.execute("COMMIT")
+        with self.connection() as one:
+            one.execute("BEGIN")
+            try:
+                yield one
+            finally:
+                one.execute("COMMIT")
 
     def rows(self, query, *values):
         """Return the rows that a query finds."""
-        return self.connection().execute(query, values).fetchall()
+        with self.connection() as one:
+            return one.execute(query, values).fetchall()
 
     def row(self, query, *values):
         """Return the first of these rows, or None."""
-        return self.connection().execute(query, values).fetchone()
+        with self.connection() as one:
+            return one.execute(query, values).fetchone()
 
     def close(self):
         """Close all connections; nobody may use them any more."""

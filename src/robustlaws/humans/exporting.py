@@ -98,34 +98,54 @@ def rows(store, key):
             " ORDER BY participant, min(id)"
         ).fetchall()
         answers = one.execute(
-            "SELECT answers.*, name, kind, shown FROM answers"
-            " JOIN participants ON participants.id = answers.participant"
-            " JOIN showings ON showings.id = showing WHERE undone IS NULL"
+            "SELECT timed.*, name, kind FROM timed JOIN participants ON participants.id = participant ORDER BY timed.id"
         ).fetchall()
-    trials, begun = defaultdict(dict), {}
+    trials, entered = defaultdict(dict), {}
     for row in shown:
         trials[row["participant"]][row["stimulus"]] = len(trials[row["participant"]])
-        begun[row["participant"]] = min(row["shown"], begun.get(row["participant"], row["shown"]))
+        entered[row["participant"]] = min(row["shown"], entered.get(row["participant"], row["shown"]))
     batch_of = {
         image: batch.number for batch in store.bundle.batches for image in store.bundle.ids[batch.start : batch.stop]
     }
-    answers.sort(key=lambda row: (row["participant"], trials[row["participant"]][row["stimulus"]]))
     classes = store.bundle.presentation.classes
-    return [
+    found = [
         _row(row, key[row["stimulus"]], classes)
         | {
             "trial_index": trials[row["participant"]][row["stimulus"]],
-            "time_elapsed": max(0.0, row["at"] - begun[row["participant"]]) * 1000,
+            "time_elapsed": max(0.0, row["at"] - entered[row["participant"]]) * 1000,
             "batch": batch_of[row["stimulus"]],
+            "reaction_time": time,
         }
-        for row in answers
+        for row, time in zip(answers, _reaction_times(answers), strict=True)
+        if row["undone"] is None
     ]
+    number = {row["name"]: row["participant"] for row in answers}
+    return sorted(found, key=lambda row: (number[row["annotator_id"]], row["trial_index"]))
+
+
+def _reaction_times(answers):
+    """Return the reaction time (ms) of each of all answers, in the order in which they were given.
+
+    A browser measures better than the server, but may say anything. What it says counts where all that it measured
+    since the image was shown fits in that time; else the time counts since the participant could turn to the image.
+    That alone is no bound of an honest time: where the way to the server was cut, answers arrive all at once.
+    """
+    times, measured = [], defaultdict(list)
+    for row in answers:
+        elapsed, before = row["elapsed"], measured[row["participant"]]
+        before.append((row["at"], max(0.0, elapsed or 0.0)))
+        together = 0.0
+        for at, one in reversed(before):
+            if at <= row["shown"]:
+                break
+            together += one
+        fits = elapsed is not None and 0 <= elapsed <= together <= (row["at"] - row["shown"]) * 1000
+        times.append(elapsed if fits else max(0.0, row["at"] - row["begun"]) * 1000)
+    return times
 
 
 def _row(answer, about, classes):
     chosen = answer["class"] if answer["status"] == "answered" else None
-    interval = max(0.0, answer["at"] - answer["shown"]) * 1000
-    elapsed = answer["elapsed"]
     return {
         "annotator_id": answer["name"],
         "kind": answer["kind"],
@@ -136,8 +156,6 @@ def _row(answer, about, classes):
         "chosen_label": chosen,
         "correct_guess": int(chosen == about.label),
         "cifar10_test_test_idx": about.index,
-        # a browser measures better than the server, but may say anything
-        "reaction_time": elapsed if elapsed is not None and 0 <= elapsed <= interval else interval,
         "split": about.split,
         "variant": about.variant,
         "confidence": None if chosen is None else answer["confidence"],

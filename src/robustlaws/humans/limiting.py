@@ -5,7 +5,7 @@ import math
 import threading
 import time
 
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
@@ -49,3 +49,23 @@ def _network(address):
     if found.version == 6 and found.ipv4_mapped is None:
         return str(ipaddress.ip_network((found, 64), strict=False))
     return str(found)
+
+
+class SessionLimit:
+    """Requests of late of each who came in: as many as `requests` in `seconds`, at once or one after the other.
+
+    Nobody who answers comes near 20 a second; a program that runs wild, or means to fill the disk, does.
+    """
+
+    def __init__(self, requests=600, seconds=30):
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._each = RateLimitItemPerSecond(requests, seconds)
+        self._lock = threading.Lock()
+
+    def wait(self, who):
+        """Count a request of `who` and return 0; or, where there were too many, how many seconds to wait."""
+        with self._lock:
+            if self._limiter.hit(self._each, who):
+                return 0
+            free = self._limiter.get_window_stats(self._each, who).reset_time
+        return max(1, math.ceil(free - time.time()))

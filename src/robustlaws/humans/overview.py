@@ -3,7 +3,7 @@
 import math
 import statistics
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from robustlaws.joblog import duration
 
 _PAUSE_SECONDS = 120.0  # who takes longer for an image does something else
 _FRESH_SECONDS = 5.0  # for which what was found is shown again
-_STATES = {progress.WORK: "at work", progress.REST: "at work", progress.FINISHED: "finished"}
 
 
 class Overview:
@@ -39,29 +38,24 @@ class Overview:
                 " FROM participants ORDER BY id"
             ).fetchall()
             found = one.execute(
-                "SELECT answers.participant, answers.stimulus, status, class, at, shown FROM answers"
-                " JOIN showings ON showings.id = showing WHERE undone IS NULL ORDER BY answers.id"
+                "SELECT participant, stimulus, status, class, at, begun FROM timed WHERE undone IS NULL ORDER BY id"
             ).fetchall()
+            places = {row["id"]: self.store.place(row["id"]) for row in participants}
         answers = defaultdict(list)
         for row in found:
             answers[row["participant"]].append(row)
-        rows = [self._row(one, answers[one["id"]]) for one in participants]
+        rows = [self._row(one, places[one["id"]], answers[one["id"]]) for one in participants]
         kinds = {one["id"]: one["kind"] for one in participants}
-        return rows, self._totals(rows, found, kinds), "simulated" in kinds.values()
+        words = Counter(map(progress.word, places.values()))
+        return rows, self._totals(rows, words, found, kinds), "simulated" in kinds.values()
 
-    def _row(self, one, answers):
+    def _row(self, one, where, answers):
         store = self.store
-        where = progress.place(
-            store.bundle.batches, consented=one["consented"] is not None, answered=len(answers), rested=one["rested"]
-        )
-        active, last = 0.0, 0.0
-        for row in answers:
-            active += min(max(row["at"] - max(row["shown"], last), 0.0), _PAUSE_SECONDS)
-            last = row["at"]
+        active = sum(min(max(row["at"] - row["begun"], 0.0), _PAUSE_SECONDS) for row in answers)
         checks = [row for row in answers if self.key[row["stimulus"]].is_attn_check]
         batch = store.bundle.batches[where.batch]
-        seen = max(last, one["used"] or 0.0)
-        state = _STATES.get(where.state, "not begun")
+        seen = max([one["used"] or 0.0, *(row["at"] for row in answers[-1:])])
+        state = progress.word(where)
         return {
             "name": one["name"],
             "kind": one["kind"],
@@ -79,13 +73,12 @@ class Overview:
     def _right(self, row):
         return row["status"] == "answered" and row["class"] == self.key[row["stimulus"]].label
 
-    def _totals(self, rows, answers, kinds):
-        states = [row["state"].split(",")[0] for row in rows]
+    def _totals(self, rows, words, answers, kinds):
+        told = (f"{words[word]} {word}" for word in progress.WORDS if words[word] or word != progress.CONSENTS_AGAIN)
         paces = [row["per_minute"] for row in rows if row["per_minute"] is not None]
         checks = sum(row["checks"] for row in rows)
         totals = {
-            "participants": f"{len(rows)}: {states.count('not begun')} not begun, {states.count('at work')} at work, "
-            f"{states.count('finished')} finished",
+            "participants": f"{len(rows)}: {', '.join(told)}",
             "answers": f"{len(answers):,} of {len(rows) * len(self.store.bundle.ids):,}",
         }
         if paces:

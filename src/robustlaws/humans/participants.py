@@ -16,6 +16,8 @@ def command(parser):
                         "program answers")  # fmt: skip
     parser.add_argument("--organiser", action="store_true", help="make a new code for the organiser's page")
     parser.add_argument("--revoke", metavar="NAME", help="let this participant's code open nothing; the answers stay")
+    parser.add_argument("--renew", metavar="NAME", help="make a new code for this participant, whose former one opens "
+                        "nothing any more; also after --revoke")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list all (what is done without another option)")
     return _run
 
@@ -30,6 +32,8 @@ def _run(arguments):
         if arguments.revoke:
             store.revoke(arguments.revoke)
             print(f"{arguments.revoke}: the code opens nothing any more")
+        if arguments.renew:
+            print(f"the new code of {arguments.renew}, shown only now: {store.renew(arguments.renew)}")
         if arguments.organiser:
             print(f"the organiser's code, shown only now: {store.organiser(again=True)}")
         names += _free(store, _KINDS[arguments.kind], arguments.add, names)
@@ -38,7 +42,7 @@ def _run(arguments):
             print("Codes, shown only now; each is for one participant:")
             for name, code in codes.items():
                 print(f"{name:<16} {code}")
-        if arguments.list or not (names or arguments.revoke or arguments.organiser):
+        if arguments.list or not (names or arguments.revoke or arguments.renew or arguments.organiser):
             _list(store)
     finally:
         store.close()
@@ -62,6 +66,5 @@ def _list(store):
         print("No participants yet; --add N makes codes for N")
     for row in rows:
         where = store.place(row["id"])
-        state = {progress.CONSENT: "not begun", progress.FINISHED: "finished"}.get(where.state, "at work")
-        state += ", code revoked" if row["revoked"] else ""
+        state = progress.word(where) + (", code revoked" if row["revoked"] else "")
         print(f"{row['name']:<16} {row['kind']:<10} {where.answered:>6} of {len(store.bundle.ids)} images  {state}")

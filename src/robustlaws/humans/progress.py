@@ -7,6 +7,7 @@ last there is a page to rest on, which the participant leaves. So the number of 
 from dataclasses import dataclass
 
 CONSENT, WORK, REST, FINISHED = "consent", "work", "rest", "finished"
+NOT_BEGUN, AT_WORK, DONE, CONSENTS_AGAIN = WORDS = ("not begun", "at work", "finished", "to consent again")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ def place(batches, *, consented, answered, rested):
     batches : sequence of bundle.Batch
         In order.
     consented : bool
+        To the text as it is now.
     answered : int
         Images answered that were not taken back.
     rested : int
@@ -41,3 +43,10 @@ def place(batches, *, consented, answered, rested):
     if done == len(batches):
         return Place(FINISHED, done - 1, answered)
     return Place(REST, done - 1, answered) if done > rested else Place(WORK, done, answered)
+
+
+def word(where):
+    """Return which of `WORDS` tells the organiser where a participant is."""
+    if where.state == CONSENT:
+        return CONSENTS_AGAIN if where.answered else NOT_BEGUN
+    return DONE if where.state == FINISHED else AT_WORK

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from starlette.exceptions import HTTPException
 
 from robustlaws.humans import codes, forms, pages, progress
-from robustlaws.humans.limiting import Attempts
+from robustlaws.humans.limiting import Attempts, SessionLimit
 from robustlaws.humans.protection import Protection, Refusal, refuse, wants_json
 from robustlaws.humans.store import SESSION_SECONDS, Conflict
 
@@ -79,7 +79,9 @@ class _Pages:
     def __init__(self, store, overview, finished):
         self.store, self.overview, self.finished = store, overview, finished
         self.bundle = store.bundle
-        self.attempts = Attempts()
+        self.attempts, self.requests = Attempts(), SessionLimit()
+        longest = max(batch.stop - batch.start for batch in self.bundle.batches)
+        self.images = SessionLimit(600 + 6 * longest)  # the page of a batch asks for all of its images at once
 
     # Coming in and going
 
@@ -100,8 +102,8 @@ class _Pages:
             raise self._not_in(403, "this code is not known; check each letter, or ask who gave it to you")
         if _COOKIE in request.cookies:
             self.store.leave(request.cookies[_COOKIE])
-        organiser = self.store.session(token).participant is None
-        where = "/organiser" if organiser else "/work"
+        visitor = self.store.session(token)
+        where = "/organiser" if visitor.participant is None else "/work"
         response = JSONResponse({"entered": True}) if wants_json(request.headers) else RedirectResponse(where, 303)
         response.set_cookie(
             _COOKIE, token, max_age=int(SESSION_SECONDS), httponly=True, samesite="strict",
@@ -120,11 +122,14 @@ class _Pages:
         response.delete_cookie(_COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https")
         return response
 
-    def _visitor(self, request):
+    def _visitor(self, request, limit=None):
+        """Return the session of a request, or None; Refusal if its participant sends more than `limit` takes."""
         token = request.cookies.get(_COOKIE)
         visitor = self.store.session(token) if token else None
         if visitor is not None:
             request.state.who = visitor.name
+            if wait := (limit or self.requests).wait(str(visitor.participant)):
+                raise Refusal(429, f"too many requests; try again in {wait} s", {"Retry-After": str(wait)})
         return visitor
 
     def _form(self, request, *known, anybody=False):
@@ -189,12 +194,12 @@ class _Pages:
         )
 
     def _picture(self, one):
-        def left(seconds):
-            return None if seconds is None else round(max(0.0, seconds - one.since), 2)
+        def left(seconds, since):
+            return None if seconds is None else round(max(0.0, seconds - since), 2)
 
         return pages.Picture(
-            one.id, one.token, one.position, one.chosen, one.confidence, left(self.bundle.answer_seconds),
-            left(self.bundle.image_seconds),
+            one.id, one.token, one.position, one.chosen, one.confidence, left(self.bundle.answer_seconds, one.since),
+            left(self.bundle.image_seconds, one.seen),
         )  # fmt: skip
 
     def consent(self, request: Request):
@@ -210,15 +215,15 @@ class _Pages:
         visitor, found = self._form(request, "image", "token", "class", "confidence", "elapsed")
         chosen, confidence, elapsed = forms.answer(found, len(self.bundle.presentation.classes))
         try:
-            where = self.store.answer(
+            recorded = self.store.answer(
                 visitor.participant, image=found["image"], token=found["token"], chosen=chosen, confidence=confidence,
                 elapsed=elapsed,
             )  # fmt: skip
         except Conflict as conflict:
             raise Refusal(409, str(conflict)) from None
-        if where.state == progress.FINISHED:
+        if recorded.new and recorded.place.state == progress.FINISHED:
             self.finished()
-        return self._done(request, where, found["image"], 1)
+        return self._done(request, recorded.place, found["image"], 1, recorded.late)
 
     def undo(self, request: Request):
         visitor, _ = self._form(request)
@@ -233,12 +238,13 @@ class _Pages:
         self.store.go_on(visitor.participant)
         return self._done(request, self.store.place(visitor.participant))
 
-    def _done(self, request, where, image=None, further=0):
+    def _done(self, request, where, image=None, further=0, late=False):
         """Return what follows a form that was carried out; on the page of a batch near the image."""
         complete = where.state in (progress.REST, progress.FINISHED)
         if wants_json(request.headers):
             counts = {"answered": where.answered, "images": len(self.bundle.ids)}
-            return JSONResponse({"recorded": True, **counts, "batch_complete": complete})
+            told = {"late": True} if late else {}
+            return JSONResponse({"recorded": True, **counts, "batch_complete": complete, **told})
         place = ""
         if image is not None and not self.bundle.single and where.state == progress.WORK:
             batch = self.bundle.batches[where.batch]
@@ -247,10 +253,10 @@ class _Pages:
         return RedirectResponse(f"/work{place}", 303)
 
     def image(self, request: Request, name: str):
-        visitor = self._visitor(request)
+        visitor = self._visitor(request, self.images)
         if visitor is None:
             raise Refusal(401, "your session has ended; enter your code again")
-        if visitor.participant is None or not self.store.may_see(visitor.participant, name):
+        if visitor.participant is None or not self.store.fetch(visitor.participant, name):
             raise Refusal(404, "this image is not before you")
         return Response(self.bundle.png[name], media_type="image/png")
 

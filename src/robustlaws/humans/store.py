@@ -1,5 +1,6 @@
 """What the web application keeps: participants, sessions, what each was shown and answered."""
 
+import hashlib
 import re
 import time
 from dataclasses import dataclass
@@ -37,6 +38,16 @@ class Shown:
     chosen: int | None
     confidence: str | None
     since: float  # s since it was first shown
+    seen: float  # s since the image itself was first fetched, where it is shown for a time only; 0: not yet
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of an answer."""
+
+    place: progress.Place  # of the participant afterwards
+    late: bool  # a class was chosen, but it came after the time and does not count
+    new: bool  # not a repeat
 
 
 class Store:
@@ -46,6 +57,7 @@ class Store:
         """Open or begin the database at `path`; ValueError as :class:`Database`."""
         self.bundle = bundle
         self.clock = clock
+        self._consent = hashlib.sha256(bundle.presentation.consent.encode()).hexdigest()
         self.database = Database(path, bundle)
 
     def close(self):
@@ -83,13 +95,31 @@ class Store:
             If there is no such participant.
         """
         with self.database.change() as to:
-            found = to.execute("SELECT id FROM participants WHERE name = ?", (name,)).fetchone()
-            if found is None:
-                raise ValueError(f"participant {name!r}: there is none; --list names all")
-            to.execute(
-                "UPDATE participants SET revoked = coalesce(revoked, ?) WHERE id = ?", (self.clock(), found["id"])
-            )
-            to.execute("DELETE FROM sessions WHERE participant = ?", (found["id"],))
+            participant = self._shut_out(to, name)
+            update = "UPDATE participants SET revoked = coalesce(revoked, ?) WHERE id = ?"
+            to.execute(update, (self.clock(), participant))
+
+    def renew(self, name):
+        """Return a new code for a participant, revoked or not; the former one and sessions open nothing any more.
+
+        Raises
+        ------
+        ValueError
+            If there is no such participant.
+        """
+        code = codes.make()
+        with self.database.change() as to:
+            participant = self._shut_out(to, name)
+            update = "UPDATE participants SET code = ?, revoked = NULL WHERE id = ?"
+            to.execute(update, (_code(codes.read(code)), participant))
+        return code
+
+    def _shut_out(self, to, name):
+        found = to.execute("SELECT id FROM participants WHERE name = ?", (name,)).fetchone()
+        if found is None:
+            raise ValueError(f"participant {name!r}: there is none; --list names all")
+        to.execute("DELETE FROM sessions WHERE participant = ?", (found["id"],))
+        return found["id"]
 
     def organiser(self, again=False):
         """Return a new code for the organiser if there is none, or `again`; else None. Former ones open nothing."""
@@ -140,21 +170,22 @@ class Store:
     # Where a participant is
 
     def place(self, participant):
-        """Return the `progress.Place` of a participant."""
+        """Return the `progress.Place` of a participant; whoever agreed to another text is to consent again."""
         row = self.database.row(
-            "SELECT consented, rested, (SELECT count(*) FROM answers WHERE participant = participants.id"
-            " AND undone IS NULL) AS answered FROM participants WHERE id = ?",
-            participant,
-        )
+            "SELECT rested, (SELECT count(*) FROM answers WHERE participant = participants.id AND undone IS NULL)"
+            " AS answered, EXISTS (SELECT 1 FROM consents WHERE participant = participants.id AND text = ?)"
+            " AS consented FROM participants WHERE id = ?",
+            self._consent, participant,
+        )  # fmt: skip
         return progress.place(
-            self.bundle.batches, consented=row["consented"] is not None, answered=row["answered"], rested=row["rested"]
+            self.bundle.batches, consented=bool(row["consented"]), answered=row["answered"], rested=row["rested"]
         )
 
     def consent(self, participant):
-        """Note that the participant has agreed."""
+        """Note that the participant has agreed to the text as it is now."""
         with self.database.change() as to:
-            update = "UPDATE participants SET consented = coalesce(consented, ?) WHERE id = ?"
-            to.execute(update, (self.clock(), participant))
+            insert = "INSERT OR IGNORE INTO consents VALUES (?, ?, ?)"
+            to.execute(insert, (participant, self._consent, self.clock()))
 
     def go_on(self, participant):
         """Leave the page to rest on; once is enough."""
@@ -183,15 +214,16 @@ class Store:
         now, shown = self.clock(), []
         for position, name, answer in self._before(participant, where):
             row = to.execute(
-                "SELECT token, shown FROM showings WHERE participant = ? AND stimulus = ? AND withdrawn = 0",
+                "SELECT token, shown, fetched FROM showings WHERE participant = ? AND stimulus = ? AND withdrawn = 0",
                 (participant, name),
             ).fetchone()
             if row is None:
-                row = {"token": codes.token(), "shown": now}
+                row = {"token": codes.token(), "shown": now, "fetched": None}
                 insert = "INSERT INTO showings (participant, stimulus, token, shown) VALUES (?, ?, ?, ?)"
                 to.execute(insert, (participant, name, row["token"], now))
             chosen = (answer["class"], answer["confidence"]) if answer else (None, None)
-            shown.append(Shown(name, row["token"], position, *chosen, max(0.0, now - row["shown"])))
+            since, seen = (max(0.0, now - (row[time] or now)) for time in ("shown", "fetched"))
+            shown.append(Shown(name, row["token"], position, *chosen, since, seen))
         return shown
 
     def _before(self, participant, where):
@@ -207,23 +239,32 @@ class Store:
         all_of_it = [(position, name, answers.get(name)) for position, name in enumerate(names, start=1)]
         return [next(one for one in all_of_it if one[2] is None)] if self.bundle.single else all_of_it
 
-    def may_see(self, participant, name):
-        """Return whether the image was shown to the participant, in this batch or the one before, and still is."""
+    def fetch(self, participant, name):
+        """Return whether the participant may see the image: it was shown in this batch or the one before, and still is.
+
+        The time for which an image is shown begins here, so that a slow connection takes nothing of it.
+        """
         where = self.place(participant)
         if where.state == progress.CONSENT or name not in self.bundle.png:
             return False
         batches = self.bundle.batches[max(0, where.batch - 1) : where.batch + 1]
         if name not in self.bundle.ids[batches[0].start : batches[-1].stop]:
             return False
-        row = self.database.row(
-            "SELECT shown FROM showings WHERE participant = ? AND stimulus = ? AND withdrawn = 0", participant, name
-        )
-        return row is not None and not _over(self.clock() - row["shown"], self.bundle.image_seconds)
+        find = "SELECT id, fetched FROM showings WHERE participant = ? AND stimulus = ? AND withdrawn = 0"
+        row = self.database.row(find, participant, name)
+        if row is None or self.bundle.image_seconds is None:
+            return row is not None
+        if row["fetched"] is not None:
+            return not _over(self.clock() - row["fetched"], self.bundle.image_seconds)
+        with self.database.change() as to:
+            update = "UPDATE showings SET fetched = coalesce(fetched, ?) WHERE id = ?"
+            to.execute(update, (self.clock(), row["id"]))
+        return True
 
     # Answers
 
     def answer(self, participant, *, image, token, chosen, confidence, elapsed):
-        """Record an answer and return where the participant is then; an exact repeat is taken as the first was.
+        """Record an answer and return what became of it, `Recorded`; an exact repeat is taken as the first was.
 
         Parameters
         ----------
@@ -243,17 +284,19 @@ class Store:
         """
         with self.database.change() as to:
             shown = to.execute(
-                "SELECT showings.id, shown, answers.id AS answer, class, confidence, undone FROM showings"
+                "SELECT shown, answers.id AS answer, status, class, confidence FROM showings"
                 " LEFT JOIN answers ON showing = showings.id"
-                " WHERE token = ? AND showings.participant = ? AND showings.stimulus = ?",
+                " WHERE token = ? AND showings.participant = ? AND showings.stimulus = ? AND withdrawn = 0",
                 (token, participant, image),
             ).fetchone()
             if shown is None:
                 raise Conflict("this image is not before you; open the page again")
             if shown["answer"] is not None:
-                if shown["undone"] is not None or (shown["class"], shown["confidence"]) != (chosen, confidence):
-                    raise Conflict("this image was answered already; open the page again")
-                return self.place(participant)
+                timed_out = shown["status"] == "timed_out"
+                if (shown["class"], shown["confidence"]) != (chosen, confidence):
+                    over = "the time for this image was over" if timed_out else "this image was answered already"
+                    raise Conflict(f"{over}; open the page again")
+                return Recorded(self.place(participant), timed_out and chosen is not None, new=False)
             where = self.place(participant)
             if where.state != progress.WORK or image not in {one[1] for one in self._before(participant, where)}:
                 raise Conflict("this image is not before you now; open the page again")
@@ -262,7 +305,7 @@ class Store:
                 raise Conflict("there is time left for this image; choose a class")
             late = chosen is None or _over(since, self.bundle.answer_seconds)
             self._record(to, participant, token, "timed_out" if late else "answered", chosen, confidence, elapsed)
-            return self.place(participant)
+            return Recorded(self.place(participant), late and chosen is not None, new=True)
 
     def _record(self, to, participant, token, status, chosen, confidence, elapsed):
         to.execute(
@@ -272,18 +315,23 @@ class Store:
         )
 
     def undoable(self, participant, where=None):
-        """Return the last answer of the batch at work or just done, if it may be taken back; else None."""
+        """Return the last answer of the batch at work or just done, if it may be taken back; else None.
+
+        Where time is limited none may: its image would be shown anew, and a limit that can be taken back is none.
+        """
         where = where or self.place(participant)
-        if where.state == progress.CONSENT:
+        if where.state == progress.CONSENT or self._limited:
             return None
         batch = self.bundle.batches[where.batch]
-        row = self.database.row(
-            "SELECT answers.id, stimulus, showing, status FROM answers JOIN stimuli ON stimuli.id = stimulus"
+        return self.database.row(
+            "SELECT answers.id, stimulus, showing FROM answers JOIN stimuli ON stimuli.id = stimulus"
             " WHERE participant = ? AND undone IS NULL AND place >= ? AND place < ? ORDER BY answers.id DESC LIMIT 1",
             participant, batch.start, batch.stop,
         )  # fmt: skip
-        # a limit that can be taken back is none
-        return row if row is not None and row["status"] == "answered" else None
+
+    @property
+    def _limited(self):
+        return self.bundle.answer_seconds is not None or self.bundle.image_seconds is not None
 
     def undo(self, participant):
         """Take back the last answer and return the id of its image, which is shown anew.
@@ -291,12 +339,15 @@ class Store:
         Raises
         ------
         Conflict
-            If there is none that may be taken back.
+            If there is none that may be taken back; none may where time is limited.
         """
         with self.database.change() as to:
             last = self.undoable(participant)
             if last is None:
-                raise Conflict("there is no answer of this batch that could be taken back")
+                limited = "no answer is taken back where time is limited"
+                raise Conflict(
+                    limited if self._limited else "there is no answer of this batch that could be taken back"
+                )
             to.execute("UPDATE answers SET undone = ? WHERE id = ?", (self.clock(), last["id"]))
             to.execute("UPDATE showings SET withdrawn = 1 WHERE id = ?", (last["showing"],))
             if self.bundle.single:  # the image that was before the participant comes later again, with its time anew

@@ -1,0 +1,49 @@
+"""What participants of a made-up study answer who answer all by one rule, and what is exported of that."""
+
+import pandas as pd
+
+from robustlaws import records
+from robustlaws.humans import bundle, columns
+from tests.web import made_up
+
+# What a script that answers cannot know: the server measures it.
+_TIMES = ["reaction_time", "time_elapsed"]
+
+
+def choice(image):
+    """Return the class and the confidence that these participants give."""
+    number = int(image[:8], 16)
+    return number % 10, ("low", "high")[number // 10 % 2]
+
+
+def expected(study, name):
+    """Return the export of one participant who answers all by `choice`, from the files of the study alone."""
+    paths = bundle.locate(study)
+    stimuli, key = pd.read_parquet(paths.stimuli), pd.read_parquet(paths.key).set_index("id")
+    rows = []
+    for trial, shown in enumerate(stimuli.sort_values(["part", "batch", "position"]).itertuples()):
+        about, (chosen, confidence) = key.loc[shown.id], choice(shown.id)
+        rows.append(
+            {
+                "annotator_id": name, "kind": "person", "trial_index": trial,
+                "is_attn_check": int(about["is_attn_check"]),
+                "true_category": made_up.CLASSES[about["label"]], "chosen_category": made_up.CLASSES[chosen],
+                "true_label": about["label"], "chosen_label": chosen, "correct_guess": int(about["label"] == chosen),
+                "cifar10_test_test_idx": about["index"], "split": about["split"], "variant": about["variant"],
+                "confidence": confidence, "status": "answered", "batch": shown.batch, "stimulus": shown.id,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def check_exported(study, names):
+    """Check that both exported files are what these participants answered."""
+    paths = bundle.locate(study)
+    table = records.read(paths.table, columns.ANSWERS)
+    csv = records.table(pd.read_csv(paths.csv), columns.ANSWERS)
+    pd.testing.assert_frame_equal(table, csv)
+    rows = records.table(
+        [row | dict.fromkeys(_TIMES) for name in names for row in expected(study, name)], columns.ANSWERS
+    )
+    pd.testing.assert_frame_equal(table.drop(columns=_TIMES), rows.drop(columns=_TIMES))
+    return table
