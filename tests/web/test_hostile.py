@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import re
 import socket
 import sqlite3
@@ -311,6 +312,21 @@ def test_a_browser_gets_the_same_bytes_whatever_is_secret(tmp_path, monkeypatch,
         assert one[name].tolist() != other[name].tolist()
     assert set(one["variant"]) == set(other["variant"])
     assert one["variant"].tolist() == other["variant"].tolist()[::-1]
+
+
+def test_a_refusal_of_a_simulated_participant_says_so_and_no_log_has_a_name_beside_an_address(caplog):
+    log = logging.getLogger("refusals")
+
+    async def refusing(scope, receive, send):
+        if scope["path"] == "/work":
+            scope["state"] |= {"who": "p1", "simulated": True}
+        await protection.refuse(scope, protection.Refusal(409, "no"))(scope, receive, send)
+
+    http = TestClient(protection.Protection(refusing, log), client=("192.0.2.1", 1))
+    assert "Simulated participant" in http.get("/work").text
+    assert "imulated" not in http.get("/enter").text
+    told = [record.getMessage() for record in caplog.records if record.name == log.name]
+    assert told == ["409 GET /work from p1: no", "409 GET /enter from 192.0.2.1, nobody: no"]
 
 
 def test_what_breaks_inside_is_not_told(monkeypatch, inside, study, caplog):

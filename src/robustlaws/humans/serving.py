@@ -61,8 +61,8 @@ def _serve(arguments, paths, store, key):
     limits = {"each": None} if arguments.proxy else {}  # all connections are the proxy's
     config = uvicorn.Config(
         app, http=partial(Connection, log=log, **limits), ws="none", access_log=False, log_level="warning",
-        server_header=False, proxy_headers=bool(arguments.proxy), forwarded_allow_ips=arguments.proxy, timeout_graceful_shutdown=10,
-        ssl_certfile=arguments.certificate, ssl_keyfile=arguments.key,
+        server_header=False, proxy_headers=bool(arguments.proxy), forwarded_allow_ips=arguments.proxy,
+        timeout_graceful_shutdown=10, ssl_certfile=arguments.certificate, ssl_keyfile=arguments.key,
     )  # fmt: skip
     try:
         config.load()
