@@ -70,7 +70,7 @@ def come_in(page, address, code):
 def agree_by_keyboard(page):
     """Agree on the page of the consent, without a pointer."""
     page.wait_for_url("**/work")
-    while page.evaluate("document.activeElement.type") != "checkbox":
+    while page.evaluate("document.activeElement.name") != "agree":
         page.keyboard.press("Tab")
     page.keyboard.press("Space")
     page.keyboard.press("Tab")

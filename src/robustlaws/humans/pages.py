@@ -149,7 +149,7 @@ def _answering(template, presentation, csrf, name, pictures, progress, undo, pro
 
 
 def _keys(classes):
-    """Return the keys of the classes: their names if all are free letters or digits, else their places; "" beyond ten."""
+    """Return the keys of the classes: their names if all are free letters or digits, else places; "" beyond ten."""
     names = [name.lower() for name in classes]
     if set(names) <= _NAME_KEYS and len(set(names)) == len(names):
         return names
