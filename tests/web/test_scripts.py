@@ -1,6 +1,7 @@
 """What the scripts of the pages do when something goes another way than usual."""
 
 import itertools
+import re
 import time
 
 import pytest
@@ -41,6 +42,12 @@ def answer(page, *chosen):
         before = token(page)
         by_keyboard(page, one, "low")
         changed(page, before)
+
+
+def late(route):
+    """Answer as a server does whose time for an image was over."""
+    response = route.fetch()
+    route.fulfill(response=response, json=response.json() | {"late": True})
 
 
 def at(page, position):
@@ -95,17 +102,28 @@ def test_undo_after_a_break_is_pressed_once_too(at_work):
 
 
 def test_an_answer_that_came_too_late_is_told_and_the_next_image_comes(at_work):
-    def late(route):
-        response = route.fetch()
-        route.fulfill(response=response, json=response.json() | {"late": True})
-
     at_work.route("**/answers", late)
     answer(at_work, 1)
-    at_work.get_by_text("The time for this image was over").wait_for()
+    at_work.get_by_text("The time for the previous image was over").wait_for()
     at(at_work, 2)
     at_work.unroute("**/answers")
     answer(at_work, 1)
-    assert at_work.get_by_text("The time for this image was over").count() == 0
+    assert at_work.get_by_text("was over").count() == 0
+
+
+def test_an_answer_that_came_too_late_is_told_at_its_image_on_a_page_of_images(open_page, serve, tmp_path):
+    study = made_up.folder(tmp_path / "study", batches=1, images=2, page="batch")
+    page = open_page()
+    come_in(page, serve(study).address, codes(study, "ann")["ann"])
+    agree_by_keyboard(page)
+    page.route("**/answers", late)
+    by_keyboard(page, 1, "low")
+    playwright_api.expect(page.locator("#image-1").get_by_role("status")).to_have_text(
+        re.compile("this image was over")
+    )
+    by_keyboard(page, 1, "low")
+    page.get_by_role("heading", name="Part 1 of 2 is done").wait_for()
+    page.get_by_text("The time for the previous image was over").wait_for()
 
 
 @pytest.mark.parametrize(

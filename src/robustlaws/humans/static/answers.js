@@ -5,7 +5,8 @@ import { Sender, ask, pause, wait } from "./sending.js";
 import { Timing } from "./timing.js";
 
 const SAID = { saving: "Saving …", saved: "Saved" };
-const OVER = "The time for this image was over.";
+const OVER = "The time for this image was over";
+const BEFORE_OVER = "The time for the previous image was over";
 const APART = 500; // milliseconds between two presses of Undo that both count: a double click takes back one answer
 
 const sender = new Sender(tell);
@@ -61,6 +62,7 @@ function answer(form, confidence) {
   timings.get(form)?.stop();
   for (const timing of timings.values()) timing.answered();
   form.dataset.state = "saving";
+  if (!is_batch()) announce("");
   for (const part of form.querySelectorAll("fieldset")) part.disabled = true;
   sender.add({ form, body, late: confidence === null });
   if (is_batch()) aim(following(form), by_key);
@@ -85,7 +87,7 @@ function tell({ form, late }, state, detail) {
   else if (is_batch()) say(form, SAID[form.dataset.state]);
   count();
   if (state !== "saved" || (is_batch() && !(detail.batch_complete && !sender.waiting))) return;
-  load("/work").then(() => over && setTimeout(announce, 100, OVER)); // what is there at once is not read out
+  load("/work").then(() => over && setTimeout(announce, 100, BEFORE_OVER)); // what is there at once is not read out
 }
 
 function unsaved(form) {
@@ -93,7 +95,7 @@ function unsaved(form) {
   return `Not saved yet: ${trouble}. Trying again; leave this page open.${limit}`;
 }
 
-/** Say something on the page that has just come. */
+/** Say something above the image, until it is answered. */
 function announce(text) {
   const place = find(".notice");
   if (place) place.textContent = text;
