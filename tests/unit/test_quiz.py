@@ -260,6 +260,29 @@ def test_classes_called_by_a_digit_are_chosen_by_it(tmp_path, opened):
     assert "Right" in tab.locator("#verdict").inner_text()
 
 
+def test_digits_behind_shift_are_keys_and_all_of_them_can_be_turned_off(page, opened):
+    def press(tab, key, code):
+        event = {"key": key, "code": code, "bubbles": True}
+        tab.evaluate("event => document.body.dispatchEvent(new KeyboardEvent('keydown', event))", event)
+
+    tab = opened(page)
+    tab.get_by_role("checkbox").uncheck()
+    tab.keyboard.press("1")
+    press(tab, "&", "Digit1")
+    assert tab.locator("#choices").is_visible()
+    assert not tab.locator("#classes kbd").first.is_visible()
+    tab.reload()
+    tab.keyboard.press("1")
+    assert tab.locator("#choices").is_visible()
+    tab.get_by_role("checkbox").check()
+    press(tab, "&", "Digit1")
+    assert tab.locator("#result").is_visible()
+    other = opened(page, script="Object.defineProperty(window, 'localStorage', {get() { throw new Error('no') }})")
+    other.get_by_role("checkbox").uncheck()
+    other.keyboard.press("1")
+    assert other.locator("#choices").is_visible()
+
+
 @pytest.mark.parametrize(
     ("scheme", "width", "height"), [("light", 1100, 850), ("dark", 360, 640)], ids=["light", "dark, phone"]
 )

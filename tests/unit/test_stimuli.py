@@ -106,6 +106,15 @@ def test_the_pictures_are_the_images_rounded_to_8_bits_and_nothing_else(tmp_path
     assert (key["adversarial_prediction"] == (key["label"] + 1) % 3).all()
 
 
+def test_no_picture_can_be_told_from_another_by_its_length(tmp_path):
+    images, labels, robust, columns_of = rows(6, range(4), channels=3)
+    images[:2] = 200  # flat, and then attacked: compressed, the two would differ in length
+    columns_of["adversarial"][2] = 0.5
+    shown, _ = made(tmp_path, images, labels, robust, columns_of, attention_checks=1)
+    assert shown["png"].nunique() > 5
+    assert shown["png"].map(len).nunique() == 1
+
+
 def test_the_order_of_the_record_changes_nothing_and_the_seed_everything(tmp_path):
     images, labels, robust, columns_of = rows(20, range(2, 16))
     shown, key = made(tmp_path / "a", images, labels, robust, columns_of)
@@ -230,6 +239,8 @@ def test_a_presentation_is_read_as_it_was_written(tmp_path):
     assert (found.image_seconds, found.answer_seconds, found.contact) == (None, 20.0, "ask@example.org")
     assert shown_as(tmp_path).classes == ["0", "1", "2"]
     assert shown_as(tmp_path).consent == presentation.CONSENT
+    for kept in ("code's name", "the class and the confidence", "how long", "take back", "network address"):
+        assert kept in presentation.CONSENT
     content = json.loads((tmp_path / "presentation.json").read_text())
     del content["consent"]
     (tmp_path / "presentation.json").write_text(json.dumps(content))

@@ -30,8 +30,8 @@ def launch(playwright):
     mark = f"--of-these-tests={uuid.uuid4()}"
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", mark])
     processes = [child for child in psutil.Process().children(recursive=True) if mark in _arguments(child)]
-    (process,) = [one for one in processes if not any(part.startswith("--type=") for part in _arguments(one))]
-    return browser, process
+    # what it has just forked looks like it for a moment, until it is another program
+    return browser, min(processes, key=lambda one: one.create_time())
 
 
 def _arguments(process):
@@ -70,7 +70,7 @@ def come_in(page, address, code):
 def agree_by_keyboard(page):
     """Agree on the page of the consent, without a pointer."""
     page.wait_for_url("**/work")
-    while page.evaluate("document.activeElement.type") != "checkbox":
+    while page.evaluate("document.activeElement.name") != "agree":
         page.keyboard.press("Tab")
     page.keyboard.press("Space")
     page.keyboard.press("Tab")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.web import made_up
+from tests.web import browsing, made_up
 from tests.web.serving import Inside, Server
 
 
@@ -38,3 +38,35 @@ def inside():
     yield begin
     for one in begun:
         one.store.close()
+
+
+@pytest.fixture(scope="module")
+def playwright():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(playwright):
+    started, _ = browsing.launch(playwright)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Return a function that opens a page in a browser profile of its own; an error of a script fails the test."""
+    contexts, errors = [], []
+
+    def start(browser=browser, **options):
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: errors.append(error))
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert not errors

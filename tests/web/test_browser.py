@@ -18,37 +18,6 @@ pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is no
 FIRST_INDEX = 734_120_057  # of the made-up key: a number that comes from nowhere else
 
 
-@pytest.fixture(scope="module")
-def playwright():
-    with playwright_api.sync_playwright() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser(playwright):
-    started, _ = browsing.launch(playwright)
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    """Return a function that opens a page in a browser profile of its own; an error of a script fails the test."""
-    contexts, errors = [], []
-
-    def start(browser=browser, **options):
-        contexts.append(browser.new_context(**options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: errors.append(error))
-        return page
-
-    yield start
-    for context in contexts:
-        context.close()
-    assert not errors
-
-
 def exported(study):
     """Return {participant: {id of the image: (class, confidence)}} from the exported table and the key."""
     paths = bundle.locate(study)
@@ -85,7 +54,7 @@ def test_two_people_finish_at_the_same_time_one_of_them_after_a_crash_and_learn_
         come_in(ann, tap.address, code["ann"])
         agree_by_keyboard(ann)
         come_in(bob, tap.address, code["bob"])
-        bob.get_by_role("checkbox").tap()
+        bob.get_by_role("checkbox", name="I agree").tap()
         bob.get_by_role("button", name="Begin").tap()
         bob.locator(".scripted .answer").wait_for()
         fits_a_thumb(bob)
@@ -105,7 +74,7 @@ def test_two_people_finish_at_the_same_time_one_of_them_after_a_crash_and_learn_
         ann.locator(".scripted .answer").wait_for()
         assert ann.get_by_role("progressbar", name="Image 24 of 50").get_attribute("value") == "23"
         assert image(ann) == at
-        assert ann.locator("input:checked").count() == 0
+        assert ann.locator(".answer input:checked").count() == 0
         ann_works = work(ann, 0, by_keyboard, lambda page: page.keyboard.press("Enter"))
         assert sum(1 for _ in zip(ann_works, bob_works, strict=True)) == 77
         for page in (ann, bob):
@@ -171,7 +140,7 @@ def test_a_page_of_images_saves_each_answer_at_once_and_again_when_the_network_i
     playwright_api.expect(card(2)).to_have_class(re.compile("current"))
     page.keyboard.press("u")
     playwright_api.expect(card(1).get_by_role("status")).to_be_empty()
-    assert card(1).locator("input:checked").count() == 0
+    assert card(1).locator(".answer input:checked").count() == 0
     by_keyboard(page, 8, "low")
     said(1, "Saved")
 
@@ -189,7 +158,7 @@ def test_a_page_of_images_saves_each_answer_at_once_and_again_when_the_network_i
     assert not leaving_is_asked_about(page)
 
     page.reload()
-    answers = page.locator("input:checked").evaluate_all("all => all.map(one => [one.form.id, one.value])")
+    answers = page.locator(".answer input:checked").evaluate_all("all => all.map(one => [one.form.id, one.value])")
     assert answers == [["image-1", "8"], ["image-2", "2"], ["image-4", "5"]]
     assert page.get_by_role("progressbar", name="3 of 6 answered").get_attribute("value") == "3"
     page.keyboard.press("ArrowDown")  # from image 3 on to 5, the next that is open
@@ -305,7 +274,7 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(open_page, 
     page.goto(f"{server.address}/nowhere")
     check()
     come_in(page, server.address, code["ann"])
-    page.get_by_role("checkbox").wait_for()
+    page.get_by_role("checkbox", name="I agree").wait_for()
     check()
     agree_by_keyboard(page)
     check()

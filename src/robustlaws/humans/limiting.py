@@ -1,4 +1,4 @@
-"""How often codes may be tried."""
+"""How often codes may be tried, and what counts as one place that they come from."""
 
 import ipaddress
 import math
@@ -9,38 +9,34 @@ from limits import RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-# Wrong codes only: a class behind one address may come in all at once.
-_EACH = RateLimitItemPerMinute(20, 5)
-_ALL = RateLimitItemPerMinute(300, 5)
+# Wrong codes only, and no limit for all together: a class behind one address may come in at once and mistype, and
+# nobody can keep others out. At this rate a code of 75 bits is not found in the age of the universe.
+_EACH = RateLimitItemPerMinute(100, 5)
 
 
 class Attempts:
     """Wrong codes of late, by the address that they came from."""
 
-    def __init__(self, each=_EACH, overall=_ALL):
+    def __init__(self, each=_EACH):
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._each, self._all = each, overall
+        self._each = each
         self._lock = threading.Lock()
 
     def wait(self, address):
         """Return for how many seconds no code is taken from `address`; 0: one is."""
-        now = time.time()
         with self._lock:
-            waits = [
-                self._limiter.get_window_stats(limit, *names).reset_time - now
-                for limit, names in ((self._each, (_network(address),)), (self._all, ()))
-                if not self._limiter.test(limit, *names)
-            ]
-        return max(1, math.ceil(max(waits))) if waits else 0
+            if self._limiter.test(self._each, network(address)):
+                return 0
+            there_again = self._limiter.get_window_stats(self._each, network(address)).reset_time
+        return max(1, math.ceil(there_again - time.time()))
 
     def wrong(self, address):
         """Count a wrong code from `address`."""
         with self._lock:
-            self._limiter.hit(self._each, _network(address))
-            self._limiter.hit(self._all)
+            self._limiter.hit(self._each, network(address))
 
 
-def _network(address):
+def network(address):
     """Return what one attacker has: an address, of IPv6 the /64 that a line gets."""
     try:
         found = ipaddress.ip_address(address.split("%")[0])

@@ -11,7 +11,8 @@ from math import ceil
 import jinja2
 
 _SECONDS_AN_IMAGE = (3, 6)  # that people take, for the time that the consent page promises
-_TAKEN_KEYS = set("lhu")  # of the confidences and of undo
+# That every keyboard has, or has behind Shift; l, h and u are of the confidences and of undo.
+_NAME_KEYS = set("0123456789abcdefghijklmnopqrstuvwxyz") - set("lhu")
 _NUMBER_KEYS = "1234567890"
 
 
@@ -121,9 +122,9 @@ def organiser(*, study, csrf, rows, totals, simulated):
     return _page("organiser", study=study, csrf=csrf, rows=rows, totals=totals, simulated=simulated)
 
 
-def problem(*, title, text):
+def problem(*, title, text, simulated=False):
     """Return a page that says what went wrong."""
-    return _page("problem", title=title, text=text)
+    return _page("problem", title=title, text=text, simulated=simulated)
 
 
 def _answering(template, presentation, csrf, name, pictures, progress, undo, problem, simulated):
@@ -148,9 +149,9 @@ def _answering(template, presentation, csrf, name, pictures, progress, undo, pro
 
 
 def _keys(classes):
-    """Return the key of each class: its name where all are one free character, else its place; "" beyond the tenth."""
+    """Return the keys of the classes: their names if all are free letters or digits, else places; "" beyond ten."""
     names = [name.lower() for name in classes]
-    if all(len(name) == 1 for name in names) and len(set(names)) == len(names) and not _TAKEN_KEYS & set(names):
+    if set(names) <= _NAME_KEYS and len(set(names)) == len(names):
         return names
     return [_NUMBER_KEYS[place] if place < len(_NUMBER_KEYS) else "" for place in range(len(classes))]
 

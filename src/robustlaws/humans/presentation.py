@@ -17,8 +17,11 @@ whether your confidence is low or high.
 There are two parts, each in batches. You may rest after each batch, close the page at any time and come back \
 later with your code: every answer is kept as soon as you give it.
 
-What is kept is your code's name, the class and the confidence that you choose for each image, and how long that \
-took. Nothing else is asked of you or recorded. The answers may be published without your name.
+What is kept is your code's name, when you agreed to take part, and for each image the class and the confidence that \
+you choose, when, and how long that took, also of answers that you take back. If a request of your browser has to be \
+refused, a log notes when and why: with your code's name once you have come in, and before that, such as for a \
+mistyped code, with your network address and no name. Nothing else is asked of you or recorded. The answers may be \
+published without your name.
 
 Taking part is your own choice. You may stop at any time without giving a reason."""
 

@@ -1,5 +1,7 @@
 """What stands before the web application: no request that is too large, of another site or of another form gets in,
 no answer leaves without the headers that keep a browser safe, and every refusal is logged, without any secret.
+
+Whoever is behind it says in `state` who a visitor is (`who`) and whether one is `simulated`, as soon as that is known.
 """
 
 import asyncio
@@ -12,7 +14,7 @@ from robustlaws.humans import pages
 LARGEST = 16_000  # bytes of a body
 _BODY_SECONDS = 20.0
 _FORM = "application/x-www-form-urlencoded"
-_HEADERS = {
+HEADERS = {
     "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; "
     "object-src 'none'",
     "x-content-type-options": "nosniff",
@@ -46,11 +48,13 @@ def wants_json(headers):
 
 def refuse(scope, refusal):
     """Return the response of a refusal, and note why for the log."""
-    scope.setdefault("state", {})["why"] = refusal.text
+    state = scope.setdefault("state", {})
+    state["why"] = refusal.text
     if wants_json(Headers(scope=scope)):
         return JSONResponse({"error": refusal.text}, refusal.status, refusal.headers)
     title = _TITLES.get(refusal.status, "Not possible")
-    page = refusal.page or pages.problem(title=title, text=refusal.text[:1].upper() + refusal.text[1:] + ".")
+    text = refusal.text[:1].upper() + refusal.text[1:] + "."
+    page = refusal.page or pages.problem(title=title, text=text, simulated=state.get("simulated", False))
     return HTMLResponse(page, refusal.status, refusal.headers)
 
 
@@ -68,7 +72,7 @@ class Protection:
 
         async def guarded(message):
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                MutableHeaders(scope=message).update(HEADERS)
                 if message["status"] >= 400:
                     self._note(scope, message["status"])
             await send(message)
@@ -84,12 +88,12 @@ class Protection:
     def _note(self, scope, status):
         first = scope["path"].split("/")[1] if scope["path"].startswith("/") else "?"
         path = f"/{first}" if first in _KNOWN else "an unknown path"
-        state, client = scope.get("state", {}), scope.get("client") or ("unknown",)
+        state = scope.get("state", {})
+        who = state.get("who")
+        if who is None:  # only of strangers: a participant's name is never kept beside an address
+            who = f"{(scope.get('client') or ('unknown',))[0]}, nobody"
         method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS") else "?"
-        self.log.warning(
-            "%d %s %s from %s, %s: %s", status, method, path, client[0], state.get("who", "nobody"),
-            state.get("why", "no such page or method"),
-        )  # fmt: skip
+        self.log.warning("%d %s %s from %s: %s", status, method, path, who, state.get("why", "no such page or method"))
 
 
 async def _checked_body(scope, receive):

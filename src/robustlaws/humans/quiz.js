@@ -202,6 +202,29 @@
     $("place").focus();
   }
 
+  // Keys of one character can be turned off, for whom they come unmeant; a browser that keeps nothing asks each time.
+  const KEPT = "single keys";
+  try {
+    $("keyed").checked = localStorage.getItem(KEPT) !== "off";
+  } catch { /* see above */ }
+  function showKeys() {
+    document.body.classList.toggle("keyless", !$("keyed").checked);
+  }
+  $("keyed").addEventListener("change", () => {
+    showKeys();
+    try {
+      localStorage.setItem(KEPT, $("keyed").checked ? "on" : "off");
+    } catch { /* see above */ }
+  });
+  showKeys();
+
+  // On some keyboards, such as French and Czech ones, the digits are behind Shift: there the key counts.
+  function keyOf(event) {
+    const key = event.key.toLowerCase();
+    const digit = /^Digit([0-9])$/.exec(event.code);
+    return digit && !event.shiftKey && !/^[0-9a-z]$/.test(key) ? digit[1] : key;
+  }
+
   if (named) $("keys").textContent = "or press its key";
   if (!data.smooth) document.body.classList.add("pixels");
   data.classes.forEach((name, label) => {
@@ -224,7 +247,8 @@
   $("again").addEventListener("click", again);
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    const label = event.key.length === 1 ? KEYS.indexOf(event.key.toLowerCase()) : -1;
+    const key = keyOf(event);
+    const label = key.length === 1 && $("keyed").checked ? KEYS.indexOf(key) : -1;
     if (label >= 0 && label < data.classes.length && chosen.length === shown && shown < count) {
       event.preventDefault();
       choose(label);

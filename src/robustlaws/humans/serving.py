@@ -10,17 +10,18 @@ import ssl
 import sys
 import threading
 from contextlib import contextmanager
+from functools import partial
 from logging.handlers import RotatingFileHandler
 
 import uvicorn
 
 from robustlaws import faults
 from robustlaws.humans import BUNDLES, bundle, exporting, server
+from robustlaws.humans.connections import Connection
 from robustlaws.humans.overview import Overview
 from robustlaws.humans.store import Store
 
 _LOG_BYTES, _LOGS = 1_000_000, 5
-_CONNECTIONS = 900  # below what a process may open on most machines
 
 
 def command(parser):
@@ -57,10 +58,11 @@ def _serve(arguments, paths, store, key):
     log = _log(paths.folder / "server.log")
     exporter = _Exporter(store, key, [paths.table, paths.csv], log)
     app = server.app(store=store, overview=Overview(store, key), finished=exporter.wake, log=log)
+    limits = {"each": None} if arguments.proxy else {}  # all connections are the proxy's
     config = uvicorn.Config(
-        app, http="h11", ws="none", access_log=False, log_level="warning", server_header=False,
-        proxy_headers=bool(arguments.proxy), forwarded_allow_ips=arguments.proxy, timeout_graceful_shutdown=10,
-        limit_concurrency=_CONNECTIONS, ssl_certfile=arguments.certificate, ssl_keyfile=arguments.key,
+        app, http=partial(Connection, log=log, **limits), ws="none", access_log=False, log_level="warning",
+        server_header=False, proxy_headers=bool(arguments.proxy), forwarded_allow_ips=arguments.proxy,
+        timeout_graceful_shutdown=10, ssl_certfile=arguments.certificate, ssl_keyfile=arguments.key,
     )  # fmt: skip
     try:
         config.load()

@@ -76,11 +76,14 @@ def make(*, record_path, images_path, stimuli_path, key_path, settings):
 
 
 def as_png(pixels):
-    """Return uint8 (height, width, 1 or 3) as the bytes of a PNG that says nothing but its pixels."""
+    """Return uint8 (height, width, 1 or 3) as the bytes of a PNG that says nothing but its pixels.
+
+    All images of one shape have one length: compressed, a noisy one would be longer, and what was attacked is noisy.
+    """
     from PIL import Image
 
     data = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(data, format="PNG")
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(data, format="PNG", compress_level=0)
     return data.getvalue()
 
 

@@ -1,18 +1,21 @@
 // The pages with images: keys, each answer saved at once, measured times. Without this file they are plain forms.
 
+import { key_of, show_switches } from "./keys.js";
 import { Sender, ask, pause, wait } from "./sending.js";
 import { Timing } from "./timing.js";
 
-const SAID = {
-  saving: "Saving …",
-  unsaved: "Not saved yet: the server cannot be reached. Trying again; leave this page open.",
-  saved: "Saved",
-};
+const SAID = { saving: "Saving …", saved: "Saved" };
+const OVER = "The time for this image was over";
+const BEFORE_OVER = "The time for the previous image was over";
+const APART = 500; // milliseconds between two presses of Undo that both count: a double click takes back one answer
 
 const sender = new Sender(tell);
 let timings = new Map(); // of each form that waits for an answer
 let current = null; // the form that keys are for
 let by_key = false; // whether the keyboard was used last
+let trouble = ""; // why answers do not get saved
+let loading = false; // whether another page is on its way
+let undone = -Infinity; // when an answer was last taken back, in milliseconds of the page
 
 const find = (selector) => document.querySelector(selector);
 const forms = () => [...document.querySelectorAll("form.answer")];
@@ -23,6 +26,7 @@ const is_batch = () => find("main.batch") !== null;
 function begin(form = null) {
   for (const timing of timings.values()) timing.stop();
   timings = new Map();
+  show_switches();
   for (const one of forms().filter(is_open)) timings.set(one, new Timing(one, () => answer(one, null)));
   const named = location.hash ? document.getElementById(location.hash.slice(1)) : null;
   const next = [form, named, ...forms()].find((one) => one?.matches("form.answer") && is_open(one)) ?? null;
@@ -43,7 +47,7 @@ function aim(form, move) {
 
 /** Send what is chosen in `form`, or that its time is over if `confidence` is null. */
 function answer(form, confidence) {
-  if (!is_open(form)) return;
+  if (!is_open(form) || loading) return;
   const body = new URLSearchParams(new FormData(form));
   body.delete("confidence");
   if (confidence === null) {
@@ -58,6 +62,7 @@ function answer(form, confidence) {
   timings.get(form)?.stop();
   for (const timing of timings.values()) timing.answered();
   form.dataset.state = "saving";
+  if (!is_batch()) announce("");
   for (const part of form.querySelectorAll("fieldset")) part.disabled = true;
   sender.add({ form, body, late: confidence === null });
   if (is_batch()) aim(following(form), by_key);
@@ -74,12 +79,26 @@ function following(form) {
 function tell({ form, late }, state, detail) {
   const before = form.dataset.state;
   form.dataset.state = before === "unsaved" && state === "saving" ? "unsaved" : state;
+  if (state === "unsaved") trouble = detail;
+  const over = state === "saved" && (late || detail.late === true); // an answer may also have come too late
   if (state === "refused") refuse(form, detail);
-  else if (state === "saved" && late) say(form, "Time is over");
-  else if (state === "unsaved" || is_batch()) say(form, SAID[form.dataset.state]);
+  else if (over) say(form, OVER);
+  else if (form.dataset.state === "unsaved") say(form, unsaved(form));
+  else if (is_batch()) say(form, SAID[form.dataset.state]);
   count();
-  if (state !== "saved") return;
-  if (!is_batch() || (detail.batch_complete && !sender.waiting)) load("/work");
+  if (state !== "saved" || (is_batch() && !(detail.batch_complete && !sender.waiting))) return;
+  load("/work").then(() => over && setTimeout(announce, 100, BEFORE_OVER)); // what is there at once is not read out
+}
+
+function unsaved(form) {
+  const limit = form.dataset.seconds === undefined ? "" : " What arrives after the time for an image does not count.";
+  return `Not saved yet: ${trouble}. Trying again; leave this page open.${limit}`;
+}
+
+/** Say something above the image, until it is answered. */
+function announce(text) {
+  const place = find(".notice");
+  if (place) place.textContent = text;
 }
 
 function refuse(form, why) {
@@ -102,16 +121,17 @@ function count() {
   if (!is_batch()) return;
   const all = forms();
   const saved = all.filter((form) => form.dataset.state === "saved").length;
-  const unsaved = all.filter((form) => form.dataset.state === "unsaved").length;
+  const waiting = all.filter((form) => form.dataset.state === "unsaved").length;
   find(".progress .far").textContent = `${saved} of ${all.length} answered`;
   find("progress").value = saved;
-  const notice = unsaved ? `${unsaved} not saved yet: the server cannot be reached. Leave this page open.` : "";
+  const notice = waiting ? `${waiting} not saved yet: ${trouble}. Leave this page open.` : "";
   if (find(".notice").textContent !== notice) find(".notice").textContent = notice;
   undo.disabled = saved === 0 || sender.waiting > 0;
 }
 
 /** Put the page at `path` in the place of this one, as soon as the server gives it. */
 async function load(path, options = {}) {
+  loading = true;
   const answered = new Set(forms().filter((form) => !is_open(form)).map((form) => form.id));
   for (let failures = 1; ; failures += 1) {
     const response = await ask(path, options);
@@ -133,6 +153,7 @@ function show(response, text, answered) {
     location.assign("/work");
     return;
   }
+  loading = false;
   document.title = page.title;
   document.body.replaceWith(document.adoptNode(page.body));
   const first = forms()[0];
@@ -146,12 +167,18 @@ function show(response, text, answered) {
 }
 
 function undo(form) {
-  if (sender.waiting || form.querySelector("button").disabled) return;
-  load("/undo", { method: "POST", body: new URLSearchParams(new FormData(form)) });
+  const button = form.querySelector("button");
+  if (sender.waiting || loading || button.disabled || performance.now() - undone < APART) return;
+  button.disabled = true;
+  const options = { method: "POST", body: new URLSearchParams(new FormData(form)) };
+  load("/undo", options).then(() => {
+    undone = performance.now();
+  });
 }
 
 /** Do what a key stands for; return whether it stands for anything. */
 function press(key, on_choice) {
+  if (loading) return false; // it was meant for the page that goes
   const form = current;
   const choice = form && [...form.querySelectorAll("[data-key]")].find((one) => one.dataset.key === key);
   if (choice && is_open(form)) {
@@ -183,7 +210,8 @@ function step(by) {
 document.addEventListener("keydown", (event) => {
   by_key = true;
   if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || !forms().length) return;
-  const key = event.key.toLowerCase();
+  const key = key_of(event);
+  if (key === null) return;
   if (event.repeat && !key.startsWith("arrow")) return;
   if (event.repeat && (key === "arrowleft" || key === "arrowright")) return event.preventDefault();
   if (press(key, event.target.matches("input[type=radio]"))) event.preventDefault();

@@ -30,7 +30,7 @@ export async function ask(path, options = {}) {
   }
 }
 
-/** Return what became of an answer: {reply}, {refused: why} or {later: seconds or 0}. */
+/** Return what became of an answer: {reply}, {refused: why} or {later: seconds or 0, why}. */
 async function post(body) {
   const response = await ask("/answers", {
     method: "POST",
@@ -38,11 +38,15 @@ async function post(body) {
     headers: { Accept: "application/json" },
     redirect: "manual",
   });
-  if (response === null || response.status >= 500 || response.status === 408) return { later: 0 };
-  if (response.status === 429) return { later: Number(response.headers.get("Retry-After")) || 0 };
+  if (response === null) return { later: 0, why: "the server cannot be reached" };
+  const later = Number(response.headers.get("Retry-After")) || 0;
+  if (response.status === 429) return { later, why: "the server asks to wait" };
+  if (response.status >= 500) return { later, why: `the server has a problem (${response.status})` };
+  if (response.status === 408) return { later, why: "the connection is too slow" };
   const said = await response.json().catch(() => null);
   if (said?.recorded === true) return { reply: said };
-  if (response.ok) return { later: 0 }; // something between here and the server answered in its place
+  // something between here and the server answered in its place
+  if (response.ok) return { later: 0, why: "something other than the server answers" };
   return { refused: said?.error ?? "You are no longer signed in." };
 }
 
@@ -51,9 +55,10 @@ export class Sender {
   #queue = [];
   #running = false;
   #failures = 0; // since an answer arrived
+  #why = ""; // the last one
   #tell;
 
-  /** `tell(item, state, detail)` hears of each item that it is saving, unsaved, saved or refused. */
+  /** `tell(item, state, detail)` hears of each item that it is saving, unsaved (why), saved (reply) or refused (why). */
   constructor(tell) {
     this.#tell = tell;
   }
@@ -64,7 +69,7 @@ export class Sender {
 
   add(item) {
     this.#queue.push(item);
-    this.#tell(item, this.#failures ? "unsaved" : "saving");
+    this.#tell(item, this.#failures ? "unsaved" : "saving", this.#why);
     if (!this.#running) this.#run();
   }
 
@@ -77,7 +82,8 @@ export class Sender {
       if ("later" in outcome) {
         this.#failures += 1;
         const seconds = Math.max(outcome.later, wait(this.#failures));
-        for (const one of this.#queue) this.#tell(one, "unsaved");
+        this.#why = outcome.why;
+        for (const one of this.#queue) this.#tell(one, "unsaved", this.#why);
         await pause(seconds);
         continue;
       }

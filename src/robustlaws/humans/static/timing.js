@@ -16,6 +16,8 @@ export class Timing {
     if (image.complete && image.naturalWidth) this.#see(arrival(image));
     else image.addEventListener("load", () => this.#see(performance.now()), { once: true });
     image.addEventListener("error", () => this.#fetch_again(image));
+    // it may have failed before this file ran; one that is not wanted yet (on a long page) is not complete
+    if (image.complete && !image.naturalWidth) this.#fetch_again(image);
   }
 
   /** Return the milliseconds since the image was there; undefined if it is not. */

@@ -1,0 +1,48 @@
+"""What comes in forms and as codes: anything at all, of which only what pages send is taken."""
+
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robustlaws.humans import codes, forms
+from robustlaws.humans.protection import Refusal
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_form_or_refused(body):
+    try:
+        found = forms.fields(body, "csrf", "image")
+    except Refusal:
+        return
+    assert set(found) == {"csrf", "image"}
+
+
+@given(st.fixed_dictionaries({"csrf": st.text(max_size=60), "image": st.text(max_size=60)}))
+def test_a_form_is_read_as_it_was_written(found):
+    try:
+        body = urlencode(found).encode()
+    except UnicodeEncodeError:  # half a surrogate is no text
+        return
+    assert forms.fields(body, "csrf", "image") == found
+    with pytest.raises(Refusal):
+        forms.fields(body + b"&csrf=", "csrf", "image", "more")
+    with pytest.raises(Refusal):
+        forms.fields(body, "csrf", "token", "other")
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
+def test_an_answer_is_a_class_and_a_confidence_or_refused(chosen, confidence, elapsed):
+    try:
+        found = forms.answer({"class": chosen, "confidence": confidence, "elapsed": elapsed}, 10)
+    except Refusal:
+        return
+    assert found[:2] == (None, None) or (found[0] in range(10) and found[1] in ("low", "high"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(alphabet=codes.ALPHABET + "01OIo -_.\u2013", max_size=40))
+def test_nothing_but_a_code_is_read_as_one(typed):
+    read = codes.read(typed)
+    assert read is None or (len(read) == 15 and set(read) <= set(codes.ALPHABET))
