@@ -284,3 +284,12 @@ def test_the_images_are_those_of_the_study(study, inside):
     stimuli = pd.read_parquet(bundle.locate(study).stimuli).set_index("id")
     assert response.content == stimuli["png"][form["image"]]
     assert np.all([one.http.get(f"/static/{name}").status_code == 200 for name in ("style.css", "answers.js")])
+
+
+def test_another_study_on_the_same_machine_ends_no_session(tmp_path, inside):
+    """Cookies know no ports."""
+    apps = [inside(made_up.folder(tmp_path / name, images=images)) for name, images in (("one", 3), ("other", 4))]
+    one, other = (app.participant() for app in apps)
+    assert set(one.http.cookies).isdisjoint(other.http.cookies)
+    one.http.cookies.update(other.http.cookies)
+    assert one.page().status_code == 200

@@ -17,7 +17,6 @@ from robustlaws.humans.limiting import Attempts, SessionLimit
 from robustlaws.humans.protection import Protection, Refusal, refuse, wants_json
 from robustlaws.humans.store import SESSION_SECONDS, Conflict
 
-_COOKIE = "session"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 
 
@@ -82,6 +81,8 @@ class _Pages:
         self.attempts, self.requests = Attempts(), SessionLimit()
         longest = max(batch.stop - batch.start for batch in self.bundle.batches)
         self.images = SessionLimit(600 + 6 * longest)  # the page of a batch asks for all of its images at once
+        # cookies know no ports: another study on this machine has another name
+        self.cookie = f"session-{self.bundle.digest[:8]}"
 
     # Coming in and going
 
@@ -100,13 +101,13 @@ class _Pages:
         if token is None:
             self.attempts.wrong(address)
             raise self._not_in(403, "this code is not known; check each letter, or ask who gave it to you")
-        if _COOKIE in request.cookies:
-            self.store.leave(request.cookies[_COOKIE])
+        if self.cookie in request.cookies:
+            self.store.leave(request.cookies[self.cookie])
         visitor = self.store.session(token)
         where = "/organiser" if visitor.participant is None else "/work"
         response = JSONResponse({"entered": True}) if wants_json(request.headers) else RedirectResponse(where, 303)
         response.set_cookie(
-            _COOKIE, token, max_age=int(SESSION_SECONDS), httponly=True, samesite="strict",
+            self.cookie, token, max_age=int(SESSION_SECONDS), httponly=True, samesite="strict",
             secure=request.url.scheme == "https",
         )  # fmt: skip
         return response
@@ -117,14 +118,14 @@ class _Pages:
 
     def leave(self, request: Request):
         self._form(request, anybody=True)
-        self.store.leave(request.cookies[_COOKIE])
+        self.store.leave(request.cookies[self.cookie])
         response = JSONResponse({"left": True}) if wants_json(request.headers) else RedirectResponse("/", 303)
-        response.delete_cookie(_COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+        response.delete_cookie(self.cookie, httponly=True, samesite="strict", secure=request.url.scheme == "https")
         return response
 
     def _visitor(self, request, limit=None):
         """Return the session of a request, or None; Refusal if its participant sends more than `limit` takes."""
-        token = request.cookies.get(_COOKIE)
+        token = request.cookies.get(self.cookie)
         visitor = self.store.session(token) if token else None
         if visitor is not None:
             request.state.who = visitor.name
@@ -140,7 +141,7 @@ class _Pages:
         if visitor.participant is None and not anybody:
             raise Refusal(403, "the organiser takes no part; leave, and enter a participant's code")
         found = forms.fields(request.state.body, "csrf", *known)
-        if not hmac.compare_digest(found["csrf"].encode(), codes.csrf(request.cookies[_COOKIE]).encode()):
+        if not hmac.compare_digest(found["csrf"].encode(), codes.csrf(request.cookies[self.cookie]).encode()):
             raise Refusal(403, "this form is not of your session; open the page again")
         return visitor, found
 
@@ -171,7 +172,7 @@ class _Pages:
     def _common(self, request, visitor):
         return {
             "presentation": self.bundle.presentation,
-            "csrf": codes.csrf(request.cookies[_COOKIE]),
+            "csrf": codes.csrf(request.cookies[self.cookie]),
             "name": visitor.name,
             "simulated": visitor.kind == "simulated",
         }
@@ -269,7 +270,7 @@ class _Pages:
         if visitor.participant is not None:
             raise Refusal(403, "this page is for the organiser")
         rows, totals, simulated = self.overview()
-        csrf = codes.csrf(request.cookies[_COOKIE])
+        csrf = codes.csrf(request.cookies[self.cookie])
         study = self.bundle.presentation.study
         return HTMLResponse(pages.organiser(study=study, csrf=csrf, rows=rows, totals=totals, simulated=simulated))
 
