@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 import socket
 import threading
 import time
@@ -55,9 +56,16 @@ def ended(connection):
 
 
 def ask(connection, keep=True):
-    """Send a whole request and return the first bytes of the response."""
+    """Send a whole request and return the whole response."""
     connection.sendall(HEAD + (b"" if keep else b"Connection: close\r\n") + b"\r\n")
-    return connection.recv(65536)
+    got = b""
+    while (parts := got.partition(b"\r\n\r\n"))[1] == b"" or len(parts[2]) < _length(parts[0]):
+        got += connection.recv(65536)
+    return got
+
+
+def _length(head):
+    return int(re.search(rb"content-length: (\d+)", head)[1])
 
 
 def test_who_is_silent_is_not_waited_for(listening):
