@@ -99,7 +99,8 @@ class _Pages:
             raise self._not_in(429, f"too many wrong codes; try again in {wait} s", {"Retry-After": str(wait)})
         token = self.store.enter(found["code"])
         if token is None:
-            self.attempts.wrong(address)
+            if codes.read(found["code"]) is not None:  # a text that is none guesses nothing
+                self.attempts.wrong(address)
             raise self._not_in(403, "this code is not known; check each letter, or ask who gave it to you")
         if self.cookie in request.cookies:
             self.store.leave(request.cookies[self.cookie])
@@ -128,7 +129,7 @@ class _Pages:
         token = request.cookies.get(self.cookie)
         visitor = self.store.session(token) if token else None
         if visitor is not None:
-            request.state.who = visitor.name
+            request.state.who, request.state.simulated = visitor.name, visitor.kind == "simulated"
             if wait := (limit or self.requests).wait(str(visitor.participant)):
                 raise Refusal(429, f"too many requests; try again in {wait} s", {"Retry-After": str(wait)})
         return visitor
