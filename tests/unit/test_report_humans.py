@@ -122,7 +122,7 @@ def test_nothing_of_a_simulation_is_unmarked(tmp_path, study):
     assert "human level" not in own.lower()
     assert "3.25e21" in text  # of the approaches, but not beside the paper's people
     assert "3.25e21" not in published_section(text)
-    assert "FLOPs to level of the simulated participants" in text
+    assert "FLOPs to simulated level" in text
     assert "Human study simulated participants No person has answered: these participants are made up" in told
     assert "as simulated participants and models judged them, 2 of 4" in told
     assert "on images that the simulation finds valid (8)" in told

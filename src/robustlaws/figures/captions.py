@@ -70,8 +70,9 @@ CAPTIONS = {
         "that a law (Approach 2 where it can) expects of each budget, spent optimally, turned into accuracy by a "
         "line; each band is the interval of that loss, dashes lie beyond the study's budgets. The wide shaded area "
         "holds better data: from the best dataset's FID to FID 0. Dotted, at the right: the limit at infinite "
-        "compute. Red: the accuracy that counts as human level, where the study has one. Curves and limits are "
-        "drawn only where the data determine them."
+        "compute. Red: the accuracy that counts as human level, where the study has one (dash-dotted: that of "
+        "simulated participants, which is no person's). Curves and limits are drawn only where the data determine "
+        "them."
     ),
     "accuracy_from_loss": (
         "Adversarial accuracy against adversarial loss, one point per run, and the least-squares line that turns "

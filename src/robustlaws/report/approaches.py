@@ -95,7 +95,8 @@ def _row(limits, law, dataset):
     row["limit of L (nats)"] = _cell(at(limits, law, dataset, "asymptote"))
     row["limit of accuracy"] = _cell(at(limits, law, dataset, "accuracy_limit"), words.percent)
     if any(one["quantity"] == "flops_to_human" for one in limits):
-        level = (human_level(limits) or (levels.called(None),))[0]
+        human = levels.called(None)
+        level = human if (human_level(limits) or (human,))[0] == human else "simulated level"  # a narrow column
         row[f"FLOPs to {level}"] = _cell(at(limits, law, dataset, "flops_to_human"), words.scientific, "never")
     return row
 
