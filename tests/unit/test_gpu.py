@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from robustlaws.attacks import inner, record
+from robustlaws.settings import Compute
 from robustlaws.stopping import Stopped
 from robustlaws.training import trades
 from tests.reference.recorded import network
+from tests.unit.test_inner_attack import attack
+from tests.unit.test_inner_attack import files as attacked_files
 from tests.unit.test_ranks import SETTINGS, off
 from tests.unit.test_sampling import files, sample, told  # noqa: F401
 from tests.unit.test_training import told as told_training
@@ -93,3 +97,18 @@ def test_images_of_a_gpu_are_those_of_a_cpu(sampler, files, tmp_path):  # noqa: 
     print(f"\n{sampler}, GPU against CPU: {np.mean(apart > 0):.4%} of the pixels differ, by {apart.max()} at most")
     assert np.array_equal(labels, other_labels)
     assert np.mean(apart > 1) < 0.01
+
+
+def test_the_attack_of_the_training_on_a_gpu_is_that_of_a_cpu(tmp_path):
+    given = attacked_files(tmp_path)
+    found = {}
+    for gpus in (0, 1):
+        paths = given | {"outcome_path": tmp_path / f"{gpus}.h5", "compute": Compute(gpus=gpus)}
+        inner.attack_as_in_training(**paths, settings=attack())
+        found[gpus] = record.read(paths["outcome_path"])[0]
+    apart = np.abs(found[0]["adversarial"] - found[1]["adversarial"])
+    print(f"\nGPU against CPU: {(apart > 1e-6).mean():.2%} of the attacked pixels off, by {apart.max():.1e} at most")
+    # a sign may turn with the rounding of a sum; the ball is the same
+    assert (apart > 1e-6).mean() < 0.02
+    for name in ("clean_prediction", "adversarial_prediction"):
+        assert (found[0][name] != found[1][name]).sum() <= 1

@@ -14,6 +14,7 @@ STAGES = {
     "training": {"train_run"},
     "PGD": {"attack_run"},
     "AutoAttack": {"attack_chunk", "gather_chunks"},
+    "human study": {"attack_inner"},  # the rest of it is analysis
 }
 
 
