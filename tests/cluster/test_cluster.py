@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.cluster.slurm import run, until
-from tests.workflow.conftest import fresh_checkout
+from tests.workflow.conftest import fresh_checkout, without_humans
 
 SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
 # looked at more often than a real cluster would like
@@ -39,7 +39,7 @@ def small(config):
         "attacks": ["apgd-ce"],
         "chunk": 20,
     }
-    config["humans"] |= {"victim": LONG, "training": {"images": 10}}
+    without_humans(config)
     config["laws"]["fit"] = ["additive"]
     config["figures"] = ["samples", "learning_curves"]
     # so slow that the longest run is not done in the two seconds that SLURM leaves it, past its limit

@@ -281,7 +281,8 @@ def draw(name, folder, inputs, into="out"):
     """Draw one figure; return its PNG (as an array), the text in its SVG, the bytes of its files, and its table."""
     paths = {kind: folder / into / f"{name}.{kind}" for kind in ("png", "svg", "parquet")}
     named.load(name, FIGURES)(paths=paths, **{noun: inputs[noun] for noun in FIGURE_INPUTS[name]})
-    assert sorted(path.name for path in (folder / into).glob(f"*{name}.*")) == sorted(p.name for p in paths.values())
+    there = [path.name for path in (folder / into).iterdir() if path.name.lstrip(".").startswith(f"{name}.")]
+    assert sorted(there) == sorted(path.name for path in paths.values())  # nothing half-written either
     files = {kind: path.read_bytes() for kind, path in paths.items()}
     text = " ".join("".join(node.itertext()) for node in ElementTree.fromstring(files["svg"]).findall(".//{*}text"))
     return imread(paths["png"]), text, files, records.read(paths["parquet"], records.DRAWN)

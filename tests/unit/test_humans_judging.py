@@ -206,9 +206,9 @@ def crossed(rng, images, participants):
 
 def test_intervals_of_the_mean_cover_the_truth():
     rng = np.random.default_rng(3)
-    rule = answered.judging(resamples=300, level=0.9)
+    rule = answered.judging(resamples=200, level=0.9)
     covered = {"accuracy": 0, "benchmark": 0}
-    trials, images, participants = 100, 80, 12
+    trials, images, participants = 60, 80, 12
     for _ in range(trials):
         some = crossed(rng, images, participants)
         mean = next(row for row in accuracy.table([some], rule) if row["annotator_id"] is None)
@@ -219,8 +219,8 @@ def test_intervals_of_the_mean_cover_the_truth():
         row = benchmark.table(200 - fooled, 200, some, np.array(["valid"] * fooled), rule)[1]
         assert row["who"] == "human_mean"
         covered["benchmark"] += row["low"] <= 0.6 + 0.4 * 0.5 <= row["high"]
-    # 90 of 100, with a deviation of 3; drawing rows and columns is known to be wide rather than narrow
-    assert all(82 <= count <= 99 for count in covered.values()), covered
+    # 54 of 60, with a deviation of 2.3; drawing rows and columns is known to be wide rather than narrow
+    assert all(48 <= count <= 59 for count in covered.values()), covered
 
 
 def test_people_who_saw_a_part_are_scored_on_it(tmp_path):

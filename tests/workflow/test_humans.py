@@ -54,7 +54,7 @@ def answered(finished, tmp_path_factory):
     with serving(lambda image, turn: {"body": completion("It looks like\n7, low")}) as model:
 
         def change(config):
-            del config["humans"]["simulated"]
+            del config["humans"]["simulated"], config["humans"]["training"]
             config["humans"]["answers"] = ["theirs.csv"]
             config["humans"]["models"] = {"seer": {"model": "seer-1", "address": model.address}}
 
@@ -63,7 +63,7 @@ def answered(finished, tmp_path_factory):
         done = checkout.snakemake(**proxies)
         assert done.returncode == 0, done.stdout + done.stderr
         asked = len(model.requests)
-        again = checkout.snakemake("--forcerun", "ask_model", **proxies)
+        again = checkout.snakemake(f"{HUMANS}/models/seer.parquet", "--forcerun", "ask_model", **proxies)
         assert again.returncode == 0, again.stdout + again.stderr
         assert len(model.requests) == asked > 0
     checkout.key = key

@@ -18,14 +18,13 @@ KILLED_IN = {
     "logs/train/wrn-10-1/edm-4/256/1.log": "32 of 256 images",
     "logs/attack/runs/wrn-10-1/edm-4/256/1/autoattack/00000.log": "1 of 4 attacks",
 }
-
-
+TABLE = "results/tiny/tables/runs.parquet"  # all that takes long lies before it
 STATE = "runs/wrn-10-1/edm-4/256/1/autoattack/00000.h5.partial"
 
 
 def kill_when_begun(checkout, log, sign):
     """Start Snakemake; SIGKILL it and all its jobs as soon as `sign` stands in `log`."""
-    command = [*SNAKEMAKE, "--cores", "2"]
+    command = [*SNAKEMAKE, "--cores", "2", TABLE]
     driver = subprocess.Popen(
         command, cwd=checkout.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -46,7 +45,7 @@ def battered(tmp_path_factory):
         kill_when_begun(checkout, log, sign)
         assert clear(checkout.folder) > 0  # what `make study` does first
     checkout.had_state = (checkout.folder / "results/tiny" / STATE).exists()
-    done = checkout.snakemake("results/tiny/tables/runs.parquet")  # all that takes long lies before it
+    done = checkout.snakemake(TABLE)
     assert done.returncode == 0, done.stdout + done.stderr
     return checkout
 

@@ -332,7 +332,6 @@ def check_runs(study):
     if not study.runs:
         raise ValueError(f"{study.origin} parts: no block of the grid is left; name one of them, or leave parts out")
     _check_conclusions(study)
-    check_humans(study)
     datasets = study.config["datasets"]
     of_first_models = {(run.dataset, run.size, run.recipe): run for run in reversed(study.runs.values())}
     for index, block in enumerate(study.config["grid"]):
@@ -366,6 +365,7 @@ def check_runs(study):
                     f"{study.origin} {key}.runs[{index}]: {name!r} is no run of the grid;"
                     f" for example {next(iter(study.runs))}, or all"
                 )
+    check_humans(study)
 
 
 def _check_training(training, dataset, ranks):

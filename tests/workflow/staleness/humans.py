@@ -1,6 +1,6 @@
 """Rows of the settings of the human study."""
 
-from tests.workflow.staleness import LEFT_OUT, Change, Row, Section, jobs, settings, under
+from tests.workflow.staleness import LEFT_OUT, Change, Made, Row, Section, jobs, settings, under
 
 MODEL = "humans.models.asked"
 
@@ -44,7 +44,7 @@ HUMANS = Section(
         settings(
             {f"{MODEL}.{key}": value for key, value in {
                 "model": "another", "address": "http://localhost:1/v1", "variants": ["clean"], "images": 5,
-                "parameters": {"temperature": 1}, "prompt": LEFT_OUT, "replay": "files/replies.jsonl",
+                "parameters": {"temperature": 1}, "prompt": LEFT_OUT,
             }.items()},
             (jobs.asked("asked"),),
             "what was asked in the same way is not asked again",
@@ -52,19 +52,31 @@ HUMANS = Section(
             change="`humans.models`: what a model is asked, or who answers",
         ),
         settings(
-            {f"{MODEL}.{key}": value for key, value in {
-                "key": "A_KEY", "concurrency": 1, "attempts": 2, "timeout": 5, "cost_limit": 2,
-                "price": {"input": 2, "output": 3},
-            }.items()},
-            (jobs.SHOWN,),
+            {f"{MODEL}.replay": "files/replies.jsonl"},
+            (
+                Made("what the model says of the test images", {"ask_model": {"humans/test/models/asked.parquet"}}),
+                jobs.judged("the tables of answers and what is made of them", "test", "train"),
+            ),
+            "recorded replies are those to the test images",
             study="wide",
-            change="`humans.models`: how a model is asked",
         ),
         Row(
-            "one of the prices of `humans.models`",
+            "`humans.models`: how a model is asked",
             (
-                Change("input price", settings={f"{MODEL}.price": {"input": 2, "output": 1}}),
-                Change("output price", settings={f"{MODEL}.price": {"input": 1, "output": 2}}),
+                Change(
+                    "how a model is asked",  # all at once: none of it makes anything
+                    settings=under(
+                        MODEL,
+                        {
+                            "key": "A_KEY",
+                            "concurrency": 1,
+                            "attempts": 2,
+                            "timeout": 5,
+                            "cost_limit": 2,
+                            "price": {"input": 2, "output": 3},
+                        },
+                    ),
+                ),
             ),
             (jobs.SHOWN,),
             study="wide",
