@@ -146,7 +146,12 @@ def test_every_job_went_through_sbatch_and_both_nodes_had_some(finished, slurm):
     done = [job for job in jobs.values() if job["JobState"] == "COMPLETED"]
     attacks = [f"attacks-runs/wrn-10-1/{run}/1_attack" for run in ("edm-2/128", "edm-4/128", "edm-4/1024")]
     single = ["import_data", "train_features", "train_generator", *["measure_split"] * 2, *["train_run"] * 3]
-    grouped = ["laws", "pages", *(f"{what}-edm-{steps}" for what in ("quality", "shards") for steps in (2, 4))]
+    grouped = [
+        "laws",
+        "pages",
+        "records",
+        *(f"{what}-edm-{steps}" for what in ("quality", "shards") for steps in (2, 4)),
+    ]
     expected = sorted([*single, *grouped, *attacks])
     assert len(done) == len(expected)
     assert all(map(str.startswith, comments(done), expected)), comments(done)

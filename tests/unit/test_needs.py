@@ -105,6 +105,7 @@ import torch
 from robustlaws import device, settings
 from robustlaws.networks import ddpmpp, wrn
 from robustlaws.training import trades
+from tests.workflow.conftest import without_humans
 
 device.prepare(1)
 torch.manual_seed(0)
@@ -205,7 +206,7 @@ def test_files_of_unknown_size_are_looked_at(tmp_path):
 def test_what_cannot_be_counted_has_four_hours():
     def change(config):
         config["source"] = {"name": "folder", "train_files": ["a"], "test_files": ["b"]}
-        config.pop("humans")
+        without_humans(config)
         config["attacks"].pop("autoattack")
         config["figures"] = []
 
