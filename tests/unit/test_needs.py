@@ -15,6 +15,7 @@ from robustlaws.study.costs import Costs
 from robustlaws.study.memory import _RULES as HELD
 from robustlaws.study.needs import Needs
 from tests.unit.test_costs import ROOT, study_of
+from tests.workflow.conftest import without_humans
 
 CIFAR = ROOT / "config" / "cifar10.yaml"
 LARGE = {"model": "wrn-28-4", "dataset": "edm-18", "size": "1000000", "seed": "1"}
@@ -105,7 +106,6 @@ import torch
 from robustlaws import device, settings
 from robustlaws.networks import ddpmpp, wrn
 from robustlaws.training import trades
-from tests.workflow.conftest import without_humans
 
 device.prepare(1)
 torch.manual_seed(0)
