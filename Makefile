@@ -8,7 +8,7 @@ CORES ?= all
 .PHONY: study test setup unlock check clean
 
 study: $(READY)
-	@$(BIN)/python -m robustlaws.locks
+	@$(BIN)/python -m robustlaws.runtime.workflow_lock
 	$(BIN)/snakemake --cores $(CORES)
 	@echo "The report: $(CURDIR)/results/digits/report.html"
 
@@ -19,7 +19,7 @@ setup: $(READY)
 
 # After a Snakemake that was killed; refuses while one is at work here, on any machine, or its jobs are in SLURM.
 unlock: $(READY)
-	@$(BIN)/python -m robustlaws.locks
+	@$(BIN)/python -m robustlaws.runtime.workflow_lock
 
 # The whole closure is pinned, so pip has nothing to search for.
 $(READY): pyproject.toml envs/lock.txt

@@ -1,8 +1,11 @@
+import sys
+from pathlib import Path
+
 from snakemake.utils import min_version
 
-
-include: "workflow/rules/library.smk"
-
+# Where the workflow and all jobs find the library: beside the Snakefile, installed or not. Snakemake hands the folders
+# that its own Python searches on to every job, also in an environment (which then keeps to this one of them).
+sys.path.insert(0, str(Path(workflow.basedir, "src")))
 
 from robustlaws.attacks import ATTACKS, CHUNKED
 from robustlaws.laws import LAWS
@@ -20,7 +23,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/inputs.smk"
+include: "workflow/rules/input_functions.smk"
 
 
 study = checked_study()
@@ -47,7 +50,7 @@ wildcard_constraints:
 
 for (
     stage
-) in "needs data generate guidance quality train interop attack humans judging collect laws figures published plan provenance report cost".split():
+) in "job_resources data generate guidance quality train checkpoints attack humans answers collect laws figures published plan archive report cost".split():
 
     include: f"workflow/rules/{stage}.smk"
 

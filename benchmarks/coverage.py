@@ -18,8 +18,8 @@ import numpy as np
 import simulated
 from machine import processor
 
-from robustlaws import named, settings
-from robustlaws.laws import FORMS, LAWS, additive, bottleneck, parametric, published
+from robustlaws import registry, settings
+from robustlaws.laws import FORMS, LAWS, additive, bottleneck, form, published
 
 TRUTH = {
     "additive": (additive, published.ADDITIVE),
@@ -46,7 +46,7 @@ def fitted(law, noise, refits, seed):
         from robustlaws.laws import two_stage
 
         return two_stage.fit_observations(seen, told(law, refits, seed)).summary
-    return parametric.fit(named.load(law, FORMS), seen, told(law, refits, seed)).summary
+    return form.fit(registry.load(law, FORMS), seen, told(law, refits, seed)).summary
 
 
 def true_values(law):

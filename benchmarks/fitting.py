@@ -21,7 +21,8 @@ from coverage import told
 from machine import processor
 
 from robustlaws import settings
-from robustlaws.laws import additive, fitting, published, recipes
+from robustlaws.laws import additive, published
+from robustlaws.laws.fit import multistart, published_recipe
 
 DATASET = "DG"
 DELTA = 1e-3
@@ -33,7 +34,7 @@ def fitted(seen, recipe, starts):
     how = settings.LawFit(**settings.as_params(how) | {"recipe": recipe})
     problem = form.problem(seen.params, seen.images, seen.fid, seen.loss, quality=False)
     begin = time.perf_counter()
-    fit = recipes.best(form, problem, form.grid(starts), seen, how, recipe)
+    fit = published_recipe.best(form, problem, form.grid(starts), seen, how, recipe)
     seconds = time.perf_counter() - begin
     logs = problem.logs(fit.theta[None])
     return fit, float(logs["beta"][0] / (logs["alpha"][0] + logs["beta"][0])), seconds
@@ -90,9 +91,9 @@ def compare_times(starts):
     for what, runs in (("one dataset, 5 parameters", seen), ("all datasets, 7 parameters", everything)):
         quality = runs is everything
         problem = additive.FORM.problem(runs.params, runs.images, runs.fid, runs.loss, quality=quality)
-        best = fitting.multistart(problem, additive.FORM.starts(problem, "small"), DELTA)
+        best = multistart.multistart(problem, additive.FORM.starts(problem, "small"), DELTA)
         begin = time.perf_counter()
-        _, converged = fitting.bootstrap(problem, best, 1000, DELTA, np.random.default_rng(1))
+        _, converged = multistart.bootstrap(problem, best, 1000, DELTA, np.random.default_rng(1))
         print(f"1,000 bootstrap refits to {len(runs)} runs ({what}): {time.perf_counter() - begin:.1f} s on one core, "
               f"{int(converged.sum())} converged", flush=True)  # fmt: skip
 

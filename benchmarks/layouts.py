@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robustlaws.data import shards, verifying
+from robustlaws.data import shards, verify
 
 COLUMNS = ("write", "read whole", "read 1024", "read 1", "verify")  # images per second each
 
@@ -41,7 +41,7 @@ def measure(path, layout, images, labels, random):
                     shards.values(file, path, start, start + size)
 
         found[f"read {size}"] = timed(ranges, size * times)
-    found["verify"] = timed(lambda: verifying.check(path), count)
+    found["verify"] = timed(lambda: verify.check(path), count)
     return found, path.stat().st_size
 
 

@@ -35,9 +35,9 @@ from machine import processor
 from torch.nn import functional as F
 
 from robustlaws.data import shards
-from robustlaws.data.batches import WINDOW, permutation
-from robustlaws.data.reader import Part, Reader
-from robustlaws.networks import cost, wrn
+from robustlaws.data.sample_order import WINDOW, permutation
+from robustlaws.data.shard_reader import Part, Reader
+from robustlaws.networks import wrn, wrn_flops
 from robustlaws.settings import Architecture
 from robustlaws.training import trades
 
@@ -266,7 +266,7 @@ def show(result, about):
             f" {row['peak'] / 1e6:,.0f} | {' | '.join(ratios)} |"
         )
     print(f"\ntraining: WRN-10-2 at 32x32, one CPU thread, 10 attack steps: {result['trained']:.0f} images/s")
-    needed = PAPER_FLOPS / (cost.passes_per_step(10) * cost.wrn_forward_flops(*PAPER_SMALLEST, 32))
+    needed = PAPER_FLOPS / (wrn_flops.passes_per_step(10) * wrn_flops.wrn_forward_flops(*PAPER_SMALLEST, 32))
     print(
         f"by arithmetic, not measured: a GPU at {PAPER_FLOPS / 1e12:.0f} TFLOP/s trains the paper's smallest model,"
         f" WRN-{PAPER_SMALLEST[0]}-{PAPER_SMALLEST[1]}, with {needed:,.0f} images/s"

@@ -26,10 +26,10 @@ import torch
 from machine import processor
 from torch.nn.functional import one_hot
 
-from robustlaws import device
-from robustlaws.generators import edm, storage
-from robustlaws.generators.draws import Draws
+from robustlaws.generators import edm, network_files
+from robustlaws.generators.latents import Draws
 from robustlaws.networks import ddpmpp
+from robustlaws.runtime import device
 from robustlaws.settings import Compute, Network, Sampling
 
 SIGMA_MIN, SIGMA_MAX, RHO, CLASSES, SIZE = 0.002, 80.0, 7.0, 10, 32
@@ -96,7 +96,7 @@ class Variants:
         self._samplers = {}
         with tempfile.TemporaryDirectory() as folder:
             files = {"network": Path(folder) / "network.json", "weights": Path(folder) / "network.safetensors"}
-            storage.save(*files.values(), self._network, {"kind": "edm"})
+            network_files.save(*files.values(), self._network, {"kind": "edm"})
             for name, (layout, compile_it) in OURS.items():
                 if compile_it and not compiled:
                     continue

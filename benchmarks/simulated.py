@@ -3,7 +3,7 @@
 import numpy as np
 
 from robustlaws.laws.observations import Observations
-from robustlaws.networks import cost
+from robustlaws.networks import wrn_flops
 
 SHAPES = ((28, 4), (40, 4), (82, 4), (28, 12), (58, 12), (82, 12), (70, 16), (82, 16))
 FIDS = {"EDM-5": 35.54, "EDM-6": 14.26, "EDM-7": 6.79, "EDM-10": 2.48, "EDM-20": 1.82, "PFGM++": 1.76, "DG": 1.65}
@@ -14,7 +14,7 @@ FLOPS = 7822.0  # per parameter and image
 
 def grid(datasets=tuple(FIDS)):
     """Return dataset, params, images, fid (n,): every run of the paper's grid on `datasets`."""
-    params = [cost.wrn_parameters(*shape) for shape in SHAPES]
+    params = [wrn_flops.wrn_parameters(*shape) for shape in SHAPES]
     rows = [
         (dataset, size, images, FIDS[dataset])
         for dataset in datasets

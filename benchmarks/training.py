@@ -23,8 +23,8 @@ import torch
 from machine import processor
 from torch.nn import functional as F
 
-from robustlaws import device
-from robustlaws.networks import cost, wrn
+from robustlaws.networks import wrn, wrn_flops
+from robustlaws.runtime import device
 from robustlaws.settings import Architecture
 from robustlaws.training import trades
 
@@ -144,11 +144,11 @@ def compare(model, batch, names, rounds, where):
     for _ in range(rounds):
         for name, variant in variants.items():
             times[name].append(variant.seconds())
-    forward = cost.wrn_forward_flops(depth, width, 32)
+    forward = wrn_flops.wrn_forward_flops(depth, width, 32)
     peaks = {precision: peak(where, precision) for precision in ("float32", "bfloat16")}
     rows = []
     for name in names:
-        passes = cost.passes_per_step(STEPS, target_pass=not name.startswith("ours") or "twice" in name)
+        passes = wrn_flops.passes_per_step(STEPS, target_pass=not name.startswith("ours") or "twice" in name)
         median = statistics.median(times[name])
         row = {"variant": name, "seconds": median, "fastest": min(times[name]), "images_per_second": batch / median}
         for reference in names[:2]:

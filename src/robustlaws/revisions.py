@@ -20,7 +20,7 @@ import tomllib
 from functools import lru_cache
 from pathlib import Path
 
-from robustlaws.files import write_text
+from robustlaws.storage.atomic import write_text
 
 _PACKAGE = Path(__file__).parent
 _LEDGER = _PACKAGE / "revisions.toml"
@@ -30,13 +30,24 @@ _PROJECT = _PACKAGE.parents[1] / "pyproject.toml"  # of the checkout, where the 
 _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 # Modules that decide no byte of an output: what they say reaches a job through its params, or only its log.
-_ASIDE = {"robustlaws", "robustlaws.joblog", "robustlaws.named", "robustlaws.settings", "robustlaws.files",
-          "robustlaws.provenance", "robustlaws.stamps", "robustlaws.faults", "robustlaws.holding",
-          "robustlaws.scheduler"}  # fmt: skip
+_ASIDE = {
+    "robustlaws",
+    "robustlaws.runtime.job_log",
+    "robustlaws.runtime.progress",
+    "robustlaws.runtime.job_facts",
+    "robustlaws.registry",
+    "robustlaws.settings",
+    "robustlaws.storage.atomic",
+    "robustlaws.storage.provenance",
+    "robustlaws.storage.embedded",
+    "robustlaws.errors",
+    "robustlaws.runtime.folder_lock",
+    "robustlaws.runtime.slurm",
+}
 
 # What a module loads by name, from a table that its imports do not show.
 _FORMS = ("robustlaws.laws.additive", "robustlaws.laws.two_stage", "robustlaws.laws.bottleneck")
-_LOADED = {"robustlaws.laws.forecasts": _FORMS, "robustlaws.figures.fits": _FORMS}
+_LOADED = {"robustlaws.laws.forecasts": _FORMS, "robustlaws.figures.drawing.fitted_laws": _FORMS}
 
 ROOTS = {
     "data.digits": ("robustlaws.data.sources",),
@@ -44,43 +55,43 @@ ROOTS = {
     "data.cifar10": ("robustlaws.data.sources", "robustlaws.data.cifar10"),
     "data.folder": ("robustlaws.data.sources", "robustlaws.data.folders"),
     "data.npz": ("robustlaws.data.sources", "robustlaws.data.folders"),
-    "stage": ("robustlaws.generators.files",),
-    "generator.edm": ("robustlaws.generators.fitting",),
-    "generator.pfgmpp": ("robustlaws.generators.fitting",),
-    "generator.import": ("robustlaws.generators.checkpoints",),
-    "guidance": ("robustlaws.generators.guidance_fitting",),
-    "sampler.edm": ("robustlaws.generators.edm", "robustlaws.generators.sampling"),
-    "sampler.pfgmpp": ("robustlaws.generators.pfgmpp", "robustlaws.generators.sampling"),
-    "sampler.dg": ("robustlaws.generators.dg", "robustlaws.generators.sampling"),
-    "sampler.pipeline": ("robustlaws.generators.pipeline", "robustlaws.generators.sampling"),
-    "sampler.files": ("robustlaws.generators.files", "robustlaws.generators.sampling"),
-    "features": ("robustlaws.generators.quality",),
-    "moments": ("robustlaws.generators.moments",),
-    "quality": ("robustlaws.generators.quality",),
-    "train": ("robustlaws.training.loop", "robustlaws.training.recipe"),
-    "import": ("robustlaws.networks.interop",),
+    "stage": ("robustlaws.generators.sampled_files.sampler",),
+    "generator.edm": ("robustlaws.generators.training.generator",),
+    "generator.pfgmpp": ("robustlaws.generators.training.generator",),
+    "generator.import": ("robustlaws.generators.official.convert",),
+    "guidance": ("robustlaws.generators.training.guidance",),
+    "sampler.edm": ("robustlaws.generators.edm", "robustlaws.generators.sample_shard"),
+    "sampler.pfgmpp": ("robustlaws.generators.pfgmpp", "robustlaws.generators.sample_shard"),
+    "sampler.dg": ("robustlaws.generators.dg", "robustlaws.generators.sample_shard"),
+    "sampler.pipeline": ("robustlaws.generators.diffusers_pipeline", "robustlaws.generators.sample_shard"),
+    "sampler.files": ("robustlaws.generators.sampled_files.sampler", "robustlaws.generators.sample_shard"),
+    "features": ("robustlaws.quality.fid",),
+    "moments": ("robustlaws.quality.moments",),
+    "quality": ("robustlaws.quality.fid",),
+    "train": ("robustlaws.training.loop", "robustlaws.settings.accounting"),
+    "import": ("robustlaws.networks.foreign_checkpoint",),
     "attack.pgd_cw": ("robustlaws.attacks.pgd",),
     "attack.autoattack": ("robustlaws.attacks.autoattack",),
-    "gather": ("robustlaws.attacks.gathering",),
-    "attack.inner": ("robustlaws.attacks.inner",),
-    "stimuli": ("robustlaws.humans.stimuli",),
-    "presentation": ("robustlaws.humans.presentation",),
-    "simulation": ("robustlaws.humans.simulated",),
-    "model": ("robustlaws.humans.vision_model",),
-    "answers": ("robustlaws.humans.answers",),
-    "judging": ("robustlaws.humans.judging",),
+    "gather": ("robustlaws.attacks.merge_chunks",),
+    "attack.inner": ("robustlaws.attacks.training_attack",),
+    "stimuli": ("robustlaws.humans.stimuli.images",),
+    "presentation": ("robustlaws.humans.stimuli.presentation",),
+    "simulation": ("robustlaws.humans.answers.simulate",),
+    "model": ("robustlaws.humans.vision_models.participant",),
+    "answers": ("robustlaws.humans.answers.collect",),
+    "judging": ("robustlaws.humans.analysis.judge",),
     "quiz": ("robustlaws.humans.quiz",),
-    "export": ("robustlaws.networks.interop",),
-    "collect": ("robustlaws.collecting",),
-    "collect.attacks": ("robustlaws.attacks.table",),
-    "law.envelope": ("robustlaws.laws.envelope", "robustlaws.laws.tables"),
-    "law.additive": ("robustlaws.laws.additive", "robustlaws.laws.tables"),
-    "law.additive_two_stage": ("robustlaws.laws.two_stage", "robustlaws.laws.tables"),
-    "law.bottleneck": ("robustlaws.laws.bottleneck", "robustlaws.laws.tables"),
-    "law.accuracy": ("robustlaws.laws.accuracy", "robustlaws.laws.tables"),
-    "limits": ("robustlaws.laws.conclusions",),
-    "plan": ("robustlaws.plan_page", "robustlaws.report.page"),
-    "explorer": ("robustlaws.explorer",),
+    "export": ("robustlaws.networks.foreign_checkpoint",),
+    "collect": ("robustlaws.collect.runs",),
+    "collect.attacks": ("robustlaws.collect.attacks",),
+    "law.envelope": ("robustlaws.laws.envelope", "robustlaws.laws.fit_jobs"),
+    "law.additive": ("robustlaws.laws.additive", "robustlaws.laws.fit_jobs"),
+    "law.additive_two_stage": ("robustlaws.laws.two_stage", "robustlaws.laws.fit_jobs"),
+    "law.bottleneck": ("robustlaws.laws.bottleneck", "robustlaws.laws.fit_jobs"),
+    "law.accuracy": ("robustlaws.laws.accuracy", "robustlaws.laws.fit_jobs"),
+    "limits": ("robustlaws.laws.limits",),
+    "plan": ("robustlaws.planning.page", "robustlaws.report.page"),
+    "explorer": ("robustlaws.report.explorer",),
     "figure.samples": ("robustlaws.figures.samples",),
     "figure.learning_curves": ("robustlaws.figures.learning_curves",),
     "figure.envelope": ("robustlaws.figures.envelope",),
@@ -100,7 +111,7 @@ ROOTS = {
     "figure.human_accuracy": ("robustlaws.figures.human_accuracy",),
     "figure.invalid_images": ("robustlaws.figures.invalid_images",),
     "figure.training_attack": ("robustlaws.figures.training_attack",),
-    "provenance": ("robustlaws.origins", "robustlaws.crate"),
+    "provenance": ("robustlaws.archive.lineage", "robustlaws.archive.ro_crate"),
     "report": ("robustlaws.report",),
 }
 # drawn from what a table of finished runs has not
@@ -108,7 +119,7 @@ _OF_STUDIES = ("figures.samples", "figures.adversarial", "figures.human_accuracy
                "figures.training_attack")  # fmt: skip
 # everything that is made of a table of finished runs
 ROOTS["published"] = (
-    "robustlaws.finished.study",
+    "robustlaws.fit_table.pipeline",
     *sorted({r for e, roots in ROOTS.items() if e.split(".")[0] in ("law", "limits", "figure", "explorer", "report")
              for r in roots if not r.endswith(_OF_STUDIES)}),
 )  # fmt: skip

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
-from robustlaws import records
 from robustlaws.data import shards
+from robustlaws.storage import tables
 from tests.conda import channel, imports, stand_in
-from tests.unit import figure_study
+from tests.support import figure_study
 from tests.workflow.conftest import Checkout, fresh_checkout, without_humans
 
 RULES = ("import_data", "train_run", "fit_accuracy", "draw_figure")
@@ -90,5 +90,5 @@ def login(folder, home, python):
     images = rng.integers(0, 256, (128, 8, 8, 1), dtype=np.uint8)
     shards.write(folder / "results/tiny/datasets/edm-2/shard-00000.h5", images, np.arange(128) % 10, {})
     rows = figure_study.run_rows({"a": 80_000, "b": 310_000, "c": 690_000}, (2000, 6000, 20000), {"x": 2.1, "y": 8.8})
-    records.write(folder / "results/tiny/tables/runs.parquet", rows, records.RUNS)
+    tables.write(folder / "results/tiny/tables/runs.parquet", rows, tables.RUNS)
     return made

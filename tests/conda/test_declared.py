@@ -15,11 +15,11 @@ ENVIRONMENTS = sorted(path.stem for path in imports.ROOT.glob("envs/*.yaml"))
 # Modules whose imports in functions are for jobs: what starts the workflow does not call these functions.
 # Likewise states of work, which only jobs with a GPU have, and the command that starts a Snakemake.
 UNREACHED = {
-    ("driver", "robustlaws.files"),
-    ("driver", "robustlaws.stamps"),
-    ("analysis", "robustlaws.states"),
-    ("humans", "robustlaws.states"),
-    ("gpu", "robustlaws.data.remaking"),
+    ("driver", "robustlaws.storage.atomic"),
+    ("driver", "robustlaws.storage.embedded"),
+    ("analysis", "robustlaws.runtime.resumable_state"),
+    ("humans", "robustlaws.runtime.resumable_state"),
+    ("gpu", "robustlaws.data.repair"),
 }
 # What no code of ours imports: python itself, pip and what it is there for, and the executor that a profile names.
 UNIMPORTED = {"python", "pip", "snakemake-minimal", "snakemake-executor-plugin-slurm"}
@@ -57,12 +57,12 @@ def test_an_environment_has_what_its_code_imports_and_nothing_else(name, needs):
 
 def test_the_tables_of_names_are_followed(needs):
     # only through SAMPLERS, ATTACKS, SOURCES and FIGURES; by name in a function; in the processes of a run
-    assert "robustlaws.generators.pipeline" in needs["gpu"]["diffusers"]
+    assert "robustlaws.generators.diffusers_pipeline" in needs["gpu"]["diffusers"]
     assert "robustlaws.attacks.autoattack" in needs["gpu"]["pyautoattack"]
     assert "robustlaws.data.sources" in needs["gpu"]["scikit-learn"]
-    assert "robustlaws.data.packing" in needs["gpu"]["hdf5plugin"]
-    assert "robustlaws.training.ranks" in needs["gpu"]["pytorch"]
-    assert "robustlaws.figures.contours" in needs["analysis"]["matplotlib-base"]
+    assert "robustlaws.data.shard_format" in needs["gpu"]["hdf5plugin"]
+    assert "robustlaws.training.distributed" in needs["gpu"]["pytorch"]
+    assert "robustlaws.figures.drawing.contours" in needs["analysis"]["matplotlib-base"]
 
 
 def test_nothing_that_starts_the_workflow_needs_torch(needs):

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from robustlaws.generators import checkpoints
+from robustlaws.generators.official import convert as checkpoints
 from robustlaws.networks import ddpmpp
 from robustlaws.settings import GeneratorImport, Network
 

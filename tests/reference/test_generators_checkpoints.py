@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from robustlaws.files import digest
-from robustlaws.generators import storage
+from robustlaws.generators import network_files
+from robustlaws.storage.atomic import digest
 from tests.reference import official
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def test_a_file_in_the_official_format_gives_the_recorded_network(kind, how, sca
     with official.registered():
         official.write(tmp_path / "a.pkl", checkpoint.content(), how)
     official.convert(tmp_path, kind=kind, sha256=digest(tmp_path / "a.pkl"))
-    module, about = storage.load(tmp_path / "config.json", tmp_path / "w.safetensors", CPU)
+    module, about = network_files.load(tmp_path / "config.json", tmp_path / "w.safetensors", CPU)
     assert official.same(module, checkpoint.tensors)
     assert about.get("augmented_dimension") == {"edm": None, "pfgmpp": 2048}[kind]
     x, sigma, onehot = (torch.from_numpy(arrays[name]) for name in ("x", "sigma", "onehot"))
@@ -73,7 +73,7 @@ def test_the_training_state_of_pfgmpp_gives_its_average(tmp_path):
         content = {"optimizer_state": optimizer, "step": 3, "ema": averaged.network(D=128), "net": raw.network()}
         official.write(tmp_path / "training-state-000003.pt", content, "zip")
     official.convert(tmp_path, "training-state-000003.pt", "pfgmpp")
-    module, about = storage.load(tmp_path / "config.json", tmp_path / "w.safetensors", CPU)
+    module, about = network_files.load(tmp_path / "config.json", tmp_path / "w.safetensors", CPU)
     assert official.same(module, averaged.tensors)
     assert about["augmented_dimension"] == 128
 

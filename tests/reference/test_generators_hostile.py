@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from robustlaws.generators import machine, unpickling
+from robustlaws.generators.official import pickle_machine, torch_files
 from tests.reference import official
 from tests.reference.official import Payload, text
 
@@ -35,8 +35,8 @@ values = st.recursive(
 @hypothesis_settings(max_examples=60, deadline=None)
 def test_plain_values_are_those_that_python_reads(value, protocol):
     written = pickle.dumps([value, value], protocol)
-    budget = machine.Budget(len(written))
-    assert machine.Machine(io.BytesIO(written), unpickling.GLOBALS, budget).run() == pickle.loads(written)
+    budget = pickle_machine.Budget(len(written))
+    assert pickle_machine.Machine(io.BytesIO(written), torch_files.GLOBALS, budget).run() == pickle.loads(written)
 
 
 @pytest.mark.parametrize("how", ["zip", "before 1.6", "pickle 2", "pickle 4"])
@@ -44,7 +44,7 @@ def test_tensors_are_those_that_torch_reads(how, tmp_path):
     row = torch.arange(24.0)
     state = {"a": row, "b": row[4:10].view(2, 3), "c": row.view(4, 6).T, "d": torch.nn.Parameter(row[1:2, None])}
     official.write(tmp_path / "a.pt", collections.OrderedDict(state), how)
-    with unpickling.opened(tmp_path / "a.pt") as content:
+    with torch_files.opened(tmp_path / "a.pt") as content:
         read = {name: tensor.load() for name, tensor in content.items()}
     loaded = state if "pickle" in how else torch.load(tmp_path / "a.pt", weights_only=True)
     assert all(torch.equal(read[name], loaded[name]) and read[name].is_contiguous() for name in state)
@@ -310,9 +310,9 @@ def test_a_file_that_is_too_large_or_takes_too_long_is_refused(tmp_path, monkeyp
     with official.registered():
         official.write(tmp_path / "a.pkl", official.small().content(), "pickle 4")
     with monkeypatch.context() as patch:
-        patch.setattr(unpickling, "FILE_BYTES", 1000)
+        patch.setattr(torch_files, "FILE_BYTES", 1000)
         official.refused(tmp_path, r"0\.0 GB; checkpoints of these networks have less than 0\.0 GB")
-    monkeypatch.setattr(machine, "STEPS", 100)
+    monkeypatch.setattr(pickle_machine, "STEPS", 100)
     official.refused(tmp_path, "takes more than 100 steps")
 
 

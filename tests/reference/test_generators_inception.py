@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from robustlaws.data import shards
-from robustlaws.generators import moments
-from robustlaws.networks import inception
+from robustlaws.quality import inception, moments
 from robustlaws.settings import Compute, Moments
 
 

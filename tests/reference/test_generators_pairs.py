@@ -6,10 +6,11 @@ import re
 import pytest
 import torch
 
-from robustlaws.files import digest
-from robustlaws.generators import checkpoints, storage
+from robustlaws.generators import network_files
+from robustlaws.generators.official import convert
 from robustlaws.networks import discriminator
 from robustlaws.settings import Encoder, EncoderImport
+from robustlaws.storage.atomic import digest
 from tests.reference import official
 
 CPU = torch.device("cpu")
@@ -20,11 +21,11 @@ def test_the_sizes_of_the_official_networks_are_those_of_their_arguments(fixture
     for name in ("dg_classifier_32x32", "dg_discriminator_cond"):
         table = {key: tuple(shape) for key, shape, _ in shapes[name]["tensors"]}
         with torch.device("meta"):
-            built = discriminator.build(checkpoints.encoder_of(table)).state_dict()
+            built = discriminator.build(convert.encoder_of(table)).state_dict()
         assert {key: tuple(tensor.shape) for key, tensor in built.items()} == table
-    assert checkpoints.encoder_of(table) == Encoder(8, 512, 128, (1,), 2, (1,), 1, 1000)
+    assert convert.encoder_of(table) == Encoder(8, 512, 128, (1,), 2, (1,), 1, 1000)
     table.pop("label_emb.weight")
-    assert checkpoints.encoder_of(table).label_table == 0
+    assert convert.encoder_of(table).label_table == 0
 
 
 # the pair of discriminator guidance
@@ -51,7 +52,7 @@ def convert_pair(folder, pair, how="zip", **changes):
         for name in pair
         for part, end in (("config", "json"), ("weights", "safetensors"))
     }
-    checkpoints.import_pair(
+    convert.import_pair(
         extractor_path=folder / "extractor.pt",
         discriminator_path=folder / "discriminator.pt",
         settings=EncoderImport("dg", **changes),
@@ -65,7 +66,7 @@ def test_the_pair_gives_the_recorded_log_ratio(how, pair, fixture_arrays, tmp_pa
     convert_pair(tmp_path, pair, how)
     loaded = {}
     for name, state in pair.items():
-        loaded[name], about = storage.load(tmp_path / f"{name}.json", tmp_path / f"{name}.safetensors", CPU)
+        loaded[name], about = network_files.load(tmp_path / f"{name}.json", tmp_path / f"{name}.safetensors", CPU)
         assert official.same(loaded[name], state)
         assert (about["kind"], about["source"]["sha256"]) == (name, digest(tmp_path / f"{name}.pt"))
         assert "non-commercial" in about["licence"]
@@ -80,7 +81,7 @@ def test_the_pair_gives_the_recorded_log_ratio(how, pair, fixture_arrays, tmp_pa
 def test_a_discriminator_without_classes_loads(pair, tmp_path):
     state = {key: tensor for key, tensor in pair["discriminator"].items() if key != "label_emb.weight"}
     convert_pair(tmp_path, pair | {"discriminator": state})
-    module, _ = storage.load(tmp_path / "discriminator.json", tmp_path / "discriminator.safetensors", CPU)
+    module, _ = network_files.load(tmp_path / "discriminator.json", tmp_path / "discriminator.safetensors", CPU)
     assert official.same(module, state)
     assert module.settings.label_table == 0
 

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from robustlaws.generators import dg, edm, heun, pfgmpp
-from robustlaws.generators.draws import Draws
+from robustlaws.generators.latents import Draws
 from robustlaws.networks import discriminator
 from robustlaws.settings import Churn, Guidance, Sampling
 from tests.reference import analytic

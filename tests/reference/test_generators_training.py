@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from robustlaws.generators import augmentation, fitting, guidance_fitting, losses
+from robustlaws.generators.training import augmentation, generator, guidance, losses
 from robustlaws.networks import ddpmpp, discriminator
 from robustlaws.settings import Encoder, Network
 
@@ -118,8 +118,8 @@ def test_augmented_images_and_labels(train, probability):
 
 def test_learning_rate_and_average(train):
     _, arrays = train
-    rates = [fitting.learning_rate(seen, 1e-3, 10_000_000) for seen in arrays["sched_nimg"].tolist()]
-    betas = [fitting.average_weight(seen, 512, 500_000) for seen in arrays["sched_nimg"].tolist()]
+    rates = [generator.learning_rate(seen, 1e-3, 10_000_000) for seen in arrays["sched_nimg"].tolist()]
+    betas = [generator.average_weight(seen, 512, 500_000) for seen in arrays["sched_nimg"].tolist()]
     rates_off, betas_off = (
         np.abs(np.array(mine) - arrays[name]).max() for mine, name in ((rates, "sched_lr"), (betas, "sched_ema_beta"))
     )
@@ -130,7 +130,7 @@ def test_learning_rate_and_average(train):
 
 def test_times_of_the_discriminators_training(fixture_arrays):
     arrays, _ = fixture_arrays("dg_guidance")
-    times = guidance_fitting.diffusion_times(torch.from_numpy(arrays["train_u"]))
+    times = guidance.diffusion_times(torch.from_numpy(arrays["train_u"]))
     mean, std = discriminator.m(times), discriminator.std(times)
     worst = {
         name: off(mine, arrays[name]) for name, mine in (("train_t", times), ("train_mean", mean), ("train_std", std))
@@ -156,11 +156,11 @@ def test_the_discriminators_training(fixture_arrays):
         )  # fmt: skip
         network.load_state_dict(weights(arrays, f"{name}/"))
         networks.append(network.eval())
-    perturbed = guidance_fitting.diffused(scaled(given["train_images_uint8"]), given["train_t"], given["train_z"])
+    perturbed = guidance.diffused(scaled(given["train_images_uint8"]), given["train_t"], given["train_z"])
     with torch.no_grad():
         features = networks[0].features(perturbed, given["train_t"])
         logits = networks[1](features, given["train_t"], given["labels"])[:, 0]
-        bce = guidance_fitting.functional.binary_cross_entropy_with_logits(logits, given["train_real_label"])
+        bce = guidance.functional.binary_cross_entropy_with_logits(logits, given["train_real_label"])
     worst = {
         "noisy images": np.abs(perturbed.numpy() - arrays["train_perturbed"]).max(),
         "probability": np.abs(torch.sigmoid(logits).numpy() - arrays["train_prob"]).max(),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from robustlaws.networks import cost, wrn
+from robustlaws.networks import wrn, wrn_flops
 from tests.conftest import REFERENCE
 from tests.reference.recorded import PRECISIONS, network
 
@@ -94,8 +94,8 @@ def test_every_stage_has_the_papers_activations(recorded):
 @pytest.mark.parametrize("name", sorted(TABLE))
 def test_parameters_and_flops_are_those_of_the_table(name):
     known = TABLE[name]
-    assert cost.wrn_parameters(known["depth"], known["width"]) == known["parameters"]
-    assert cost.wrn_forward_flops(known["depth"], known["width"], 32) == known["forward_flops"]
+    assert wrn_flops.wrn_parameters(known["depth"], known["width"]) == known["parameters"]
+    assert wrn_flops.wrn_forward_flops(known["depth"], known["width"], 32) == known["forward_flops"]
 
 
 def counted(depth, width, image_size, classes=10, channels=3):
@@ -120,8 +120,8 @@ def counted(depth, width, image_size, classes=10, channels=3):
 def test_the_papers_ten_shapes_cost_what_torch_counts(depth, width):
     parameters, macs, cheap = counted(depth, width, 32)
     assert macs == PAPER[depth, width] == TABLE[f"wrn-{depth}-{width}"]["forward_macs"]
-    assert parameters == cost.wrn_parameters(depth, width)
-    assert cost.wrn_forward_flops(depth, width, 32) - cheap == 2 * macs
+    assert parameters == wrn_flops.wrn_parameters(depth, width)
+    assert wrn_flops.wrn_forward_flops(depth, width, 32) - cheap == 2 * macs
     elements = TABLE[f"wrn-{depth}-{width}"]["elementwise"]
     assert cheap == sum(elements.values()) + elements["batchnorm_elements"]  # those count twice
 
@@ -136,8 +136,8 @@ def test_the_papers_ten_shapes_cost_what_torch_counts(depth, width):
 @settings(max_examples=40, deadline=None)
 def test_any_shape_costs_what_torch_counts(depth, width, image_size, classes, channels):
     parameters, macs, cheap = counted(depth, width, image_size, classes, channels)
-    assert parameters == cost.wrn_parameters(depth, width, classes, channels)
-    assert cost.wrn_forward_flops(depth, width, image_size, classes, channels) == 2 * macs + cheap
+    assert parameters == wrn_flops.wrn_parameters(depth, width, classes, channels)
+    assert wrn_flops.wrn_forward_flops(depth, width, image_size, classes, channels) == 2 * macs + cheap
 
 
 @pytest.mark.parametrize(("height", "width"), [(5, 5), (7, 9), (8, 10), (13, 6), (1, 1)])

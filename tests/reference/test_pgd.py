@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from robustlaws.attacks import pgd
-from robustlaws.training.trades import divergence
+from robustlaws.attacks.kl_attack import divergence
 from tests.reference.recorded import PRECISIONS, network
 
 OBJECTIVES = {"cw": "cw", "ce": "cross_entropy"}

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from robustlaws.data.batches import Walk, crop, moved
-from robustlaws.networks import cost, wrn
-from robustlaws.settings import Architecture
-from robustlaws.training import averaging, ranks, recipe, schedule
+from robustlaws.data.augment import crop, moved
+from robustlaws.data.sample_order import Walk
+from robustlaws.networks import wrn, wrn_flops
+from robustlaws.settings import Architecture, accounting
+from robustlaws.training import distributed, schedule, weight_average
 from robustlaws.training.optimiser import Nesterov
-from robustlaws.training.run import Run
+from robustlaws.training.run_state import Run
 from tests.reference.recorded import PRECISIONS
-from tests.unit.test_training import told
+from tests.unit.training.test_training import told
 
 
 class Recorded:
@@ -34,7 +35,7 @@ def trained(arrays, meta, dtype, monkeypatch):
         attack_steps=meta["attack_steps"], attack_step_size=meta["step_size"], learning_rate=meta["lr"],
         warmup_fraction=0.025, weight_decay=meta["weight_decay"], average_decay=meta["tau"], batchnorm_momentum=0.01,
     )  # fmt: skip
-    run = Run(settings, ranks.Alone(torch.device("cpu")), Recorded(arrays))
+    run = Run(settings, distributed.Alone(torch.device("cpu")), Recorded(arrays))
     start = {key[3:]: torch.from_numpy(value) for key, value in arrays.items() if key.startswith("w0.")}
     for net in (run.network, run.average.network):
         net.load_state_dict(start)
@@ -54,7 +55,7 @@ def trained(arrays, meta, dtype, monkeypatch):
         run.look_at_losses()
         norms = [float(sum(p.double().square().sum() for p in net.parameters()).sqrt().detach())
                  for net in (run.network, run.average.network)]  # fmt: skip
-        decay = averaging.decay(run.step, settings.average_warmup, settings.average_decay)
+        decay = weight_average.decay(run.step, settings.average_warmup, settings.average_decay)
         used = wrn.batchnorms(run.network)[0].momentum
         notes.append((run.losses[-1], rate, momentum, decay, used, *norms))
     run.average.copy_statistics(run.network)
@@ -93,7 +94,7 @@ def test_the_decay_of_the_average_is_the_papers(case, fixture_arrays):
     assert settings.average_warmup == told_case["warmup_steps"]
     assert settings.steps_per_epoch == told_case["steps_per_epoch"]
     steps = arrays[f"global_step_{case}"]
-    decays = [averaging.decay(int(step), settings.average_warmup, meta["tau"]) for step in steps]
+    decays = [weight_average.decay(int(step), settings.average_warmup, meta["tau"]) for step in steps]
     assert np.abs(decays - arrays[f"decay_{case}"]).max() < 1e-12
 
 
@@ -109,7 +110,7 @@ def test_learning_rate_momentum_and_points_are_the_papers(epochs, fixture_arrays
         assert np.abs(momenta - arrays[f"momentum_E{epochs}_lr{peak}"]).max() < 1e-12
         # constant within an epoch
         assert schedule.at(settings.steps - 1, settings) == schedule.at(firsts[-1], settings)
-    assert recipe.metric_epochs(epochs) == arrays[f"metric_epochs_{epochs}"].tolist()
+    assert accounting.metric_epochs(epochs) == arrays[f"metric_epochs_{epochs}"].tolist()
 
 
 def test_weight_decay_spares_batchnorm_only(fixture_arrays):
@@ -132,14 +133,14 @@ def test_weight_decay_spares_batchnorm_only(fixture_arrays):
 )  # fmt: skip
 def test_batch_rate_and_draws_follow_from_the_size(millions, epochs, batch, rate, draws):
     images = millions * 1_000_000
-    assert recipe.batch_and_rate(images) == (batch, rate)
-    settings = told(images=images, epoch_images=recipe.EPOCH_IMAGES, batch=batch, real_fraction=0)
+    assert accounting.batch_and_rate(images) == (batch, rate)
+    settings = told(images=images, epoch_images=accounting.EPOCH_IMAGES, batch=batch, real_fraction=0)
     assert (settings.epochs, settings.draws) == (epochs, round(draws * 1e6))
 
 
 def test_the_paper_has_no_run_between_200_and_300_million_images():
     with pytest.raises(ValueError, match="no run between 200 and 300 million"):
-        recipe.batch_and_rate(250_000_000)
+        accounting.batch_and_rate(250_000_000)
 
 
 @pytest.mark.parametrize("case", range(5))
@@ -180,7 +181,7 @@ def test_augmentation_is_the_papers(fixture_arrays):
 
 
 def test_the_paper_charges_27_passes_whatever_is_saved():
-    assert cost.passes_per_step(10) == 27
+    assert wrn_flops.passes_per_step(10) == 27
     once, twice = told(attack_steps=10), told(attack_steps=10, reuse_clean_pass=False)
-    assert cost.training_flops(twice, 100)["flops_spent"] == cost.training_flops(twice, 100)["flops"]
-    assert cost.training_flops(once, 100)["flops_spent"] * 27 == cost.training_flops(once, 100)["flops"] * 26
+    assert wrn_flops.training_flops(twice, 100)["flops_spent"] == wrn_flops.training_flops(twice, 100)["flops"]
+    assert wrn_flops.training_flops(once, 100)["flops_spent"] * 27 == wrn_flops.training_flops(once, 100)["flops"] * 26

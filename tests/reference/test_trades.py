@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from robustlaws.attacks import kl_attack
 from robustlaws.networks import wrn
 from robustlaws.training import trades
 from tests.reference.recorded import PRECISIONS, network
@@ -114,7 +115,7 @@ def test_the_statistics_after_the_step(setting, reuse, momentum, key):
 def test_the_target_is_the_clean_prediction(setting, precision, monkeypatch):
     net, arrays, given = setting
     seen = []
-    monkeypatch.setattr(trades, "attack", lambda network, images, target, *_: seen.append(target) or images)
+    monkeypatch.setattr(kl_attack, "attack", lambda network, images, target, *_: seen.append(target) or images)
     trades.step(net, **given)
     limit = 1e-9 if precision == "f64" else 1e-5
     assert np.abs(seen[0].numpy() - arrays[f"p_natural_attack_{precision}"]).max() < limit
@@ -133,6 +134,6 @@ def test_equation_2_attacks_the_labels_instead(setting):
 def test_the_attack_leaves_parameters_and_statistics_alone(setting):
     net, _, given = setting
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    trades.attack(net, given["images"], torch.full((8, 10), 0.1), given["unit_noise"], 0.03, 0.01, 2)
+    kl_attack.attack(net, given["images"], torch.full((8, 10), 0.1), given["unit_noise"], 0.03, 0.01, 2)
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
     assert all(parameter.requires_grad for parameter in net.parameters())

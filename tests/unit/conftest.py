@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from robustlaws.data import shards
-from robustlaws.humans import bundle
-from robustlaws.humans.store import Store
-from tests.unit.stored import Clock
+from robustlaws.humans.stimuli import bundle
+from robustlaws.humans.web.store import Store
+from tests.support.stored import Clock
 from tests.web import made_up
 
 

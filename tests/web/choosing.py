@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from robustlaws import records
-from robustlaws.humans import bundle, columns
+from robustlaws.humans.stimuli import bundle
+from robustlaws.storage import human_tables, tables
 from tests.web import made_up
 
 # What a script that answers cannot know: the server measures it.
@@ -39,11 +39,11 @@ def expected(study, name):
 def check_exported(study, names):
     """Check that both exported files are what these participants answered."""
     paths = bundle.locate(study)
-    table = records.read(paths.table, columns.ANSWERS)
-    csv = records.table(pd.read_csv(paths.csv), columns.ANSWERS)
+    table = tables.read(paths.table, human_tables.ANSWERS)
+    csv = tables.table(pd.read_csv(paths.csv), human_tables.ANSWERS)
     pd.testing.assert_frame_equal(table, csv)
-    rows = records.table(
-        [row | dict.fromkeys(_TIMES) for name in names for row in expected(study, name)], columns.ANSWERS
+    rows = tables.table(
+        [row | dict.fromkeys(_TIMES) for name in names for row in expected(study, name)], human_tables.ANSWERS
     )
     pd.testing.assert_frame_equal(table.drop(columns=_TIMES), rows.drop(columns=_TIMES))
     return table

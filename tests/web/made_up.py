@@ -6,10 +6,9 @@ from dataclasses import asdict
 import numpy as np
 from PIL import Image
 
-from robustlaws import records
-from robustlaws.files import write_json
-from robustlaws.humans import columns
-from robustlaws.humans.presentation import Presentation
+from robustlaws.humans.stimuli.presentation import Presentation
+from robustlaws.storage import human_tables, tables
+from robustlaws.storage.atomic import write_json
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -55,8 +54,8 @@ def folder(path, *, batches=2, images=4, checks=1, name="test", seed=0, secrets=
         for place, (one, index) in enumerate(zip(stimuli, indices, strict=False))
     ]
     files = path / "humans" / name
-    records.write(files / "stimuli.parquet", stimuli, columns.STIMULI)
-    records.write(files / "key.parquet", key, columns.STIMULUS_KEY)
+    tables.write(files / "stimuli.parquet", stimuli, human_tables.STIMULI)
+    tables.write(files / "key.parquet", key, human_tables.STIMULUS_KEY)
     usual = {
         "study": "made up", "page": "single", "smooth": False, "enlarged": 256, "contact": "someone@example.org",
         "image_seconds": None, "answer_seconds": None, "classes": list(CLASSES),

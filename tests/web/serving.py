@@ -13,10 +13,11 @@ from html.parser import HTMLParser
 import httpx2
 from starlette.testclient import TestClient
 
-from robustlaws import records
-from robustlaws.humans import bundle, columns, exporting, server
-from robustlaws.humans.overview import Overview
-from robustlaws.humans.store import Store
+from robustlaws.humans.stimuli import bundle
+from robustlaws.humans.web import app, export
+from robustlaws.humans.web.organiser_view import Overview
+from robustlaws.humans.web.store import Store
+from robustlaws.storage import human_tables, tables
 
 JSON = {"accept": "application/json"}
 
@@ -174,11 +175,11 @@ class Inside:
         images = bundle.read(paths)
         self.clock = clock or Clock()
         self.store = Store(paths.database, images, clock=self.clock)
-        self.key = exporting.read_key(paths, images)
+        self.key = export.read_key(paths, images)
         self.overview = Overview(self.store, self.key)
         self.done = 0
         self.log = logging.getLogger(f"inside {study}")
-        self.app = server.app(store=self.store, overview=self.overview, finished=self._finished, log=self.log)
+        self.app = app.app(store=self.store, overview=self.overview, finished=self._finished, log=self.log)
 
     def _finished(self):
         self.done += 1
@@ -197,4 +198,4 @@ class Inside:
 
     def exported(self):
         """Return the answers as they are exported."""
-        return records.table(exporting.rows(self.store, self.key), columns.ANSWERS)
+        return tables.table(export.rows(self.store, self.key), human_tables.ANSWERS)

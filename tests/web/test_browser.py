@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from robustlaws import records
-from robustlaws.humans import bundle, columns
+from robustlaws.humans.stimuli import bundle
+from robustlaws.storage import human_tables, tables
 from tests.web import browsing, made_up
 from tests.web.browsing import agree_by_keyboard, by_keyboard, by_touch, changed, come_in, image, opinion, token, work
 from tests.web.serving import codes
@@ -21,10 +21,10 @@ FIRST_INDEX = 734_120_057  # of the made-up key: a number that comes from nowher
 def exported(study):
     """Return {participant: {id of the image: (class, confidence)}} from the exported table and the key."""
     paths = bundle.locate(study)
-    key = records.read(paths.key, columns.STIMULUS_KEY)
+    key = tables.read(paths.key, human_tables.STIMULUS_KEY)
     ids = dict(zip(zip(key["index"], key["variant"], strict=True), key["id"], strict=True))
     found = {}
-    for row in records.read(paths.table, columns.ANSWERS).itertuples():
+    for row in tables.read(paths.table, human_tables.ANSWERS).itertuples():
         answers = found.setdefault(row.annotator_id, {})
         name = ids[row.cifar10_test_test_idx, row.variant]
         assert name not in answers, "twice in the table"
@@ -35,9 +35,9 @@ def exported(study):
 def with_marked_key(study):
     """Give the images of a made-up study indices that can be searched for; return the study."""
     path = bundle.locate(study).key
-    key = records.read(path, columns.STIMULUS_KEY)
+    key = tables.read(path, human_tables.STIMULUS_KEY)
     key["index"] = range(FIRST_INDEX, FIRST_INDEX + len(key))
-    records.write(path, key.to_dict("records"), columns.STIMULUS_KEY)
+    tables.write(path, key.to_dict("records"), human_tables.STIMULUS_KEY)
     return study
 
 
@@ -251,7 +251,7 @@ def test_an_image_is_hidden_and_the_next_one_comes_when_its_time_is_over(open_pa
     page.wait_for_function("before => document.querySelector('[name=token]').value !== before", arg=before)
     assert page.get_by_role("progressbar", name="Image 2 of 2").get_attribute("value") == "1"
     server.stop()
-    (answer,) = records.read(bundle.locate(study).table, columns.ANSWERS).to_dict("records")
+    (answer,) = tables.read(bundle.locate(study).table, human_tables.ANSWERS).to_dict("records")
     assert answer["status"] == "timed_out"
 
 

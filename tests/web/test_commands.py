@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
-from robustlaws import cli, records
-from robustlaws.humans import bundle, columns
+from robustlaws import cli
+from robustlaws.humans.stimuli import bundle
+from robustlaws.storage import human_tables, tables
 from tests.web import made_up
 from tests.web.choosing import check_exported, choice
 from tests.web.serving import Participant, Server, client, codes, fields, until
@@ -91,7 +92,7 @@ def test_it_ends_well_when_the_machine_is_shut_down(study, serve):
     server = serve(study)
     assert server.stop(signal.SIGTERM) == 0
     paths = bundle.locate(study)
-    assert records.read(paths.table, columns.ANSWERS).empty
+    assert tables.read(paths.table, human_tables.ANSWERS).empty
     assert not list(paths.folder.glob("study.sqlite-*"))  # all is in one file, to be copied
 
 
@@ -117,7 +118,7 @@ def test_the_answers_of_nobody_are_a_table_too(study, inside, capsys):
     assert "nobody has answered; `robustlaws serve` begins it" in capsys.readouterr().err
     inside(study)
     assert cli.main(["answers", str(study)]) == 0
-    assert records.read(bundle.locate(study).table, columns.ANSWERS).empty
+    assert tables.read(bundle.locate(study).table, human_tables.ANSWERS).empty
 
 
 def test_an_encrypted_connection_has_a_cookie_for_such_only(study, serve, tmp_path):

@@ -8,7 +8,7 @@ import time
 import httpx2
 import pandas as pd
 
-from robustlaws.humans import bundle
+from robustlaws.humans.stimuli import bundle
 from tests.web import made_up
 from tests.web.serving import Participant, client, codes, fields
 

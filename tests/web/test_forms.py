@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robustlaws.humans import codes, forms
-from robustlaws.humans.protection import Refusal
+from robustlaws.humans.web import access_codes, forms
+from robustlaws.humans.web.request_guard import Refusal
 
 
 @given(st.binary(max_size=200))
@@ -42,7 +42,7 @@ def test_an_answer_is_a_class_and_a_confidence_or_refused(chosen, confidence, el
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.text(alphabet=codes.ALPHABET + "01OIo -_.\u2013", max_size=40))
+@given(st.text(alphabet=access_codes.ALPHABET + "01OIo -_.\u2013", max_size=40))
 def test_nothing_but_a_code_is_read_as_one(typed):
-    read = codes.read(typed)
-    assert read is None or (len(read) == 15 and set(read) <= set(codes.ALPHABET))
+    read = access_codes.read(typed)
+    assert read is None or (len(read) == 15 and set(read) <= set(access_codes.ALPHABET))

@@ -11,8 +11,9 @@ import sqlite3
 import pytest
 from starlette.testclient import TestClient
 
-from robustlaws.humans import bundle, codes, protection
-from robustlaws.humans.protection import LARGEST
+from robustlaws.humans.stimuli import bundle
+from robustlaws.humans.web import access_codes, request_guard
+from robustlaws.humans.web.request_guard import LARGEST
 from tests.web import made_up
 from tests.web.serving import JSON, Participant, client, error, fields
 from tests.web.serving import codes as make_codes
@@ -184,7 +185,7 @@ def test_a_length_that_is_a_lie_gets_no_further(running):
 
 
 def test_a_form_that_does_not_arrive_is_waited_for_a_while_only(monkeypatch, inside, study, caplog):
-    monkeypatch.setattr(protection, "_BODY_SECONDS", 0.05)
+    monkeypatch.setattr(request_guard, "_BODY_SECONDS", 0.05)
     sent = []
 
     async def never():
@@ -265,7 +266,7 @@ _DATE = re.compile(r"expires=[^;]*")  # of the cookie that goes: now
 def everything(monkeypatch, inside, study):
     """Return all that a browser gets in a whole participation, with random tokens replaced by a count."""
     numbers = itertools.count()
-    monkeypatch.setattr(codes, "token", lambda: f"token{next(numbers):027d}")
+    monkeypatch.setattr(access_codes, "token", lambda: f"token{next(numbers):027d}")
     app = inside(study)
     one = app.participant("p1", consents=False)
     got = []
@@ -320,9 +321,9 @@ def test_a_refusal_of_a_simulated_participant_says_so_and_no_log_has_a_name_besi
     async def refusing(scope, receive, send):
         if scope["path"] == "/work":
             scope["state"] |= {"who": "p1", "simulated": True}
-        await protection.refuse(scope, protection.Refusal(409, "no"))(scope, receive, send)
+        await request_guard.refuse(scope, request_guard.Refusal(409, "no"))(scope, receive, send)
 
-    http = TestClient(protection.Protection(refusing, log), client=("192.0.2.1", 1))
+    http = TestClient(request_guard.Protection(refusing, log), client=("192.0.2.1", 1))
     assert "Simulated participant" in http.get("/work").text
     assert "imulated" not in http.get("/enter").text
     told = [record.getMessage() for record in caplog.records if record.name == log.name]

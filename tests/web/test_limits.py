@@ -9,9 +9,10 @@ import time
 import pytest
 import uvicorn
 
-from robustlaws.humans import bundle, codes
-from robustlaws.humans.connections import Connection
-from robustlaws.humans.limiting import Attempts
+from robustlaws.humans.stimuli import bundle
+from robustlaws.humans.web import access_codes
+from robustlaws.humans.web.connection_limits import Connection
+from robustlaws.humans.web.rate_limits import Attempts
 from tests.web.serving import JSON, client, until
 from tests.web.serving import codes as make_codes
 
@@ -173,7 +174,9 @@ def test_codes_are_guessed_a_few_times_and_no_more(study, serve):
             assert response.status_code == 403
             assert not response.cookies
         for _ in range(101):
-            response = guessing.post("/enter", data={"code": codes.make()}, headers={"x-forwarded-for": codes.make()})
+            response = guessing.post(
+                "/enter", data={"code": access_codes.make()}, headers={"x-forwarded-for": access_codes.make()}
+            )
         assert response.status_code == 429
         assert 0 < int(response.headers["retry-after"]) <= 300
         response = guessing.post("/enter", data={"code": made["p2"]})  # even the right one

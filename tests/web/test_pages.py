@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from robustlaws import humans
-from robustlaws.humans import pages
+from robustlaws.humans.web import pages
 
 HOSTILE = """<script>alert("1")</script>'"><img src=x onerror=alert(1)>{{ 7*7 }}"""
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from robustlaws import cli
-from robustlaws.humans import bundle
-from robustlaws.humans.limiting import SessionLimit
+from robustlaws.humans.stimuli import bundle
+from robustlaws.humans.web.rate_limits import SessionLimit
 from tests.web import made_up
 from tests.web.choosing import check_exported, choice
 from tests.web.serving import JSON, Participant, client, codes, fields, until

@@ -39,7 +39,9 @@ def planned_jobs(config):
 def job_fields(job):
     """Return what of a planned job decides whether its outputs are stale, as JSON values."""
     params = {name: value for name, value in job.params.items() if name != "revision"}
-    text = json.dumps(params, default=str).replace(str(ROOT), "<checkout>")
+    text = json.dumps(params, default=str)
+    for checkout in (os.path.relpath(ROOT), str(ROOT)):  # the first may end in the second
+        text = text.replace(checkout, "<checkout>")
     fields = {"rule": job.rule.name, "input": list(map(str, job.input)), "output": list(map(str, job.output))}
     return fields | {"params": json.loads(text)}
 

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 import yaml
 from rocrate.rocrate import ROCrate
 
-from robustlaws import provenance, records, stamps
+from robustlaws.storage import embedded, provenance, tables
 
 # Itself, and what another test may have asked for, which is no part of the study.
 ASIDE = ("ro-crate-metadata.json", "cost.json")
@@ -13,10 +13,10 @@ ASIDE = ("ro-crate-metadata.json", "cost.json")
 
 def test_every_file_that_says_where_it_comes_from_is_listed_and_described(finished):
     study = finished.folder / "results" / "tiny"
-    written = [path for path in study.rglob("*") if path.suffix in stamps.SUFFIXES and path.name not in ASIDE]
+    written = [path for path in study.rglob("*") if path.suffix in embedded.SUFFIXES and path.name not in ASIDE]
     stamped = {path.relative_to(study).as_posix() for path in written if provenance.read(path)}
     itself = "tables/provenance.parquet"
-    table = records.read(study / itself, records.PROVENANCE)
+    table = tables.read(study / itself, tables.PROVENANCE)
     assert set(table["file"]) == stamped - {itself}
     assert len(stamped) > 50
     assert table.drop(columns=["commit", "scheduler"]).notna().all().all()

@@ -12,8 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from robustlaws.data import shards
-from robustlaws.locks import clear
-from tests.disks import disk
+from robustlaws.runtime.workflow_lock import clear
+from tests.support.full_disks import disk
 from tests.workflow.conftest import SNAKEMAKE, Checkout
 
 TEST_IMAGES, SHARD = "results/tiny/data/test.h5", "results/tiny/datasets/edm-4/shard-00001.h5"
@@ -70,7 +70,7 @@ def test_a_working_folder_that_is_full_or_read_only(copy, tmp_path):
             "its file system is read-only here; have it mounted for writing and run the same command again"
         )
         done = subprocess.run(
-            [sys.executable, "-m", "robustlaws.locks"], cwd=here.folder, capture_output=True, text=True
+            [sys.executable, "-m", "robustlaws.runtime.workflow_lock"], cwd=here.folder, capture_output=True, text=True
         )
         assert (done.returncode, done.stderr.strip()) == (1, line)  # what `make study` says
 

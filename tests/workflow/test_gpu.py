@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from robustlaws import records
+from robustlaws.storage import tables
 from tests.workflow.conftest import fresh_checkout
 
 pytestmark = [
@@ -18,6 +18,6 @@ def test_the_tiny_study_on_a_gpu(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     results = checkout.folder / "results/tiny"
     assert (results / "report.html").is_file()
-    runs = records.read(results / "tables/runs.parquet", records.RUNS)
+    runs = tables.read(results / "tables/runs.parquet", tables.RUNS)
     assert runs["adv_loss"].between(0.5, 20).all()
     assert checkout.planned() == {}

@@ -8,9 +8,8 @@ import sys
 import pandas as pd
 import pytest
 
-from robustlaws import records
-from robustlaws.humans import columns
-from tests.unit.openai_server import completion, serving
+from robustlaws.storage import human_tables, tables
+from tests.support.openai_server import completion, serving
 from tests.web.serving import Participant, Server, client, codes
 from tests.workflow.conftest import Checkout
 
@@ -44,7 +43,7 @@ def answered(finished, tmp_path_factory):
     folder = tmp_path_factory.mktemp("answered") / "checkout"
     shutil.copytree(finished.folder, folder, symlinks=True)
     checkout = Checkout(folder)
-    key = records.read(folder / HUMANS / "key.parquet", columns.STIMULUS_KEY).set_index("id")
+    key = tables.read(folder / HUMANS / "key.parquet", human_tables.STIMULUS_KEY).set_index("id")
     _people_answer(folder / "results/tiny", key)
     first = key[(key["variant"] == "adversarial") & ~key["is_attn_check"]].iloc[0]
     (folder / "theirs.csv").write_text(
@@ -71,11 +70,11 @@ def answered(finished, tmp_path_factory):
 
 
 def table(checkout, name, kind):
-    return records.read(checkout.folder / HUMANS / f"{name}.parquet", kind)
+    return tables.read(checkout.folder / HUMANS / f"{name}.parquet", kind)
 
 
 def test_everybody_is_in_the_table_of_answers_and_the_simulation_is_not(answered):
-    answers = table(answered, "answers", columns.ANSWERS)
+    answers = table(answered, "answers", human_tables.ANSWERS)
     assert set(answers["annotator_id"]) == {"ann", "ben", "eve", "seer"}
     assert set(answers["kind"]) == {"person", "model"}
     shown = len(answered.key)
@@ -88,10 +87,10 @@ def test_everybody_is_in_the_table_of_answers_and_the_simulation_is_not(answered
 
 def test_verdicts_follow_from_what_was_answered(answered):
     """Ann alone is right: with high confidence it is enough, as the paper has it."""
-    validity = table(answered, "validity", columns.VALIDITY)
+    validity = table(answered, "validity", human_tables.VALIDITY)
     assert not validity["simulated"].any()
     assert set(validity["verdict"]) == {"valid"}
-    benchmark = table(answered, "benchmark", columns.BENCHMARK)
+    benchmark = table(answered, "benchmark", human_tables.BENCHMARK)
     on_all = benchmark[benchmark["data"] == "all"]
     of = on_all.set_index(on_all["annotator_id"].fillna(on_all["who"]))["accuracy"]
     assert of["ann"] == 1
@@ -111,7 +110,7 @@ def test_nothing_of_it_says_simulated(answered):
 
 def test_with_a_simulation_everything_says_so(finished):
     results = finished.folder / "results/tiny"
-    answers = records.read(results / "humans/test/answers.parquet", columns.ANSWERS)
+    answers = tables.read(results / "humans/test/answers.parquet", human_tables.ANSWERS)
     assert set(answers["kind"]) == {"simulated"}
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "No person has answered" in page

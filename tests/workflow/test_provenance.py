@@ -7,13 +7,14 @@ import sys
 
 import yaml
 
-from robustlaws import provenance, revisions, stamps
+from robustlaws import revisions
+from robustlaws.storage import embedded, provenance
 
 REMADE = "results/tiny/laws/accuracy.json"
 
 
 def test_every_file_of_data_says_where_it_comes_from(finished):
-    files = [path for path in (finished.folder / "results").rglob("*") if path.suffix in stamps.SUFFIXES]
+    files = [path for path in (finished.folder / "results").rglob("*") if path.suffix in embedded.SUFFIXES]
     # JSON-LD has no room for it; cost.json may be there because another test has asked for it; hidden are notes
     without = ("ro-crate-metadata.json", "cost.json")
     files = [path for path in files if path.name not in without and not path.name.startswith(".")]

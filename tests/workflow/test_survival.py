@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from robustlaws import provenance, records
-from robustlaws.locks import clear
-from robustlaws.provenance import content_digest
+from robustlaws.runtime.workflow_lock import clear
+from robustlaws.storage import provenance, tables
+from robustlaws.storage.provenance import content_digest
 from tests.workflow.conftest import SNAKEMAKE, fresh_checkout
 
 # The job that is cut off, and what its log says once it computes.
@@ -53,7 +53,7 @@ def battered(tmp_path_factory):
 @pytest.mark.parametrize("table", ["runs", "curves"])
 def test_the_tables_are_those_of_an_undisturbed_study(battered, finished, table):
     paths = [checkout.folder / f"results/tiny/tables/{table}.parquet" for checkout in (battered, finished)]
-    ours, theirs = (records.read(path, getattr(records, table.upper())) for path in paths)
+    ours, theirs = (tables.read(path, getattr(tables, table.upper())) for path in paths)
     assert ours.equals(theirs), ours.compare(theirs)
     assert content_digest(paths[0]) == content_digest(paths[1])
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-from robustlaws import faults, locks
-from robustlaws.study.validation import typed
+from robustlaws import errors
+from robustlaws.runtime import workflow_lock
+from robustlaws.study.validate import typed
 
 
 def in_one_line(work, *arguments):
@@ -15,12 +16,12 @@ def in_one_line(work, *arguments):
     try:
         return work(*arguments)
     except (ValueError, OSError) as error:
-        raise WorkflowError(faults.line(error)) from None
+        raise WorkflowError(errors.line(error)) from None
 
 
 def checked_study():
     """Return the Study of the config; end with its one-line error before any job."""
-    in_one_line(locks.check_writable, ".", "results")
+    in_one_line(workflow_lock.check_writable, ".", "results")
     origin = workflow.configfiles[-1] if workflow.configfiles else "config"
     if told := typed(dict(workflow.config_settings.config)):
         update_config(config, told)

@@ -1,7 +1,7 @@
 # Reads: a source of real images, and images that somebody already sampled. Writes: the published files that a study names
 # and that are not there; the training and the test split in one format for all sources; an index by which the sampled
 # images can be read in any order.
-from robustlaws.data import fetching
+from robustlaws.data import download
 
 
 # Only what is missing: a file that is there is the user's, and no rerun may replace it.
@@ -11,7 +11,7 @@ rule fetch_file:
     log:
         "<results>/logs/data/fetch/{external}.log",
     wildcard_constraints:
-        external=any_of(path for path in study.external_files if fetching.known(path) and not Path(path).exists()),
+        external=any_of(path for path in study.external_files if download.known(path) and not Path(path).exists()),
     localrule: True
     conda:
         "../../envs/analysis.yaml"

@@ -1,14 +1,15 @@
-"""Bind rule ask_model to robustlaws.humans.vision_model.ask."""
+"""Bind rule ask_model to robustlaws.humans.vision_models.participant.ask."""
 
 import os
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.humans import vision_model
+with job_log.job(snakemake):
+    from robustlaws.humans.vision_models import participant
 
     asking = settings.Asking.of(snakemake.config["humans"]["models"][snakemake.wildcards.participant])
-    vision_model.ask(
+    participant.ask(
         stimuli_path=snakemake.input.stimuli,
         key_path=snakemake.input.key,
         images_path=snakemake.input.images,

@@ -1,15 +1,16 @@
 """Bind rule attack_run to the attack that its wildcard names."""
 
-from robustlaws import joblog, named, scheduler, settings
+from robustlaws import registry, settings
 from robustlaws.attacks import ATTACKS
+from robustlaws.runtime import job_log, slurm
 
-with joblog.job(snakemake):
-    named.load(snakemake.wildcards.attack, ATTACKS)(
+with job_log.job(snakemake):
+    registry.load(snakemake.wildcards.attack, ATTACKS)(
         weights_path=snakemake.input.weights,
         test_path=snakemake.input.test,
         outcome_path=snakemake.output.outcome,
         settings=settings.ATTACK_SETTINGS[snakemake.wildcards.attack](**snakemake.params.settings),
         compute=settings.Compute.of_one(
-            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, scheduler.end()
+            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, slurm.end()
         ),
     )

@@ -1,11 +1,12 @@
-"""Bind rule collect_answers to robustlaws.humans.answers.collect."""
+"""Bind rule collect_answers to robustlaws.humans.answers.collect.collect."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.humans import answers
+with job_log.job(snakemake):
+    from robustlaws.humans.answers import collect
 
-    answers.collect(
+    collect.collect(
         key_path=snakemake.input.key,
         images_path=snakemake.input.images,
         answers_paths=snakemake.input.answers,

@@ -1,11 +1,12 @@
-"""Bind rule collect_attacks to robustlaws.attacks.table.collect."""
+"""Bind rule collect_attacks to robustlaws.collect.attacks.collect."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.attacks import table
+with job_log.job(snakemake):
+    from robustlaws.collect import attacks
 
-    table.collect(
+    attacks.collect(
         outcome_paths=snakemake.input.outcomes,
         table_path=snakemake.output.attacks,
         settings=settings.CollectAttacks(**snakemake.params.settings),

@@ -1,11 +1,12 @@
-"""Bind rule collect_provenance to robustlaws.origins.collect."""
+"""Bind rule collect_provenance to robustlaws.archive.lineage.collect."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws import origins
+with job_log.job(snakemake):
+    from robustlaws.archive import lineage
 
-    origins.collect(
+    lineage.collect(
         concluded=snakemake.input.concluded,
         drawn=snakemake.input.drawn,
         table_path=snakemake.output.table,

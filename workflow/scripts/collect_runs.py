@@ -1,11 +1,12 @@
-"""Bind rule collect_runs to robustlaws.collecting.collect."""
+"""Bind rule collect_runs to robustlaws.collect.runs.collect."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws import collecting
+with job_log.job(snakemake):
+    from robustlaws.collect import runs
 
-    collecting.collect(
+    runs.collect(
         curve_paths=snakemake.input.curves,
         pgd_paths=snakemake.input.pgd,
         autoattack_paths=snakemake.input.autoattack,

@@ -1,11 +1,11 @@
-"""Bind rule cost to robustlaws.costing.write."""
+"""Bind rule cost to robustlaws.job_resources.estimate.write."""
 
-from robustlaws import joblog
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws import costing
+with job_log.job(snakemake):
+    from robustlaws.job_resources import estimate
 
-    text = costing.write(
+    text = estimate.write(
         folder=snakemake.params.folder,
         config=snakemake.config,
         schema_path=snakemake.params.schema,

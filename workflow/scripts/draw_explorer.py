@@ -1,9 +1,9 @@
-"""Bind rule draw_explorer to robustlaws.explorer.write."""
+"""Bind rule draw_explorer to robustlaws.report.explorer.write."""
 
-from robustlaws import joblog
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws import explorer
+with job_log.job(snakemake):
+    from robustlaws.report import explorer
 
     explorer.write(
         snakemake.output.page,

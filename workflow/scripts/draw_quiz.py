@@ -1,8 +1,9 @@
 """Bind rule draw_quiz to robustlaws.humans.quiz.draw."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
+with job_log.job(snakemake):
     from robustlaws.humans import quiz
 
     quiz.draw(

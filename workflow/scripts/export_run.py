@@ -1,11 +1,12 @@
-"""Bind rule export_run to robustlaws.networks.interop.export."""
+"""Bind rule export_run to robustlaws.archive.robustbench.export."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.networks import interop
+with job_log.job(snakemake):
+    from robustlaws.archive import robustbench
 
-    interop.export(
+    robustbench.export(
         weights_path=snakemake.input.weights,
         record_paths=snakemake.input.records,
         test_path=snakemake.input.test,

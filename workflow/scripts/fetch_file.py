@@ -1,8 +1,8 @@
-"""Bind rule fetch_file to robustlaws.data.fetching.fetch."""
+"""Bind rule fetch_file to robustlaws.data.download.fetch."""
 
-from robustlaws import joblog
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.data import fetching
+with job_log.job(snakemake):
+    from robustlaws.data import download
 
-    fetching.fetch(snakemake.output.path)
+    download.fetch(snakemake.output.path)

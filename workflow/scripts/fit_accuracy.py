@@ -1,11 +1,12 @@
-"""Bind rule fit_accuracy to robustlaws.laws.tables.fit_accuracy."""
+"""Bind rule fit_accuracy to robustlaws.laws.fit_jobs.fit_accuracy."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.laws import tables
+with job_log.job(snakemake):
+    from robustlaws.laws import fit_jobs
 
-    tables.fit_accuracy(
+    fit_jobs.fit_accuracy(
         runs_path=snakemake.input.runs,
         accuracy_path=snakemake.output.accuracy,
         refits_path=snakemake.output.refits,

@@ -1,11 +1,12 @@
-"""Bind rule fit_law to robustlaws.laws.tables.fit_law."""
+"""Bind rule fit_law to robustlaws.laws.fit_jobs.fit_law."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.laws import tables
+with job_log.job(snakemake):
+    from robustlaws.laws import fit_jobs
 
-    tables.fit_law(
+    fit_jobs.fit_law(
         runs_path=snakemake.input.runs,
         curves_path=snakemake.input.curves,
         law_path=snakemake.output.law,

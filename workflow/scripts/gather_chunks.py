@@ -1,11 +1,12 @@
-"""Bind rule gather_chunks to robustlaws.attacks.gathering.gather."""
+"""Bind rule gather_chunks to robustlaws.attacks.merge_chunks.gather."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.attacks import gathering
+with job_log.job(snakemake):
+    from robustlaws.attacks import merge_chunks
 
-    gathering.gather(
+    merge_chunks.gather(
         chunk_paths=snakemake.input.chunks,
         outcome_path=snakemake.output.outcome,
         settings=settings.ATTACK_SETTINGS[snakemake.wildcards.attack](**snakemake.params.settings),

@@ -1,11 +1,12 @@
-"""Bind rule import_checkpoint to robustlaws.networks.interop.import_checkpoint."""
+"""Bind rule import_checkpoint to robustlaws.networks.foreign_checkpoint.import_checkpoint."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.networks import interop
+with job_log.job(snakemake):
+    from robustlaws.networks import foreign_checkpoint
 
-    interop.import_checkpoint(
+    foreign_checkpoint.import_checkpoint(
         checkpoint_path=snakemake.input.checkpoint,
         weights_path=snakemake.output.weights,
         settings=settings.Checkpoint(**snakemake.params.settings),

@@ -1,8 +1,9 @@
 """Bind rule import_data to robustlaws.data.sources.import_source."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
+with job_log.job(snakemake):
     from robustlaws.data import sources
 
     sources.import_source(

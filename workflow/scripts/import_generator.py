@@ -1,11 +1,12 @@
-"""Bind rule import_generator to robustlaws.generators.checkpoints.import_generator."""
+"""Bind rule import_generator to robustlaws.generators.official.convert.import_generator."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.generators import checkpoints
+with job_log.job(snakemake):
+    from robustlaws.generators.official import convert
 
-    checkpoints.import_generator(
+    convert.import_generator(
         checkpoint_path=snakemake.input.checkpoint,
         config_path=snakemake.output.network,
         weights_path=snakemake.output.weights,

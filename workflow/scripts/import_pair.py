@@ -1,11 +1,12 @@
-"""Bind rule import_pair to robustlaws.generators.checkpoints.import_pair."""
+"""Bind rule import_pair to robustlaws.generators.official.convert.import_pair."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.generators import checkpoints
+with job_log.job(snakemake):
+    from robustlaws.generators.official import convert
 
-    checkpoints.import_pair(
+    convert.import_pair(
         extractor_path=snakemake.input.extractor,
         discriminator_path=snakemake.input.discriminator,
         extractor_config_path=snakemake.output.extractor,

@@ -1,11 +1,12 @@
-"""Bind rule judge_images to robustlaws.humans.judging.judge."""
+"""Bind rule judge_images to robustlaws.humans.analysis.judge.judge."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.humans import judging
+with job_log.job(snakemake):
+    from robustlaws.humans.analysis import judge
 
-    judging.judge(
+    judge.judge(
         answers_path=snakemake.input.answers,
         key_path=snakemake.input.key,
         record_path=snakemake.input.record,

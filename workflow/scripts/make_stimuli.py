@@ -1,11 +1,12 @@
-"""Bind rule make_stimuli to robustlaws.humans.stimuli.make."""
+"""Bind rule make_stimuli to robustlaws.humans.stimuli.images.make."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.humans import stimuli
+with job_log.job(snakemake):
+    from robustlaws.humans.stimuli import images
 
-    stimuli.make(
+    images.make(
         record_path=snakemake.input.record,
         images_path=snakemake.input.images,
         stimuli_path=snakemake.output.stimuli,

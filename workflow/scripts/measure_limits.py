@@ -1,11 +1,12 @@
-"""Bind rule measure_limits to robustlaws.laws.conclusions.measure_limits."""
+"""Bind rule measure_limits to robustlaws.laws.limits.measure_limits."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.laws import conclusions
+with job_log.job(snakemake):
+    from robustlaws.laws import limits
 
-    conclusions.measure_limits(
+    limits.measure_limits(
         runs_path=snakemake.input.runs,
         law_paths=snakemake.input.laws,
         refits_paths=snakemake.input.refits,

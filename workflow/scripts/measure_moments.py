@@ -1,9 +1,10 @@
-"""Bind rules measure_split and measure_shard to robustlaws.generators.moments.measure_moments."""
+"""Bind rules measure_split and measure_shard to robustlaws.quality.moments.measure_moments."""
 
-from robustlaws import joblog, scheduler, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log, slurm
 
-with joblog.job(snakemake):
-    from robustlaws.generators import moments
+with job_log.job(snakemake):
+    from robustlaws.quality import moments
 
     moments.measure_moments(
         images_path=snakemake.input.images,
@@ -11,6 +12,6 @@ with joblog.job(snakemake):
         moments_path=snakemake.output.moments,
         settings=settings.Moments(**snakemake.params.settings),
         compute=settings.Compute.of_one(
-            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, scheduler.end()
+            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, slurm.end()
         ),
     )

@@ -1,11 +1,12 @@
-"""Bind rule measure_quality to robustlaws.generators.quality.measure."""
+"""Bind rule measure_quality to robustlaws.quality.fid.measure."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.generators import quality
+with job_log.job(snakemake):
+    from robustlaws.quality import fid
 
-    quality.measure(
+    fid.measure(
         moments_paths=snakemake.input.moments,
         real_path=snakemake.input.real,
         test_moments_path=snakemake.input.test,

@@ -1,11 +1,12 @@
-"""Bind rule plan to robustlaws.plan_page.write."""
+"""Bind rule plan to robustlaws.planning.page.write."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws import plan_page
+with job_log.job(snakemake):
+    from robustlaws.planning import page
 
-    plan_page.write(
+    page.write(
         page_path=snakemake.output.page,
         block_path=snakemake.output.block,
         runs_path=snakemake.input.runs,

@@ -1,8 +1,8 @@
-"""Bind rule published to robustlaws.finished.study.fit_published."""
+"""Bind rule published to robustlaws.fit_table.pipeline.fit_published."""
 
-from robustlaws import joblog
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.finished import study
+with job_log.job(snakemake):
+    from robustlaws.fit_table import pipeline
 
-    study.fit_published(folder=snakemake.output.folder)
+    pipeline.fit_published(folder=snakemake.output.folder)

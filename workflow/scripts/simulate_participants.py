@@ -1,11 +1,12 @@
-"""Bind rule simulate_participants to robustlaws.humans.simulated.simulate."""
+"""Bind rule simulate_participants to robustlaws.humans.answers.simulate.simulate."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.humans import simulated
+with job_log.job(snakemake):
+    from robustlaws.humans.answers import simulate
 
-    simulated.simulate(
+    simulate.simulate(
         key_path=snakemake.input.key,
         images_path=snakemake.input.images,
         answers_path=snakemake.output.answers,

@@ -1,14 +1,15 @@
-"""Bind rule stage_samples to robustlaws.generators.files.stage."""
+"""Bind rule stage_samples to robustlaws.generators.sampled_files.sampler.stage."""
 
-from robustlaws import joblog, scheduler, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log, slurm
 
-with joblog.job(snakemake):
-    from robustlaws.generators import files
+with job_log.job(snakemake):
+    from robustlaws.generators.sampled_files import sampler
 
-    files.stage(
+    sampler.stage(
         sample_paths=snakemake.input.files,
         samples_path=snakemake.output.samples,
         state_path=f"{snakemake.output.samples}.partial",  # undeclared: survives a failed job
         settings=settings.Staging(**snakemake.params.settings),
-        compute=settings.Compute.of_one(snakemake.config["compute"], snakemake.threads, 0, scheduler.end()),
+        compute=settings.Compute.of_one(snakemake.config["compute"], snakemake.threads, 0, slurm.end()),
     )

@@ -1,11 +1,12 @@
-"""Bind rule train_discriminator to robustlaws.generators.guidance_fitting.train_discriminator."""
+"""Bind rule train_discriminator to robustlaws.generators.training.guidance.train_discriminator."""
 
-from robustlaws import joblog, scheduler, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log, slurm
 
-with joblog.job(snakemake):
-    from robustlaws.generators import guidance_fitting
+with job_log.job(snakemake):
+    from robustlaws.generators.training import guidance
 
-    guidance_fitting.train_discriminator(
+    guidance.train_discriminator(
         train_path=snakemake.input.train,
         fake_paths=snakemake.input.fakes,
         extractor_config_path=snakemake.input.extractor,
@@ -16,6 +17,6 @@ with joblog.job(snakemake):
         settings=settings.EncoderTraining(**snakemake.params.settings),
         revision=snakemake.params.revision,
         compute=settings.Compute.of_one(
-            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, scheduler.end()
+            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, slurm.end()
         ),
     )

@@ -1,11 +1,12 @@
-"""Bind rule train_extractor to robustlaws.generators.guidance_fitting.train_extractor."""
+"""Bind rule train_extractor to robustlaws.generators.training.guidance.train_extractor."""
 
-from robustlaws import joblog, scheduler, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log, slurm
 
-with joblog.job(snakemake):
-    from robustlaws.generators import guidance_fitting
+with job_log.job(snakemake):
+    from robustlaws.generators.training import guidance
 
-    guidance_fitting.train_extractor(
+    guidance.train_extractor(
         train_path=snakemake.input.train,
         config_path=snakemake.output.extractor,
         weights_path=snakemake.output.extractor_weights,
@@ -13,6 +14,6 @@ with joblog.job(snakemake):
         settings=settings.EncoderTraining(**snakemake.params.settings),
         revision=snakemake.params.revision,
         compute=settings.Compute.of_one(
-            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, scheduler.end()
+            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, slurm.end()
         ),
     )

@@ -1,11 +1,12 @@
 """Bind rule train_generator to the trainer that the generator's kind names."""
 
-from robustlaws import joblog, named, scheduler, settings
+from robustlaws import registry, settings
 from robustlaws.generators import GENERATORS
+from robustlaws.runtime import job_log, slurm
 
-with joblog.job(snakemake):
+with job_log.job(snakemake):
     told = settings.GeneratorTraining(**snakemake.params.settings)
-    named.load(told.kind, GENERATORS)(
+    registry.load(told.kind, GENERATORS)(
         train_path=snakemake.input.train,
         config_path=snakemake.output.network,
         weights_path=snakemake.output.weights,
@@ -14,6 +15,6 @@ with joblog.job(snakemake):
         settings=told,
         revision=snakemake.params.revision,
         compute=settings.Compute.of_one(
-            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, scheduler.end()
+            snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, slurm.end()
         ),
     )

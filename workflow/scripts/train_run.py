@@ -1,8 +1,9 @@
 """Bind rule train_run to robustlaws.training.loop.train."""
 
-from robustlaws import joblog, scheduler, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log, slurm
 
-with joblog.job(snakemake):
+with job_log.job(snakemake):
     from robustlaws.training import loop
 
     loop.train(
@@ -18,6 +19,6 @@ with joblog.job(snakemake):
         compute=settings.Compute(
             **snakemake.config["compute"],
             threads=snakemake.resources.cpus_per_task,
-            ends=scheduler.end(),
+            ends=slurm.end(),
         ),
     )

@@ -1,9 +1,10 @@
-"""Bind rule write_presentation to robustlaws.humans.presentation.write."""
+"""Bind rule write_presentation to robustlaws.humans.stimuli.presentation.write."""
 
-from robustlaws import joblog, settings
+from robustlaws import settings
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
-    from robustlaws.humans import presentation
+with job_log.job(snakemake):
+    from robustlaws.humans.stimuli import presentation
 
     presentation.write(
         images_path=snakemake.input.images,

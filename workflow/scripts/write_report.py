@@ -1,15 +1,15 @@
 """Bind rule write_report to robustlaws.report.write_files."""
 
-from robustlaws import joblog
+from robustlaws.runtime import job_log
 
-with joblog.job(snakemake):
+with job_log.job(snakemake):
     from robustlaws import report
-    from robustlaws.finished import published
+    from robustlaws.fit_table import paper_runs
 
     report.write_files(
         snakemake.output.page,
         config=snakemake.params.config,
         benchmarks=snakemake.params.benchmarks,
-        origin=published.ORIGIN,
+        origin=paper_runs.ORIGIN,
         **dict(snakemake.input.items()),
     )

@@ -16,15 +16,16 @@ import numpy as np
 import pyautoattack
 import torch
 
-from robustlaws import device, states
-from robustlaws.attacks import guards, record
+from robustlaws.attacks import record, sanity_checks
 from robustlaws.data import shards
-from robustlaws.data.batches import to_network
-from robustlaws.joblog import Progress, log
+from robustlaws.data.tensors import to_network
 from robustlaws.networks import checkpoint
+from robustlaws.runtime import device, resumable_state
+from robustlaws.runtime.job_log import log
+from robustlaws.runtime.progress import Progress
+from robustlaws.runtime.signals import Stop, Stopped
 from robustlaws.settings import as_params
-from robustlaws.stamps import content_digest
-from robustlaws.stopping import Stop, Stopped
+from robustlaws.storage.embedded import content_digest
 
 
 def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, settings, compute):
@@ -46,7 +47,8 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
     Raises
     ------
     ValueError
-        If the test split has no such images, or the network cannot be attacked (:mod:`robustlaws.attacks.guards`).
+        If the test split has no such images, or the network cannot be attacked
+        (:mod:`robustlaws.attacks.sanity_checks`).
     Stopped
         Between two attacks, when the time is used up: says whether the state is saved.
     """
@@ -55,7 +57,7 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
     network = checkpoint.load(weights_path, s.architecture, where)
     images, labels = shards.read_range(test_path, chunk * s.chunk, s.images)
     x, y = to_network(torch.from_numpy(images), where).contiguous(), torch.from_numpy(labels).to(where)
-    guards.check(network, x, y)
+    sanity_checks.check(network, x, y)
     about = {
         "chunk": chunk,
         "chunk_seeds": [s.seed + chunk],
@@ -63,14 +65,14 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
         "weights_sha256": content_digest(weights_path),
     }
     state = _State(state_path, {"settings": as_params(s), "images": shards.checksum(images, labels), **about})
-    with states.held(state_path):
+    with resumable_state.held(state_path):
         if not state.resume():
             with torch.no_grad():
                 state.begin(x, network(x).argmax(1).cpu().numpy())
         # a signal may kill at once: what it would wait for is lost then, but nothing that was saved
         break_images(network, x, y, state, s, s.seed + chunk, Stop(deadline))
         _write(outcome_path, labels, state, s, chunk, about)
-        states.forget(state_path)
+        resumable_state.forget(state_path)
 
 
 def _write(path, labels, state, s, chunk, about):
@@ -155,7 +157,7 @@ class _State:
     Parameters
     ----------
     folder : path
-        Where it is kept between two attempts (:mod:`robustlaws.states`).
+        Where it is kept between two attempts (:mod:`robustlaws.runtime.resumable_state`).
     owner : dict
         Settings, chunk, images, weights and package; a state of other ones is passed over.
 
@@ -181,16 +183,16 @@ class _State:
     def save(self):
         """Write everything that the attacks to come and the record depend on."""
         arrays = {name: torch.from_numpy(getattr(self, name)) for name in self._ARRAYS}
-        failed = states.save(self.folder, {"done": self.done, **arrays}, self.owner, self.done)
-        self.kept = states.outcome(failed, self.folder)
+        failed = resumable_state.save(self.folder, {"done": self.done, **arrays}, self.owner, self.done)
+        self.kept = resumable_state.outcome(failed, self.folder)
 
     def resume(self):
         """Take up the newest state of this very owner; return whether there was one."""
-        path = states.newest(self.folder, self.owner, refuse=False)
+        path = resumable_state.newest(self.folder, self.owner, refuse=False)
         if path is None:
             return False
-        found = states.read(path)
+        found = resumable_state.read(path)
         vars(self).update(done=found["done"], **{name: found[name].numpy() for name in self._ARRAYS})
-        self.kept = states.outcome("", self.folder)
-        states.going_on(self.folder, f"after {self.done} attacks")
+        self.kept = resumable_state.outcome("", self.folder)
+        resumable_state.going_on(self.folder, f"after {self.done} attacks")
         return True

@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from robustlaws import device, threat
-from robustlaws.attacks import guards, record
+from robustlaws.attacks import record, sanity_checks, threat_model
+from robustlaws.attacks.kl_attack import divergence
 from robustlaws.data import shards
-from robustlaws.data.batches import to_network
-from robustlaws.joblog import Progress
+from robustlaws.data.tensors import to_network
 from robustlaws.networks import checkpoint
+from robustlaws.runtime import device
+from robustlaws.runtime.progress import Progress
 from robustlaws.seeds import derive
-from robustlaws.stamps import content_digest
-from robustlaws.training.trades import divergence
+from robustlaws.storage.embedded import content_digest
 
 _COMPACT = 64  # images; a batch shrinks in steps of this size, as each new size costs the kernels a set-up
 
@@ -78,7 +78,7 @@ def attack(network, images, labels, unit_noise, *, epsilon, step_size, steps, ob
     objective : str
         "cw", "cw_unclipped" or "cross_entropy".
     """
-    attacked = threat.start(images, unit_noise, epsilon)
+    attacked = threat_model.start(images, unit_noise, epsilon)
     active = torch.arange(len(images), device=images.device)
     for _ in range(steps):
         current = attacked[active].requires_grad_(True)
@@ -86,7 +86,7 @@ def attack(network, images, labels, unit_noise, *, epsilon, step_size, steps, ob
         if not moving.any():
             break
         (gradient,) = torch.autograd.grad(gain, current)
-        attacked[active] = threat.ascend(current.detach(), images[active], gradient, step_size, epsilon)
+        attacked[active] = threat_model.ascend(current.detach(), images[active], gradient, step_size, epsilon)
         if moving.sum() <= len(active) - _COMPACT:
             # those still moving, and some that stand still to fill the batch up to its next size
             keep = -(-int(moving.sum()) // _COMPACT) * _COMPACT
@@ -128,7 +128,7 @@ def evaluate(
         See :func:`attack`.
     first : int
         Index of the first of these images.
-    progress : joblog.Progress, optional
+    progress : progress.Progress, optional
 
     Returns
     -------
@@ -186,7 +186,7 @@ def pgd_cw(*, weights_path, test_path, outcome_path, settings, compute):
     images, labels = shards.read(test_path)
     images, labels = images[: settings.images], labels[: settings.images]
     x, y = torch.from_numpy(images), torch.from_numpy(labels)
-    guards.check(network, to_network(x, where), y.to(where))
+    sanity_checks.check(network, to_network(x, where), y.to(where))
     outcome = evaluate(
         network,
         x,

@@ -15,9 +15,9 @@ import json
 import h5py
 import numpy as np
 
-from robustlaws import provenance, stamps
-from robustlaws.files import hdf5, replacing
 from robustlaws.settings import as_params
+from robustlaws.storage import embedded, provenance
+from robustlaws.storage.atomic import hdf5, replacing
 
 FORMAT = "robustlaws-attack-1"
 
@@ -57,7 +57,7 @@ def write(path, labels, robust, columns, settings, attributes):
         about = {"run": settings.run, "epsilon": settings.threat.epsilon, "settings": settings_text(settings)}
         for name, value in {"format": FORMAT, **about, **attributes}.items():
             file.attrs[name] = value
-        stamps.stamp_hdf5(file, provenance.current(path))
+        embedded.stamp_hdf5(file, provenance.current(path))
 
 
 def settings_text(settings):
@@ -69,7 +69,7 @@ def read(path):
     """Return (columns, attributes) of the record at `path`; ValueError if it is none."""
     try:
         with h5py.File(path, "r") as file:
-            names = [name for name in file.attrs if name != stamps.KEY]
+            names = [name for name in file.attrs if name != embedded.KEY]
             attributes = {n: v.tolist() if isinstance(v := file.attrs[n], np.ndarray) else v for n in names}
             columns = {name: values[()] for name, values in file.items()}
     except OSError as error:

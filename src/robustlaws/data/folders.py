@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from robustlaws.data.arrays import Archive, class_indices
-from robustlaws.data.pictures import check_alike, class_folders, decoded, pictures_in
+from robustlaws.data.encoded_images import check_alike, class_folders, decoded, pictures_in
+from robustlaws.data.npz import Archive, class_indices
 from robustlaws.data.sources import Split
-from robustlaws.joblog import Progress
+from robustlaws.runtime.progress import Progress
 
 _ROWS = 4096
 
@@ -20,7 +20,7 @@ def folder(train_files, test_files, settings):
     train_files, test_files : list of path
         One folder each, of the class folders; or one folder for both, with `train` and `test` in it.
     settings : settings.Import
-        With `image_size`, pictures of any size are brought to it, see :func:`robustlaws.data.pictures.decoded`;
+        With `image_size`, pictures of any size are brought to it, see :func:`robustlaws.data.encoded_images.decoded`;
         otherwise all must have the size of the first.
 
     Raises

@@ -12,9 +12,8 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from robustlaws import faults, provenance, stamps
-from robustlaws.data.appending import Writer
-from robustlaws.data.packing import (
+from robustlaws import errors as faults
+from robustlaws.data.shard_format import (
     FORMAT,
     LAYOUTS,
     PLUGIN_FILTERS,
@@ -26,7 +25,9 @@ from robustlaws.data.packing import (
     plugin,
     sealed,
 )
-from robustlaws.files import replacing
+from robustlaws.data.shard_writer import Writer
+from robustlaws.storage import embedded, provenance
+from robustlaws.storage.atomic import replacing
 
 __all__ = [
     "LAYOUTS",
@@ -203,7 +204,7 @@ def opened(path):
 
 
 def remedy(path):
-    """Return what to do about a damaged shard of a study, see :mod:`robustlaws.data.remaking`."""
+    """Return what to do about a damaged shard of a study, see :mod:`robustlaws.data.repair`."""
     return f"robustlaws remake {path} makes it again; then run again"
 
 
@@ -222,7 +223,7 @@ def _check_format(file, path):
 
 def attributes_of(file):
     """Return the attributes of an :func:`opened` file, but for its provenance, as a dict of Python's own values."""
-    return {name: _plain(file.attrs[name]) for name in file.attrs if name != stamps.KEY}
+    return {name: _plain(file.attrs[name]) for name in file.attrs if name != embedded.KEY}
 
 
 def values(file, path, first, stop):

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robustlaws import named
-from robustlaws.data import SOURCES, pictures, shards
-from robustlaws.data.arrays import class_indices
-from robustlaws.joblog import log
+from robustlaws import registry
+from robustlaws.data import SOURCES, encoded_images, shards
+from robustlaws.data.npz import class_indices
+from robustlaws.runtime.job_log import log
 from robustlaws.seeds import derive
 
 
@@ -37,7 +37,7 @@ def import_source(*, train_path, test_path, train_files, test_files, settings):
         If the source does not give what the settings ask of it: so many images, of such a size, of so many classes.
     """
     splits = dict(
-        zip(("train", "test"), named.load(settings.source, SOURCES)(train_files, test_files, settings), strict=True)
+        zip(("train", "test"), registry.load(settings.source, SOURCES)(train_files, test_files, settings), strict=True)
     )
     for name, split in splits.items():
         _check(split, name, settings)
@@ -119,10 +119,10 @@ def hub_parquet(train_files, test_files, settings):
 def _hub_split(files, settings):
     images, labels, names = [], [], None
     for path in files:
-        file = pictures.Hub(path, settings.image_column, settings.label_column)
+        file = encoded_images.Hub(path, settings.image_column, settings.label_column)
         for row, pixels in file.images():
             images.append(pixels)
-            pictures.check_alike(pixels, images[0].shape, f"{path} row {row}")
+            encoded_images.check_alike(pixels, images[0].shape, f"{path} row {row}")
         names = names or file.class_names
         where = f"{path} column {settings.label_column!r}"
         labels += [class_indices(block, len(names) or None, where) for block in file.labels()]

@@ -3,11 +3,12 @@
 import pandas as pd
 from matplotlib.patches import Patch
 
-from robustlaws import records
-from robustlaws.figures import drawn, fits, sources, style, words
-from robustlaws.files import read_json
+from robustlaws.figures.drawing import fitted_laws, inputs, plotted_data, style
+from robustlaws.formatting import numbers
 from robustlaws.laws.accuracy import of_loss
-from robustlaws.laws.levels import called
+from robustlaws.laws.limits import called
+from robustlaws.storage import tables as records
+from robustlaws.storage.atomic import read_json
 
 _LAWS = ("additive", "additive_two_stage", "bottleneck")  # the first of them whose N* the data determine
 _FID_0 = style.Look(style.INK, "")
@@ -39,15 +40,15 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
     ValueError
         If a file cannot be read.
     """
-    runs = sources.of_the_study(records.read(runs, records.RUNS))
-    laws = sources.read_laws(laws)
-    table = sources.read_tables(allocations, records.ALLOCATIONS)
+    runs = inputs.of_the_study(records.read(runs, records.RUNS))
+    laws = inputs.read_laws(laws)
+    table = inputs.read_tables(allocations, records.ALLOCATIONS)
     table = table[table["loss"].notna()]
     line = read_json(accuracy)
     limits = records.read(limits, records.APPROACHES)
-    known = words.is_determined(line.get("intercept")) and words.is_determined(line.get("slope"))
+    known = numbers.is_determined(line.get("intercept")) and numbers.is_determined(line.get("slope"))
     tables = _accuracies(runs, line if known else None)
-    order = sources.fid_order(zip(runs["dataset"], runs["fid"], strict=True))
+    order = inputs.fid_order(zip(runs["dataset"], runs["fid"], strict=True))
     looks = style.dataset_looks(order)
 
     with style.drawing(paths, 4.6) as figure:
@@ -67,7 +68,7 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
         _scales(axes, *_extent(tables, curves, line, levels), _ROOM if ends else 0)
         _limits(axes, ends, looks)
         if unknown:
-            remarks.append(words.not_determined("Limit at infinite compute", unknown))
+            remarks.append(numbers.not_determined("Limit at infinite compute", unknown))
         if human is not None:
             _human(axes, human)
             remarks += [*_who(human), *_to_human(limits, law, called(human["source"]))]
@@ -97,7 +98,7 @@ def _nothing(axes, runs):
 
 def _no_line(line):
     why = next((c["why"] for c in (line.get("slope"), line.get("intercept")) if c and c.get("why")), "")
-    return f"No curves: the line from loss to accuracy is {words.NOT_DETERMINED}{why and ': '}{why}."
+    return f"No curves: the line from loss to accuracy is {numbers.NOT_DETERMINED}{why and ': '}{why}."
 
 
 def _runs(axes, measured, computed, attacked, looks):
@@ -106,17 +107,25 @@ def _runs(axes, measured, computed, attacked, looks):
             mine = table[table["dataset"] == dataset]
             face = {} if filled else _HOLLOW
             series = dataset if filled else f"{dataset}, from loss"
-            drawn.points(axes, mine["flops"], mine["adv_acc"], series=series, label=mine["run"], marker=look.marker,
-                         color=look.colour, **{"alpha": 0.8} | face)  # fmt: skip
+            plotted_data.points(
+                axes,
+                mine["flops"],
+                mine["adv_acc"],
+                series=series,
+                label=mine["run"],
+                marker=look.marker,
+                color=look.colour,
+                **{"alpha": 0.8} | face,
+            )
         mine = attacked[attacked["dataset"] == dataset]
-        drawn.points(axes, mine["flops"], mine["autoattack_acc"], series=f"{dataset}, under AutoAttack",
+        plotted_data.points(axes, mine["flops"], mine["autoattack_acc"], series=f"{dataset}, under AutoAttack",
                      label=mine["run"], marker="*", markerfacecolor=look.colour, markeredgecolor="black",
                      markeredgewidth=0.8, markersize=11)  # fmt: skip
 
 
 def _one_law(laws, table, order, limits):
     """Return the law that is drawn (None: there is none), the rows of its curves, and remarks on what is missing."""
-    found = [law for law in (sources.law_named(laws, name) for name in _LAWS) if law]
+    found = [law for law in (inputs.law_named(laws, name) for name in _LAWS) if law]
     each = [(law, *_placed(table[table["law"] == law["law"]], law, order, limits)) for law in found]
     if not each:
         return None, table.iloc[:0], ["No curves: no law was fitted that gives a loss for a budget."]
@@ -133,19 +142,19 @@ def _placed(table, law, order, limits):
     A curve at an optimum that is not known would hang somewhere above the runs and look like a finding.
     """
     if table.empty:
-        return table, [f"No curves: {sources.title(law)} gives no loss for any budget."]
+        return table, [f"No curves: {inputs.title(law)} gives no loss for any budget."]
     unknown = {}
     for dataset in order:
-        entry = sources.dataset_entry(law, dataset)
+        entry = inputs.dataset_entry(law, dataset)
         cell = (entry.get("exponents") or {}).get("N_star")
-        if entry and not words.is_determined(cell):
+        if entry and not numbers.is_determined(cell):
             unknown[dataset] = (cell or {}).get("why") or "no reason given"
     known = set(order) - set(unknown)
     here = limits[(limits["law"] == law["law"]) & limits["dataset"].isna() & (limits["quantity"] == "N_star")]
-    somewhere = any(sources.dataset_entry(law, dataset) for dataset in known)
+    somewhere = any(inputs.dataset_entry(law, dataset) for dataset in known)
     at_0 = somewhere and (bool(here["determined"].all()) if len(here) else not unknown)
     table = table[table["dataset"].isin(known) | (table["dataset"].isna() & at_0)]
-    return table, [words.not_determined("Curves not drawn: N*", unknown)] if unknown else []
+    return table, [numbers.not_determined("Curves not drawn: N*", unknown)] if unknown else []
 
 
 def _curves(axes, table, line, order, looks):
@@ -153,7 +162,7 @@ def _curves(axes, table, line, order, looks):
     best = next((name for name in order if (table["dataset"] == name).any()), None)
     top, lower = (table[which].sort_values("flops") for which in (table["dataset"].isna(), table["dataset"] == best))
     if len(top) and len(top) == len(lower):
-        drawn.band(axes, top["flops"], of_loss(line, lower["loss"]), of_loss(line, top["loss"]), series=_BEST,
+        plotted_data.band(axes, top["flops"], of_loss(line, lower["loss"]), of_loss(line, top["loss"]), series=_BEST,
                    kind="region", color=looks[best].colour, alpha=0.16)  # fmt: skip
     for dataset in [*order, None]:
         rows = table[table["dataset"].isna() if dataset is None else table["dataset"] == dataset].sort_values("flops")
@@ -161,7 +170,7 @@ def _curves(axes, table, line, order, looks):
             continue
         look, series = (_FID_0, "FID 0") if dataset is None else (looks[dataset], dataset)
         band = rows.dropna(subset=["loss_low", "loss_high"])
-        drawn.band(axes, band["flops"], of_loss(line, band["loss_high"]), of_loss(line, band["loss_low"]),
+        plotted_data.band(axes, band["flops"], of_loss(line, band["loss_high"]), of_loss(line, band["loss_low"]),
                    series=series, color=look.colour, alpha=0.1)  # fmt: skip
         style.known_and_beyond(axes, rows["flops"], of_loss(line, rows["loss"]), rows["measured"], series=series,
                                color=look.colour)  # fmt: skip
@@ -176,7 +185,7 @@ def _ends(limits, law, order):
         row = rows.get(dataset)
         if row is None:
             continue
-        determined = words.is_determined(row) and pd.notna(row["value"])
+        determined = numbers.is_determined(row) and pd.notna(row["value"])
         if determined and 0 <= row["value"] <= 1:
             known[dataset] = row
         else:
@@ -190,7 +199,9 @@ def _limits(axes, ends, looks):
     told = []
     for dataset, row in ends.items():
         colour = looks[dataset].colour if dataset else _FID_0.colour
-        drawn.keep(axes, "level", f"{dataset or 'FID 0'}, limit", y=row["value"], low=row["low"], high=row["high"])
+        plotted_data.keep(
+            axes, "level", f"{dataset or 'FID 0'}, limit", y=row["value"], low=row["low"], high=row["high"]
+        )
         axes.plot([1 - _ROOM, 1], [row["value"]] * 2, color=colour, linestyle=style.DASHES[2], linewidth=1.8,
                   transform=axes.get_yaxis_transform())  # fmt: skip
         told.append((row["value"], colour))
@@ -202,7 +213,7 @@ def _beside(axes, told):
     low, high = axes.get_ylim()
     told = sorted(told)
     for place, (value, colour) in zip(style.apart([v for v, _ in told], 0.042 * (high - low)), told, strict=True):
-        axes.annotate(words.percent(value), (1.0, place), (4, 0), xycoords=axes.get_yaxis_transform(),
+        axes.annotate(numbers.percent(value), (1.0, place), (4, 0), xycoords=axes.get_yaxis_transform(),
                       textcoords="offset points", va="center", color=colour, fontsize=8.5,
                       annotation_clip=False)  # fmt: skip
 
@@ -217,11 +228,11 @@ def _human(axes, row):
     """Draw the human level; one that no person has reached is not called so."""
     series = called(row["source"])
     if pd.notna(row["low"]):
-        drawn.keep(axes, "level", f"{series}, interval", y=row["value"], low=row["low"], high=row["high"])
+        plotted_data.keep(axes, "level", f"{series}, interval", y=row["value"], low=row["low"], high=row["high"])
         axes.axhspan(row["low"], row["high"], color=style.RED, alpha=0.08, linewidth=0, zorder=1)
     dash = {"linestyle": style.DASHES[3]} if row["source"] == "simulated" else {}
-    drawn.level(axes, row["value"], series=series, color=style.RED, linewidth=1.6, zorder=1.5, **dash)
-    axes.annotate(f"{series} {words.percent(row['value'])}", (0.01, row["value"]), (0, 3), color=style.RED,
+    plotted_data.level(axes, row["value"], series=series, color=style.RED, linewidth=1.6, zorder=1.5, **dash)
+    axes.annotate(f"{series} {numbers.percent(row['value'])}", (0.01, row["value"]), (0, 3), color=style.RED,
                   fontsize=8.5, xycoords=axes.get_yaxis_transform(), textcoords="offset points")  # fmt: skip
 
 
@@ -241,13 +252,13 @@ def _to_human(limits, law, level):
     for row in mine.sort_values("fid", kind="stable").head(2).to_dict("records"):
         where = "at FID 0" if pd.isna(row["dataset"]) else f"on {row['dataset']}"
         cell = row | {name: None for name in ("value", "low", "high") if pd.isna(row[name])}
-        if words.is_determined(cell):
-            told.append(f"{words.sentence(level)} {where}: {words.interval(cell)} FLOPs.")
+        if numbers.is_determined(cell):
+            told.append(f"{numbers.sentence(level)} {where}: {numbers.interval(cell)} FLOPs.")
         elif row["why"].startswith("never"):
-            told.append(f"{words.sentence(level)} {where}: {row['why']}.")
+            told.append(f"{numbers.sentence(level)} {where}: {row['why']}.")
         else:
             why = row["why"] or "no reason given"
-            told.append(f"FLOPs to {level} {where} {words.NOT_DETERMINED}: {why}.")
+            told.append(f"FLOPs to {level} {where} {numbers.NOT_DETERMINED}: {why}.")
     return told
 
 
@@ -262,7 +273,7 @@ def _extent(tables, curves, line, levels):
 def _scales(axes, flops, shares, room):
     """Scale the axes to budgets and accuracies, with the share `room` of the width left free on the right."""
     low, high = style.padded(flops, 0.03, least=1.5)
-    style.log_axis(axes, "x", (low, high * (high / low) ** room), words.scientific, most=7)
+    style.log_axis(axes, "x", (low, high * (high / low) ** room), numbers.scientific, most=7)
     low, high = min(shares), max(shares)
     room = 0.05 * (high - low)
     # ten points at least, so that two equal runs do not look far apart
@@ -291,11 +302,11 @@ def _handles(tables, order, looks, curves, law, ends):
             handles.append(style.handle("FID 0 (no dataset)", _FID_0.colour, linestyle="-"))
             handles.append(Patch(color=style.COLOURS[0], alpha=0.25, label=_BEST))
         if curves["loss_low"].notna().any():
-            handles.append(Patch(color=style.FAINT, alpha=0.2, label=fits.interval_label([law])))
+            handles.append(Patch(color=style.FAINT, alpha=0.2, label=fitted_laws.interval_label([law])))
     if ends:
         handles.append(style.handle("limit at infinite compute", style.FAINT, linestyle=style.DASHES[2]))
     return handles
 
 
 def _called(law):
-    return style.short(sources.title(law).partition(":")[0], 30)
+    return style.short(inputs.title(law).partition(":")[0], 30)

@@ -3,11 +3,12 @@
 import numpy as np
 from matplotlib.patches import Patch
 
-from robustlaws import records
-from robustlaws.figures import drawn, sources, style, words
-from robustlaws.files import read_json
-from robustlaws.laws import law, refits
+from robustlaws.figures.drawing import inputs, plotted_data, style
+from robustlaws.formatting import numbers
+from robustlaws.laws import bootstrap_table, determination
 from robustlaws.laws.accuracy import of_loss
+from robustlaws.storage import tables
+from robustlaws.storage.atomic import read_json
 
 _LINE, _LEFT_OUT = "line", "left out of the line: real images mixed in"
 _HOLLOW = {"markerfacecolor": "none", "markeredgewidth": 1}
@@ -21,26 +22,26 @@ def draw(*, paths, runs, accuracy, accuracy_refits):
     Parameters
     ----------
     runs : path
-        Table `records.RUNS`.
+        Table `tables.RUNS`.
     accuracy : path
         JSON of the line: accuracy = intercept + slope x loss, with "r2" and "interval".
     accuracy_refits : path
-        Table `records.REFITS` of the line.
+        Table `tables.REFITS` of the line.
 
     Raises
     ------
     ValueError
         If a file cannot be read.
     """
-    table = sources.of_the_study(records.read(runs, records.RUNS))
+    table = inputs.of_the_study(tables.read(runs, tables.RUNS))
     table = table[table["adv_loss"].notna()]
     left_out = table[(table["real_fraction"] > 0) & table["adv_acc"].notna()]
     runs = table[table["real_fraction"] == 0]
     shown = runs[runs["adv_acc"].notna()]
     line = read_json(accuracy)
-    samples = refits.samples(records.read(accuracy_refits, records.REFITS), "accuracy")
-    known = words.is_determined(line.get("intercept")) and words.is_determined(line.get("slope"))
-    order = sources.fid_order(zip(shown["dataset"], shown["fid"], strict=True))
+    samples = bootstrap_table.samples(tables.read(accuracy_refits, tables.REFITS), "accuracy")
+    known = numbers.is_determined(line.get("intercept")) and numbers.is_determined(line.get("slope"))
+    order = inputs.fid_order(zip(shown["dataset"], shown["fid"], strict=True))
     looks = style.dataset_looks(order)
     with style.drawing(paths, 4.6) as figure:
         figure.suptitle("Adversarial accuracy from adversarial loss")
@@ -50,12 +51,19 @@ def draw(*, paths, runs, accuracy, accuracy_refits):
             return
         for dataset, look in looks.items():
             mine = shown[shown["dataset"] == dataset]
-            drawn.points(axes, mine["adv_loss"], mine["adv_acc"], series=dataset, label=mine["run"],
+            plotted_data.points(axes, mine["adv_loss"], mine["adv_acc"], series=dataset, label=mine["run"],
                          marker=look.marker, color=look.colour, alpha=0.85)  # fmt: skip
         handles, remarks = style.dataset_handles(looks, order), []
         if len(left_out):
-            drawn.points(axes, left_out["adv_loss"], left_out["adv_acc"], series=_LEFT_OUT, label=left_out["run"],
-                         color=style.FAINT, **_HOLLOW)  # fmt: skip
+            plotted_data.points(
+                axes,
+                left_out["adv_loss"],
+                left_out["adv_acc"],
+                series=_LEFT_OUT,
+                label=left_out["run"],
+                color=style.FAINT,
+                **_HOLLOW,
+            )
             handles.append(style.handle(_LEFT_OUT, style.FAINT, marker="o", **_HOLLOW))
         losses = runs["adv_loss"] if shown.empty else shown["adv_loss"]
         if known and len(losses):
@@ -63,7 +71,7 @@ def draw(*, paths, runs, accuracy, accuracy_refits):
             remarks += [] if len(shown) else ["None of the runs that a line is fitted to has an accuracy."]
         elif not known:
             why = next((c["why"] for c in (line.get("slope"), line.get("intercept")) if c and c.get("why")), "")
-            remarks.append(f"Line {words.NOT_DETERMINED}: {why or 'no reason given'}.")
+            remarks.append(f"Line {numbers.NOT_DETERMINED}: {why or 'no reason given'}.")
         if line.get("source"):
             remarks.append(f"Line: {line['source']}.")
         _told(axes, line, len(shown), known)
@@ -80,22 +88,22 @@ def _line(axes, losses, line, samples):
     if len(samples.get("slope", ())) > 1:
         level = (line.get("interval") or {}).get("level", 0.9)
         every = samples["intercept"][1:, None] + samples["slope"][1:, None] * x
-        low, high = law.interval(every[np.isfinite(every).all(axis=1)], level)
-        drawn.band(axes, x, np.clip(low, 0, 1), np.clip(high, 0, 1), series=_LINE, color=style.INK, alpha=0.16)
+        low, high = determination.interval(every[np.isfinite(every).all(axis=1)], level)
+        plotted_data.band(axes, x, np.clip(low, 0, 1), np.clip(high, 0, 1), series=_LINE, color=style.INK, alpha=0.16)
         handles.append(Patch(color=style.INK, alpha=0.16, label=f"{100 * level:.3g}% interval of the line"))
-    drawn.line(axes, x, of_loss(line, x), series=_LINE, color=style.INK)
+    plotted_data.line(axes, x, of_loss(line, x), series=_LINE, color=style.INK)
     return handles
 
 
 def _told(axes, line, count, known):
     """Write what the line is in the corner that a falling line leaves free."""
-    told = [words.plural(count, "run")] if count else []
+    told = [numbers.plural(count, "run")] if count else []
     if known:
         if line.get("r2") is not None:
-            told.insert(0, f"R² = {words.r_squared(line['r2'])}")
+            told.insert(0, f"R² = {numbers.r_squared(line['r2'])}")
         intercept, slope = line["intercept"]["value"], line["slope"]["value"]
         sign = "-" if slope < 0 else "+"
-        told.insert(0, f"accuracy = {words.number(intercept, 4)} {sign} {words.number(abs(slope), 4)} L")
+        told.insert(0, f"accuracy = {numbers.number(intercept, 4)} {sign} {numbers.number(abs(slope), 4)} L")
     axes.text(0.98, 0.97, "\n".join(told), transform=axes.transAxes, ha="right", va="top", fontsize=9)
 
 

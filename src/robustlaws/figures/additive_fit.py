@@ -1,7 +1,8 @@
 """Figure: how approach 2 fits the runs, and where it sees the best use of a budget."""
 
-from robustlaws import records
-from robustlaws.figures import contours, fit_panels, fits, sources, style, words
+from robustlaws.figures.drawing import contours, fit_panels, fitted_laws, inputs, style
+from robustlaws.formatting import numbers
+from robustlaws.storage import tables
 
 _MOST = 8  # datasets
 _TITLE = "Approach 2: additive terms with data quality"
@@ -13,28 +14,28 @@ def draw(*, paths, runs, laws, predictions, refits):
     Parameters
     ----------
     runs : path
-        Table `records.RUNS`.
+        Table `tables.RUNS`.
     laws : list of paths
         Law files; the two-stage fit of approach 2 is drawn if it determines N*, otherwise that in one stage.
     predictions : list of paths
-        Tables `records.PREDICTIONS`: the observations of each law. Runs that are in none of its rows are drawn as the
+        Tables `tables.PREDICTIONS`: the observations of each law. Runs that are in none of its rows are drawn as the
         fit has not seen them.
     refits : list of paths
-        Tables `records.REFITS`.
+        Tables `tables.REFITS`.
 
     Raises
     ------
     ValueError
         If a file cannot be read.
     """
-    runs = records.read(runs, records.RUNS)
-    laws = sources.read_laws(laws)
-    refits = sources.read_tables(refits, records.REFITS)
-    fit, why = fits.additive(laws, refits)
-    other = fits.read(laws, refits, "additive")[0] if fit and fit.name != "additive" else None
-    predictions = sources.read_tables(predictions, records.PREDICTIONS)
-    points = fit_panels.observations(runs[fits.outside(runs) == ""], fit, predictions)
-    order = sources.fid_order(zip(points["dataset"], points["fid"], strict=True))
+    runs = tables.read(runs, tables.RUNS)
+    laws = inputs.read_laws(laws)
+    refits = inputs.read_tables(refits, tables.REFITS)
+    fit, why = fitted_laws.additive(laws, refits)
+    other = fitted_laws.read(laws, refits, "additive")[0] if fit and fit.name != "additive" else None
+    predictions = inputs.read_tables(predictions, tables.PREDICTIONS)
+    points = fit_panels.observations(runs[fitted_laws.outside(runs) == ""], fit, predictions)
+    order = inputs.fid_order(zip(points["dataset"], points["fid"], strict=True))
     shown = fit_panels.spread(list(order), _MOST)
     rows, columns = fit_panels.grid_of(len(shown))
     height = (2.2 if rows > 1 else 2.5) * rows
@@ -52,7 +53,7 @@ def draw(*, paths, runs, laws, predictions, refits):
             fit_panels.panel(axes, mine, fit, looks, "model", "flops")
             axes.set_title(style.dataset_label(dataset, order[dataset], 14), fontsize=9)
             fit_panels.corner(axes, _told(fit, dataset))
-        fit_panels.scales(grid, points, "flops", words.scientific, columns)
+        fit_panels.scales(grid, points, "flops", numbers.scientific, columns)
         style.outer_labels(grid, "training FLOPs", "adversarial loss (nats)")
         handles = fit_panels.handles(looks, labels, points, fit)
         remarks = [] if fit else [f"No lines: {why}."]
@@ -77,4 +78,4 @@ def _contours(figure, fit, other, points):
     why = fit.why_not(dataset)
     others = [other] if other and not why and not other.why_not(dataset) else []
     handles = contours.draw(figure, fit, points, dataset, others)
-    return handles, [words.not_determined(f"{fit.title}: exponents of N* and D*", {dataset: why})] if why else []
+    return handles, [numbers.not_determined(f"{fit.title}: exponents of N* and D*", {dataset: why})] if why else []

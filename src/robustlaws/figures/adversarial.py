@@ -4,7 +4,8 @@ import numpy as np
 
 from robustlaws.attacks import record
 from robustlaws.data import shards as shard_files
-from robustlaws.figures import drawn, mosaics, style, words
+from robustlaws.figures.drawing import mosaics, plotted_data, style
+from robustlaws.formatting import numbers
 
 _COLUMNS = ("index", "label", "clean_prediction", "adversarial_prediction", "robust", "broken_by")
 _EXAMPLES = 6
@@ -31,9 +32,9 @@ def _counts(attack):
     right = _right_when_clean(attack)
     broken = [f"{name} {int((right & (attack['broken_by'] == i)).sum())}" for i, name in enumerate(attack["attacks"])]
     return (
-        f"{attack['run']}: {words.plural(len(right), 'test image')}, {int(right.sum())} right when clean; "
+        f"{attack['run']}: {numbers.plural(len(right), 'test image')}, {int(right.sum())} right when clean; "
         f"broken by {', '.join(broken)}; {int((right & attack['robust']).sum())} right under all "
-        f"({words.percent(float((right & attack['robust']).mean()))})."
+        f"({numbers.percent(float((right & attack['robust']).mean()))})."
     )
 
 
@@ -100,9 +101,9 @@ def _examples(figure, attack, shown, test_images):
     triples = [mosaics.as_rgb(x) for x in (clean, attacked, 0.5 + gain * (attacked - clean))]
     names = shard_files.attributes(test_images).get("class_names")
     for i, axes in enumerate(style.panels(figure, len(shown), 2)):
-        labels = ["clean", "attacked", f"difference {words.TIMES}{gain:.3g}"]
+        labels = ["clean", "attacked", f"difference {numbers.TIMES}{gain:.3g}"]
         true, given, attacker = _heading(attack, shown[i], names)
-        drawn.name(axes, f"test image {index[i]}")
+        plotted_data.name(axes, f"test image {index[i]}")
         meant = [(index[i], f"clean: {true}"), (index[i], f"attacked: {given}{attacker}"), (index[i], labels[2])]
         heading = f"{style.short(true, 16)} → {style.short(given, 16)}{attacker}"
         tiles = [[images[i] for images in triples]]

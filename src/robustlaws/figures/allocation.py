@@ -3,8 +3,9 @@
 import pandas as pd
 from matplotlib.patches import Patch
 
-from robustlaws import records
-from robustlaws.figures import drawn, fits, sources, style, words
+from robustlaws.figures.drawing import fitted_laws, inputs, plotted_data, style
+from robustlaws.formatting import numbers
+from robustlaws.storage import tables
 
 _QUANTITIES = (
     ("params", "N_star", "N* (parameters)"),
@@ -19,28 +20,28 @@ def draw(*, paths, runs, allocations, laws, limits):
     Parameters
     ----------
     runs : path
-        Table `records.RUNS`.
+        Table `tables.RUNS`.
     allocations : list of paths
-        Tables `records.ALLOCATIONS`, one per law; rows without a dataset are those of FID 0.
+        Tables `tables.ALLOCATIONS`, one per law; rows without a dataset are those of FID 0.
     laws : list of paths
         Law files: titles, and which exponents of the datasets are determined.
     limits : path
-        Table `records.APPROACHES`: which exponents at FID 0 are determined.
+        Table `tables.APPROACHES`: which exponents at FID 0 are determined.
 
     Raises
     ------
     ValueError
         If a file cannot be read.
     """
-    runs = records.read(runs, records.RUNS)
-    runs = sources.of_the_study(runs[runs["fid"].notna()])
-    laws = sources.read_laws(laws)
-    table = sources.read_tables(allocations, records.ALLOCATIONS)
-    limits = records.read(limits, records.APPROACHES)
+    runs = tables.read(runs, tables.RUNS)
+    runs = inputs.of_the_study(runs[runs["fid"].notna()])
+    laws = inputs.read_laws(laws)
+    table = inputs.read_tables(allocations, tables.ALLOCATIONS)
+    limits = tables.read(limits, tables.APPROACHES)
     named = table[table["dataset"].notna()]
     pairs = [*zip(runs["dataset"], runs["fid"], strict=True), *zip(named["dataset"], named["fid"], strict=True)]
-    order = sources.fid_order(pairs)
-    shown = sources.spread(list(order))[::-1]
+    order = inputs.fid_order(pairs)
+    shown = inputs.spread(list(order))[::-1]
     at_0 = [_known(table, limits, law, None, *which[:2])[0] for law in laws for which in _QUANTITIES]
     columns = shown + ([None] if any(len(rows) for rows in at_0) else [])
     with style.drawing(paths, 5.4) as figure:
@@ -61,7 +62,7 @@ def draw(*, paths, runs, allocations, laws, limits):
                 remarks.setdefault(law, []).append((label.split()[0], dataset, why))
         flops = style.padded([*runs["flops"], *(v for rows in lines for v in rows["flops"])], 0.03, least=2)
         for column, dataset in zip(grid.T, columns, strict=True):
-            style.log_axis(column[0], "x", flops or (1, 10), words.scientific, most=5 if len(columns) < 3 else 3)
+            style.log_axis(column[0], "x", flops or (1, 10), numbers.scientific, most=5 if len(columns) < 3 else 3)
             column[0].set_title(_title(dataset, order, 60 // len(columns)), fontsize=9.5)
         grid[1][(len(columns) - 1) // 2].set_xlabel("training FLOPs")
         told = _remarks(remarks, laws, order, shown)
@@ -74,7 +75,7 @@ def _row(row, runs, of_laws, looks, quantity, label):
     """Draw one quantity, a panel for each dataset of `of_laws` {dataset: {law: (rows, why)}}; return the lines."""
     lines = []
     for axes, (dataset, found) in zip(row, of_laws.items(), strict=True):
-        drawn.name(axes, f"{label.split()[0]}, {_NO_DATASET if dataset is None else dataset}")
+        plotted_data.name(axes, f"{label.split()[0]}, {_NO_DATASET if dataset is None else dataset}")
         _runs(axes, runs[runs["dataset"] == dataset], quantity)
         for law, (rows, _) in found.items():
             if len(rows):
@@ -82,7 +83,7 @@ def _row(row, runs, of_laws, looks, quantity, label):
                 lines.append(rows)
     # intervals may span many decades: the runs and the lines decide what is seen
     seen = style.padded([*runs[quantity], *(v for rows in lines for v in rows[quantity])], 0.12, least=2)
-    style.log_axis(row[0], "y", seen or (1, 10), words.count, most=6)
+    style.log_axis(row[0], "y", seen or (1, 10), numbers.count, most=6)
     row[0].set_ylabel(label)
     return lines
 
@@ -95,19 +96,28 @@ def _missing(of_laws):
 def _title(dataset, order, room):
     if dataset is None:
         return f"{_NO_DATASET}\n(no dataset)"
-    return f"{style.short(dataset, room)}\nFID {words.fid(order[dataset])}"
+    return f"{style.short(dataset, room)}\nFID {numbers.fid(order[dataset])}"
 
 
 def _runs(axes, runs, quantity):
-    drawn.points(axes, runs["flops"], runs[quantity], series="runs of the study", label=runs["run"], markersize=4,
-                 color=style.FAINT, markerfacecolor="none", markeredgewidth=1)  # fmt: skip
+    plotted_data.points(
+        axes,
+        runs["flops"],
+        runs[quantity],
+        series="runs of the study",
+        label=runs["run"],
+        markersize=4,
+        color=style.FAINT,
+        markerfacecolor="none",
+        markeredgewidth=1,
+    )
 
 
 def _verdict(limits, law, dataset, exponent):
     """Return why one law's exponent is not determined; "" if it is."""
     if dataset is not None:
-        cell = (sources.dataset_entry(law, dataset).get("exponents") or {}).get(exponent)
-        return "" if cell is None or words.is_determined(cell) else cell.get("why") or "no reason given"
+        cell = (inputs.dataset_entry(law, dataset).get("exponents") or {}).get(exponent)
+        return "" if cell is None or numbers.is_determined(cell) else cell.get("why") or "no reason given"
     found = limits[(limits["law"] == law["law"]) & limits["dataset"].isna() & (limits["quantity"] == exponent)]
     if len(found):
         return "" if found["determined"].iloc[0] else found["why"].iloc[0] or "no reason given"
@@ -132,7 +142,7 @@ def _line(axes, rows, quantity, look):
     low, high = f"{quantity}_low", f"{quantity}_high"
     name = rows["law"].iloc[0]
     band = rows.dropna(subset=[low, high])
-    drawn.band(axes, band["flops"], band[low], band[high], series=name, color=look.colour, alpha=0.16)
+    plotted_data.band(axes, band["flops"], band[low], band[high], series=name, color=look.colour, alpha=0.16)
     style.known_and_beyond(axes, rows["flops"], rows[quantity], rows["measured"], series=name, color=look.colour,
                            linewidth=1.9)  # fmt: skip
     # a second cue beside the colour; where two laws agree the markers do not lie on each other
@@ -143,7 +153,7 @@ def _line(axes, rows, quantity, look):
 def _handles(laws, looks, lines):
     names = {rows["law"].iloc[0] for rows in lines}
     handles = [
-        style.handle(style.short(sources.title(law), 44), looks[law["law"]].colour, linestyle="-",
+        style.handle(style.short(inputs.title(law), 44), looks[law["law"]].colour, linestyle="-",
                      marker=looks[law["law"]].marker)
         for law in laws
         if law["law"] in names
@@ -155,12 +165,12 @@ def _handles(laws, looks, lines):
         handles.append(style.handle(style.BEYOND, linestyle=style.DASHES[1]))
     if any(rows.filter(like="_low").notna().any(axis=None) for rows in lines):
         shown = [law for law in laws if law["law"] in names]
-        handles.append(Patch(color=style.INK, alpha=0.16, label=fits.interval_label(shown)))
+        handles.append(Patch(color=style.INK, alpha=0.16, label=fitted_laws.interval_label(shown)))
     return handles
 
 
 def _remarks(remarks, laws, order, shown):
-    titles = {law["law"]: sources.title(law) for law in laws}
+    titles = {law["law"]: inputs.title(law) for law in laws}
     lines = [] if laws else ["No law was fitted."]
     for law, missing in sorted(remarks.items(), key=lambda item: list(titles).index(item[0])):
         missing = [one for one in missing if one[2] is not None]
@@ -172,7 +182,7 @@ def _remarks(remarks, laws, order, shown):
         if reasons:
             symbols = dict.fromkeys(symbol for symbol, _, _ in missing)
             everything = [*shown, _NO_DATASET] if _NO_DATASET in reasons else shown
-            lines.append(words.not_determined(f"{titles[law]}: {words.listed(symbols)}", reasons, everything))
+            lines.append(numbers.not_determined(f"{titles[law]}: {numbers.listed(symbols)}", reasons, everything))
     unable = [titles[law] for law, missing in remarks.items() if any(why is None for _, _, why in missing)]
     if unable:
         lines.append(f"Without a line at FID 0: {'; '.join(unable)}.")

@@ -1,7 +1,8 @@
 """Figure: how approach 3 fits the runs, model by model."""
 
-from robustlaws import records
-from robustlaws.figures import fit_panels, fits, sources, style, words
+from robustlaws.figures.drawing import fit_panels, fitted_laws, inputs, style
+from robustlaws.formatting import numbers
+from robustlaws.storage import tables
 
 _LAW = "bottleneck"
 _TITLE = "Approach 3: data quality as a bottleneck"
@@ -14,26 +15,26 @@ def draw(*, paths, runs, laws, predictions, refits):
     Parameters
     ----------
     runs : path
-        Table `records.RUNS`.
+        Table `tables.RUNS`.
     laws : list of paths
         Law files; the one named "bottleneck" is drawn.
     predictions : list of paths
-        Tables `records.PREDICTIONS`: the observations of each law. Runs that are in none of its rows are drawn as the
+        Tables `tables.PREDICTIONS`: the observations of each law. Runs that are in none of its rows are drawn as the
         fit has not seen them.
     refits : list of paths
-        Tables `records.REFITS`: the law's parameters.
+        Tables `tables.REFITS`: the law's parameters.
 
     Raises
     ------
     ValueError
         If a file cannot be read.
     """
-    runs = records.read(runs, records.RUNS)
-    laws = sources.read_laws(laws)
-    fit, why = fits.read(laws, sources.read_tables(refits, records.REFITS), _LAW)
-    predictions = sources.read_tables(predictions, records.PREDICTIONS)
-    points = fit_panels.observations(runs[fits.outside(runs) == ""], fit, predictions)
-    order = sources.fid_order(zip(points["dataset"], points["fid"], strict=True))
+    runs = tables.read(runs, tables.RUNS)
+    laws = inputs.read_laws(laws)
+    fit, why = fitted_laws.read(laws, inputs.read_tables(refits, tables.REFITS), _LAW)
+    predictions = inputs.read_tables(predictions, tables.PREDICTIONS)
+    points = fit_panels.observations(runs[fitted_laws.outside(runs) == ""], fit, predictions)
+    order = inputs.fid_order(zip(points["dataset"], points["fid"], strict=True))
     models = fit_panels.model_labels(points)
     shown = fit_panels.spread(list(models), _MOST)
     rows, columns = fit_panels.grid_of(len(shown))
@@ -47,7 +48,7 @@ def draw(*, paths, runs, laws, predictions, refits):
         for axes, model in zip(grid, shown, strict=True):
             fit_panels.panel(axes, points[points["model"] == model], fit, looks, "dataset", "images")
             axes.set_title(models[model], fontsize=9)
-        fit_panels.scales(grid, points, "images", words.count, columns)
+        fit_panels.scales(grid, points, "images", numbers.count, columns)
         style.outer_labels(grid, "training images", "adversarial loss (nats)")
         labels = {name: style.dataset_label(name, fid) for name, fid in order.items()}
         remarks = [] if fit else [f"No lines: {why}."]

@@ -5,9 +5,10 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from robustlaws import records
-from robustlaws.figures import drawn, fits, labels, sources, style, words
+from robustlaws.figures.drawing import fitted_laws, inputs, label_placement, plotted_data, style
+from robustlaws.formatting import numbers
 from robustlaws.laws.observations import NO_FID, NO_LOSS, REAL, RECIPE
+from robustlaws.storage import tables
 
 _BEYOND = 3.0  # how far past the dearest run the budgets go where an N* is known
 # What is said of runs that no law is fitted to; no line here has these colours. Each kind is drawn on the one before
@@ -28,22 +29,22 @@ def draw(*, paths, runs, laws, allocations):
     Parameters
     ----------
     runs : path
-        Table `records.RUNS`; runs outside the laws are told apart, accuracies written beside them.
+        Table `tables.RUNS`; runs outside the laws are told apart, accuracies written beside them.
     laws : list of paths
         Law files: which N* is determined.
     allocations : list of paths
-        Tables `records.ALLOCATIONS`.
+        Tables `tables.ALLOCATIONS`.
 
     Raises
     ------
     ValueError
         If a file cannot be read.
     """
-    runs = records.read(runs, records.RUNS)
-    runs = runs[runs["flops"] > 0].assign(outside=fits.outside)
-    laws = sources.read_laws(laws)
-    table = sources.read_tables(allocations, records.ALLOCATIONS)
-    order = sources.fid_order(sources.fids_of_laws(laws))
+    runs = tables.read(runs, tables.RUNS)
+    runs = runs[runs["flops"] > 0].assign(outside=fitted_laws.outside)
+    laws = inputs.read_laws(laws)
+    table = inputs.read_tables(allocations, tables.ALLOCATIONS)
+    order = inputs.fid_order(inputs.fids_of_laws(laws))
     best = next(iter(order), None)
     with style.drawing(paths, 4.6) as figure:
         figure.suptitle("Compute-efficient model sizes")
@@ -56,14 +57,14 @@ def draw(*, paths, runs, laws, allocations):
         lines, unknown = _lines(table, laws, best, limits, runs.loc[runs["outside"] == "", "flops"].max())
         looks = style.law_looks(laws)
         region = _region(axes, lines)
-        for (name, rows), width in zip(lines.items(), fits.WIDTHS, strict=False):
+        for (name, rows), width in zip(lines.items(), fitted_laws.WIDTHS, strict=False):
             style.known_and_beyond(axes, rows["flops"], rows["params"], rows["measured"], series=name,
                                    color=looks[name].colour, linewidth=width)  # fmt: skip
             flops = flops[0], max(flops[1], rows["flops"].max())
         _runs(axes, runs)
         sizes = [*runs["params"], *(size for rows in lines.values() for size in rows["params"])]
-        style.log_axis(axes, "x", flops, words.scientific, most=7)
-        style.log_axis(axes, "y", style.padded(sizes, 0.1, least=2), words.count, most=7)
+        style.log_axis(axes, "x", flops, numbers.scientific, most=7)
+        style.log_axis(axes, "y", style.padded(sizes, 0.1, least=2), numbers.count, most=7)
         axes.set_xlabel("training FLOPs")
         axes.set_ylabel("model size N (parameters)")
         if lines:
@@ -72,7 +73,7 @@ def draw(*, paths, runs, laws, allocations):
         style.below(figure, _handles(lines, laws, looks, region, runs), _remarks(laws, unknown, texts),
                     columns=2)  # fmt: skip
         on_lines = [point for rows in lines.values() for point in zip(rows["flops"], rows["params"], strict=True)]
-        labels.beside(axes, texts, zip(runs["flops"], runs["params"], strict=True), on_lines)
+        label_placement.beside(axes, texts, zip(runs["flops"], runs["params"], strict=True), on_lines)
 
 
 def _lines(table, laws, dataset, limits, dearest):
@@ -82,13 +83,13 @@ def _lines(table, laws, dataset, limits, dearest):
     for law in laws:
         rows = table[(table["law"] == law["law"]) & (table["dataset"] == dataset)]
         rows = rows.dropna(subset=["flops", "params"]).sort_values("flops")
-        cell = (sources.dataset_entry(law, dataset).get("exponents") or {}).get("N_star")
-        if cell is None or (len(rows) < 2 and words.is_determined(cell)):
-            unknown[sources.title(law)] = "it is fitted to no dataset" if dataset is None else f"no N* on {dataset}"
+        cell = (inputs.dataset_entry(law, dataset).get("exponents") or {}).get("N_star")
+        if cell is None or (len(rows) < 2 and numbers.is_determined(cell)):
+            unknown[inputs.title(law)] = "it is fitted to no dataset" if dataset is None else f"no N* on {dataset}"
             continue
-        if not words.is_determined(cell):
+        if not numbers.is_determined(cell):
             why = cell.get("why") or "no reason given"
-            unknown[sources.title(law)] = words.not_determined("exponent of N*", {dataset: why}).removesuffix(".")
+            unknown[inputs.title(law)] = numbers.not_determined("exponent of N*", {dataset: why}).removesuffix(".")
             continue
         known = np.log(rows["flops"].to_numpy(dtype=float))
         # almost straight in logarithms
@@ -104,7 +105,7 @@ def _region(axes, lines):
     if len(lines) < 2:
         return False
     every = pd.concat(lines.values()).groupby("flops")["params"].agg(["min", "max"])
-    drawn.band(axes, every.index, every["min"], every["max"], series="compute-efficient region", kind="region",
+    plotted_data.band(axes, every.index, every["min"], every["max"], series="compute-efficient region", kind="region",
                color=style.FAINT, alpha=0.22, zorder=0.5)  # fmt: skip
     return True
 
@@ -112,11 +113,11 @@ def _region(axes, lines):
 def _runs(axes, runs):
     for (reason, (what, look)), size in zip(_OUTSIDE.items(), _SIZES, strict=True):
         mine = runs[runs["outside"] == reason]
-        drawn.points(axes, mine["flops"], mine["params"], series=what, label=mine["run"], color=look.colour,
+        plotted_data.points(axes, mine["flops"], mine["params"], series=what, label=mine["run"], color=look.colour,
                      marker=look.marker, markersize=size, markeredgecolor="white", markeredgewidth=0.7,
                      zorder=4)  # fmt: skip
     inside = runs[runs["outside"] == ""]
-    drawn.points(axes, inside["flops"], inside["params"], series="runs", label=inside["run"], color=style.INK,
+    plotted_data.points(axes, inside["flops"], inside["params"], series="runs", label=inside["run"], color=style.INK,
                  markerfacecolor="white", markersize=_INSIDE, markeredgewidth=0.8, zorder=4)  # fmt: skip
 
 
@@ -128,7 +129,7 @@ def _accuracies(runs):
     """
     texts = {}
     told = runs[(runs["outside"] != "") | runs["autoattack_acc"].notna()]
-    told = told.assign(text=[fits.accuracy_label(run) for _, run in told.iterrows()])
+    told = told.assign(text=[fitted_laws.accuracy_label(run) for _, run in told.iterrows()])
     told = told.dropna(subset="text").sort_values(["autoattack_acc", "adv_acc", "run"], ascending=False)
     for run in told.sort_values("outside", key=lambda why: why == "", kind="stable").itertuples():
         where = run.outside == "", round(np.log(run.flops), 1), round(np.log(run.params), 1)
@@ -138,7 +139,7 @@ def _accuracies(runs):
 
 def _handles(lines, laws, looks, region, runs):
     found = [
-        Line2D([], [], color=looks[law["law"]].colour, label=style.short(sources.title(law), 44))
+        Line2D([], [], color=looks[law["law"]].colour, label=style.short(inputs.title(law), 44))
         for law in laws
         if law["law"] in lines
     ]

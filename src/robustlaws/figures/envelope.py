@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from robustlaws import records
-from robustlaws.figures import drawn, sources, style, words
-from robustlaws.laws import law as judged
-from robustlaws.laws import refits as tabled
+from robustlaws.figures.drawing import inputs, plotted_data, style
+from robustlaws.formatting import numbers
+from robustlaws.laws import bootstrap_table as tabled
+from robustlaws.laws import determination as judged
 from robustlaws.laws.envelope import QUERIES, follow, followed, sample
 from robustlaws.laws.observations import comparable
+from robustlaws.storage import tables
 
 _ENVELOPE, _LAW = "envelope", "law of the envelope"
 # what a panel shows: a column of the envelope's points, where the law file has its exponent, axis, formula
@@ -26,27 +27,27 @@ def draw(*, paths, runs, curves, laws, refits):
     Parameters
     ----------
     runs, curves : paths
-        Tables `records.RUNS` and `records.CURVES`.
+        Tables `tables.RUNS` and `tables.CURVES`.
     laws : list of paths
         Law files; the one named "envelope" says what is determined.
     refits : list of paths
-        Tables `records.REFITS`; the envelope's lines and their intervals.
+        Tables `tables.REFITS`; the envelope's lines and their intervals.
 
     Raises
     ------
     ValueError
         If a file cannot be read.
     """
-    runs = records.read(runs, records.RUNS)
+    runs = tables.read(runs, tables.RUNS)
     chosen = comparable(runs)[0] if len(runs) else runs
     chosen = chosen[chosen["adv_loss"].notna()]
-    curves = records.read(curves, records.CURVES)
-    law = sources.law_named(sources.read_laws(laws), "envelope") or {}
+    curves = tables.read(curves, tables.CURVES)
+    law = inputs.law_named(inputs.read_laws(laws), "envelope") or {}
     seen, points = _seen(chosen, curves, law)
     least = law.get("min_train_fraction", 0.5)
-    table = sources.read_tables(refits, records.REFITS)
-    order = sources.fid_order(zip(seen["dataset"], chosen.set_index("run")["fid"].reindex(seen["run"]), strict=True))
-    shown = sources.spread(list(order))
+    table = inputs.read_tables(refits, tables.REFITS)
+    order = inputs.fid_order(zip(seen["dataset"], chosen.set_index("run")["fid"].reindex(seen["run"]), strict=True))
+    shown = inputs.spread(list(order))
     with style.drawing(paths, {0: 3.0, 1: 3.2}.get(len(shown), 2.25 * len(shown) + 0.4)) as figure:
         figure.suptitle("Approach 1: the envelope, and N* and D* along it")
         if not shown:
@@ -64,8 +65,8 @@ def draw(*, paths, runs, curves, laws, refits):
             lines = tabled.samples(table, "envelope", dataset)
             _curves(row[0], mine, looks)
             for axes, panel in zip(row, _PANELS, strict=True):
-                drawn.name(axes, f"{dataset}, {panel[-1]}")
-                fitted |= _panel(axes, best, lines, sources.dataset_entry(law, dataset), panel, law)
+                plotted_data.name(axes, f"{dataset}, {panel[-1]}")
+                fitted |= _panel(axes, best, lines, inputs.dataset_entry(law, dataset), panel, law)
             _head(row[0], style.dataset_label(dataset, order[dataset], 34))
         _scales(grid, seen, chosen, every)
         remarks = [f"{len(shown)} of {len(order)} datasets are shown, from the best FID to the worst."]
@@ -103,10 +104,10 @@ def _curves(axes, seen, looks):
     for curve, rows in seen.groupby("curve", sort=True):
         model = rows["model"].iloc[0]
         look = looks[model]
-        drawn.line(axes, rows["flops"], rows["adv_loss"], series=model, label=curve, color=look.colour,
+        plotted_data.line(axes, rows["flops"], rows["adv_loss"], series=model, label=curve, color=look.colour,
                    linestyle=look.dash, linewidth=0.9, alpha=0.8)  # fmt: skip
         ends = rows.groupby("run", sort=True).tail(1)
-        drawn.points(axes, ends["flops"], ends["adv_loss"], series=model, label=ends["run"], color=look.colour,
+        plotted_data.points(axes, ends["flops"], ends["adv_loss"], series=model, label=ends["run"], color=look.colour,
                      markersize=2.5)  # fmt: skip
 
 
@@ -115,16 +116,18 @@ def _panel(axes, points, lines, entry, panel, law):
     quantity, group, name, label, symbol = panel
     axes.set_ylabel(label)
     if points is not None:
-        drawn.points(axes, points.flops, getattr(points, quantity), series=_ENVELOPE, color="black", markersize=2)
+        plotted_data.points(
+            axes, points.flops, getattr(points, quantity), series=_ENVELOPE, color="black", markersize=2
+        )
     cell = (entry.get(group) or {}).get(name)
     slope, intercept = (lines.get(f"{quantity} {term}") for term in ("slope", "intercept"))
-    fitted = words.is_determined(cell) and slope is not None
+    fitted = numbers.is_determined(cell) and slope is not None
     if fitted:
         _law(axes, points, intercept, slope, law)
         text = _formula(symbol, entry, cell)
     elif entry:
         why = (cell or {}).get("why") or "no reason given"
-        text = style.wrapped(f"{symbol} {words.NOT_DETERMINED}: {why}", 33)
+        text = style.wrapped(f"{symbol} {numbers.NOT_DETERMINED}: {why}", 33)
     else:
         text = "no law fitted"
     colour = style.RED if fitted else style.INK
@@ -142,7 +145,7 @@ def _head(axes, text):
 
 def _formula(symbol, entry, cell):
     coefficient = (entry.get("parameters") or {}).get("coefficient") if symbol == "L*" else None
-    return words.power_law(symbol, coefficient, words.interval(cell))
+    return numbers.power_law(symbol, coefficient, numbers.interval(cell))
 
 
 def _law(axes, points, intercept, slope, law):
@@ -152,9 +155,9 @@ def _law(axes, points, intercept, slope, law):
     kept = every[1:][np.isfinite(every[1:]).all(axis=1)]
     if len(kept):
         low, high = judged.interval(kept, (law.get("interval") or {}).get("level", 0.9))
-        drawn.band(axes, x, np.minimum(low, every[0]), np.maximum(high, every[0]), series=_LAW, color=style.RED,
+        plotted_data.band(axes, x, np.minimum(low, every[0]), np.maximum(high, every[0]), series=_LAW, color=style.RED,
                    alpha=0.16)  # fmt: skip
-    drawn.line(axes, x, every[0], series=_LAW, color=style.RED, linewidth=1.8)
+    plotted_data.line(axes, x, every[0], series=_LAW, color=style.RED, linewidth=1.8)
 
 
 def _scales(grid, seen, runs, every):
@@ -164,11 +167,11 @@ def _scales(grid, seen, runs, every):
     points = {name: [v for one in every for v in getattr(one, name)] for name in ("flops", "images")}
     scales = (
         (style.padded([seen["adv_loss"].min(), top]), lambda value: f"{value:.3g}"),
-        (style.padded(runs["params"], 0.2, least=2), words.count),
-        (style.padded([*ends["images"], *points["images"]], 0.2, least=2), words.count),
+        (style.padded(runs["params"], 0.2, least=2), numbers.count),
+        (style.padded([*ends["images"], *points["images"]], 0.2, least=2), numbers.count),
     )
     flops = style.padded([*ends["flops"], *points["flops"]], 0.05, least=1.5)
-    style.log_axis(grid[0][0], "x", flops, words.scientific, most=3)
+    style.log_axis(grid[0][0], "x", flops, numbers.scientific, most=3)
     for column, (limits, text) in zip(grid.T, scales, strict=True):
         style.log_axis(column[0], "y", limits, text, most=5)
         column[-1].set_xlabel("training FLOPs F")

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from robustlaws import records
-from robustlaws.figures import drawn, sources, style, words
+from robustlaws.figures.drawing import inputs, plotted_data, style
+from robustlaws.formatting import numbers
+from robustlaws.storage import tables
 
 _UNKNOWN = "\N{EN DASH}"  # for an R² that is none, as of runs with one loss
 
@@ -14,7 +15,7 @@ def draw(*, paths, held_out, laws):
     Parameters
     ----------
     held_out : list of paths
-        Tables `records.PREDICTIONS`, each run predicted without its dataset; empty ones are named below the panels.
+        Tables `tables.PREDICTIONS`, each run predicted without its dataset; empty ones are named below the panels.
     laws : list of paths
         Law files, whose "held_out" and "r2_by_dataset" give R² without and with the dataset.
 
@@ -23,12 +24,12 @@ def draw(*, paths, held_out, laws):
     ValueError
         If a file cannot be read.
     """
-    laws = sources.read_laws(laws)
-    table = sources.read_tables(held_out, records.PREDICTIONS)
+    laws = inputs.read_laws(laws)
+    table = inputs.read_tables(held_out, tables.PREDICTIONS)
     table = table[(table["loss"] > 0) & (table["predicted"] > 0)]
     shown = [law for law in laws if (table["law"] == law["law"]).any()]
-    silent = [sources.title(law) for law in laws if law not in shown]
-    order = sources.fid_order(zip(table["dataset"], table["fid"], strict=True))
+    silent = [inputs.title(law) for law in laws if law not in shown]
+    order = inputs.fid_order(zip(table["dataset"], table["fid"], strict=True))
     looks = style.dataset_looks(order)
     limits = style.padded([*table["loss"], *table["predicted"]])
     columns = min(len(shown), 3) or 1
@@ -58,7 +59,7 @@ def draw(*, paths, held_out, laws):
                 axes.set_ylabel("predicted loss (nats)")
         remarks = [f"No dataset predicted from the others: {'; '.join(silent)}."] if silent else []
         if any(_UNKNOWN in handle.get_label() for handle in every):
-            remarks.append(f"{_UNKNOWN}: {words.NOT_DETERMINED}.")
+            remarks.append(f"{_UNKNOWN}: {numbers.NOT_DETERMINED}.")
         style.below(figure, lines=remarks)
 
 
@@ -75,7 +76,7 @@ def _panel(axes, table, law, looks, order, limits, columns):
         mine = table[table["dataset"] == dataset]
         if mine.empty:
             continue
-        drawn.points(axes, mine["loss"], mine["predicted"], series=dataset, label=mine["run"], color=look.colour,
+        plotted_data.points(axes, mine["loss"], mine["predicted"], series=dataset, label=mine["run"], color=look.colour,
                      marker=look.marker, alpha=0.8)  # fmt: skip
         unseen = ((law.get("held_out") or {}).get(dataset) or {}).get("r2")
         text = f"{_r2(unseen)} ({_r2((law.get('r2_by_dataset') or {}).get(dataset))})"
@@ -84,9 +85,9 @@ def _panel(axes, table, law, looks, order, limits, columns):
     for which in "xy":
         style.log_axis(axes, which, limits, lambda value: f"{value:.3g}", most=5)
     axes.set_aspect("equal")
-    axes.set_title(style.wrapped(style.short(sources.title(law), 78), 27 if columns > 2 else 44), fontsize=9)
+    axes.set_title(style.wrapped(style.short(inputs.title(law), 78), 27 if columns > 2 else 44), fontsize=9)
     error = float(np.median(np.abs(table["predicted"] / table["loss"] - 1)))
-    axes.text(0.04, 0.96, f"{words.plural(len(table), 'point')}\nmedian error {words.percent(error)}",
+    axes.text(0.04, 0.96, f"{numbers.plural(len(table), 'point')}\nmedian error {numbers.percent(error)}",
               transform=axes.transAxes, va="top", fontsize=8.5)  # fmt: skip
     return handles
 
@@ -94,4 +95,4 @@ def _panel(axes, table, law, looks, order, limits, columns):
 def _r2(value):
     if value is None:
         return _UNKNOWN
-    return words.number(value).replace("-", "\N{MINUS SIGN}")
+    return numbers.number(value).replace("-", "\N{MINUS SIGN}")

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from robustlaws import records
-from robustlaws.figures import drawn, style, words
-from robustlaws.humans import columns
+from robustlaws.figures.drawing import plotted_data, style
+from robustlaws.formatting import numbers
+from robustlaws.storage import human_tables, tables
 
 _MARKERS = {"any": ("o", "all answers"), "low": ("v", "low confidence"), "high": ("^", "high confidence")}
 _NAMED = len(style.COLOURS)  # participants that have a colour each; of more, only the mean and models do
@@ -22,14 +22,14 @@ def draw(*, paths, human_accuracy):
     Parameters
     ----------
     human_accuracy : path
-        Table columns.HUMAN_ACCURACY.
+        Table human_tables.HUMAN_ACCURACY.
 
     Raises
     ------
     ValueError
         If the file is not that table.
     """
-    table = records.read(human_accuracy, columns.HUMAN_ACCURACY)
+    table = tables.read(human_accuracy, human_tables.HUMAN_ACCURACY)
     both = _pairs(table)
     with style.drawing(paths, 5.6) as figure:
         axes = figure.subplots()
@@ -46,8 +46,8 @@ def draw(*, paths, human_accuracy):
 
 def _who(table):
     kinds = set(table["kind"])
-    said = words.judges(bool(kinds - {"model"}), "model" in kinds, "simulated" in kinds)
-    return "Participants" if said in ("", "people") else words.sentence(said)
+    said = numbers.judges(bool(kinds - {"model"}), "model" in kinds, "simulated" in kinds)
+    return "Participants" if said in ("", "people") else numbers.sentence(said)
 
 
 def _with_mean(table):
@@ -111,7 +111,7 @@ def _points(axes, both, with_mean):
                       series=f"{series}: interval, clean", label=meaning, **thin)  # fmt: skip
             _interval(axes, [row.accuracy_clean] * 2, [row.low_attacked, row.high_attacked],
                       series=f"{series}: interval, attacked", label=meaning, **thin)  # fmt: skip
-        drawn.points(
+        plotted_data.points(
             axes, [row.accuracy_clean], [row.accuracy_attacked], series=series, label=meaning, marker=marker,
             color=colour, zorder=over, **_MEAN if mean else _ONE,
         )  # fmt: skip
@@ -123,7 +123,7 @@ def _points(axes, both, with_mean):
 
 def _interval(axes, x, y, **options):
     if pd.notna([*x, *y]).all():
-        drawn.line(axes, x, y, **options)
+        plotted_data.line(axes, x, y, **options)
 
 
 def _scales(axes, both):
@@ -133,7 +133,7 @@ def _scales(axes, both):
         getattr(axes, f"set_{which}lim")(max(-0.02, min(low, 0.95) - 0.04), 1.02)
         getattr(axes, f"set_{which}label")(f"accuracy on {side} images")
         getattr(axes, f"{which}axis").set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
-    drawn.line(axes, [0, 1], [0, 1], series="equal accuracies", color=style.FAINT, linewidth=1,
+    plotted_data.line(axes, [0, 1], [0, 1], series="equal accuracies", color=style.FAINT, linewidth=1,
                linestyle=style.DASHES[1], zorder=1)  # fmt: skip
 
 
@@ -144,8 +144,8 @@ def _remarks(table, both):
         if row.kind not in _with_mean(table):
             continue
         text = [
-            f"{name} {words.percent(accuracy)}" + (
-                "" if pd.isna(low) else f" [{words.percent(low)}, {words.percent(high)}]")
+            f"{name} {numbers.percent(accuracy)}" + (
+                "" if pd.isna(low) else f" [{numbers.percent(low)}, {numbers.percent(high)}]")
             for name, accuracy, low, high in (
                 ("clean", row.accuracy_clean, row.low_clean, row.high_clean),
                 ("attacked", row.accuracy_attacked, row.low_attacked, row.high_attacked),
@@ -159,10 +159,10 @@ def _remarks(table, both):
     mine = table[table["annotator_id"].notna()]
     missing = int(mine.loc[mine["confidence"] == "any", "without_class"].sum())
     if missing:
-        remarks.append(f"{words.plural(missing, 'answer')} without a class (refused, unparsable or timed out) "
+        remarks.append(f"{numbers.plural(missing, 'answer')} without a class (refused, unparsable or timed out) "
                        f"{'counts' if missing == 1 else 'count'} as wrong.")  # fmt: skip
     partial = sorted(set(mine["annotator_id"]) - set(both["annotator_id"]))
     if partial and not both.empty:
-        who = words.listed(partial) if len(partial) <= _LISTED else words.plural(len(partial), "participant")
+        who = numbers.listed(partial) if len(partial) <= _LISTED else numbers.plural(len(partial), "participant")
         remarks.append(f"Not drawn, for want of answers to both kinds of images: {who}.")
     return remarks

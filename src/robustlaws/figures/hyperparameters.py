@@ -3,9 +3,9 @@
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from robustlaws import records
-from robustlaws.attacks.table import interval
-from robustlaws.figures import drawn, recipes, sources, style
+from robustlaws.figures.drawing import inputs, plotted_data, recipe_looks, style
+from robustlaws.intervals import interval
+from robustlaws.storage import tables
 
 _MOST = 12  # panels
 
@@ -16,14 +16,14 @@ def draw(*, paths, runs):
     Parameters
     ----------
     runs : path
-        Table `records.RUNS`; its column "recipe" names what is not the study's own training.
+        Table `tables.RUNS`; its column "recipe" names what is not the study's own training.
 
     Raises
     ------
     ValueError
         If the file cannot be read.
     """
-    table = recipes.named(records.read(runs, records.RUNS))
+    table = recipe_looks.named(tables.read(runs, tables.RUNS))
     groups = _groups(table[table["adv_acc"].notna() | table["adv_loss"].notna()])
     shown = groups[:_MOST]
     order = sorted({recipe for _, group in shown for recipe in group.index})
@@ -35,10 +35,10 @@ def draw(*, paths, runs):
             style.nothing(figure.subplots(), _why_nothing(table))
             return
         grid = style.panels(figure, len(shown), sharey=True)
-        looks = recipes.looks(order)
+        looks = recipe_looks.looks(order)
         for axes, (keys, group) in zip(grid, shown, strict=True):
             _panel(axes, keys, group, order, looks)
-        grid[0].set_yticks(range(len(order)), [recipes.label(recipe, 18) for recipe in order])
+        grid[0].set_yticks(range(len(order)), [recipe_looks.label(recipe, 18) for recipe in order])
         grid[0].set_ylim(len(order) - 0.4, -1.2)
         by_accuracy = [_by_accuracy(group) for _, group in shown]
         across = "accuracy under PGD" if all(by_accuracy) else "accuracy under PGD, or loss (nats)"
@@ -54,7 +54,7 @@ def _groups(table):
     means = {"accuracy": ("adv_acc", "mean"), "loss": ("adv_loss", "mean"), "images": ("test_images", "min"),
              "seeds": ("seed", "nunique"), "run": ("run", "first")}  # fmt: skip
     params = table.groupby("model")["params"].median()
-    fids = list(sources.fid_order(zip(table["dataset"], table["fid"], strict=True)))
+    fids = list(inputs.fid_order(zip(table["dataset"], table["fid"], strict=True)))
     found = []
     for key, rows in table.groupby(["model", "dataset", "size"]):
         group = rows.groupby("recipe").agg(**means)
@@ -68,21 +68,21 @@ def _by_accuracy(group):
 
 
 def _why_nothing(table):
-    if (table["recipe"] == recipes.OWN).all():
+    if (table["recipe"] == recipe_looks.OWN).all():
         return "all runs were trained by the study's own recipe"
     return "no two recipes that were measured alike trained the same model on the same dataset and size"
 
 
 def _panel(axes, keys, group, order, looks):
     model, dataset, size = keys
-    drawn.name(axes, f"{model} on {dataset}, D = {size}")
-    axes.set_title(recipes.place(model, dataset, size, 20), fontsize=8.5, loc="left", pad=38)
+    plotted_data.name(axes, f"{model} on {dataset}, D = {size}")
+    axes.set_title(recipe_looks.place(model, dataset, size, 20), fontsize=8.5, loc="left", pad=38)
     best, head = _head(group)
     axes.annotate(head, (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
                   fontsize=style.SMALLEST, va="bottom", linespacing=1.25)  # fmt: skip
     quantity = "accuracy" if _by_accuracy(group) else "loss"
-    if recipes.OWN in group.index:
-        drawn.upright(axes, group.loc[recipes.OWN, quantity], series="the study's own", color=style.FAINT,
+    if recipe_looks.OWN in group.index:
+        plotted_data.upright(axes, group.loc[recipe_looks.OWN, quantity], series="the study's own", color=style.FAINT,
                       linewidth=1, zorder=1)  # fmt: skip
     for recipe, row in group.iterrows():
         _dot(axes, order.index(recipe), recipe, row, quantity, looks[recipe], recipe == best)
@@ -105,21 +105,21 @@ def _head(group):
         ranked = group.sort_values("loss", kind="stable")
     best, second, *rest = ranked.index
     text, clear = _lead(group, best, second)
-    lines = [text, _lead(group, best, recipes.OWN)[0] if recipes.OWN in rest else ""]
+    lines = [text, _lead(group, best, recipe_looks.OWN)[0] if recipe_looks.OWN in rest else ""]
     quantity = "accuracy" if _by_accuracy(group) else "loss"
     if group.loc[best, quantity] == group.loc[second, quantity]:
         return best, "\n".join(["no recipe ahead", *lines])
-    return best, "\n".join([f"{'best' if clear else 'ahead'}: {recipes.label(best, 24)}", *lines])
+    return best, "\n".join([f"{'best' if clear else 'ahead'}: {recipe_looks.label(best, 24)}", *lines])
 
 
 def _lead(group, best, other):
     """Return what is said of the distance of two recipes, and whether it is beyond the luck of the test images."""
     one, two = group.loc[best], group.loc[other]
-    name = recipes.label(other, 14) if other != recipes.OWN else "own"
+    name = recipe_looks.label(other, 14) if other != recipe_looks.OWN else "own"
     if not _by_accuracy(group):
         return f"{two['loss'] - one['loss']:.3f} nats below {name}", False
     images = [0 if pd.isna(row["images"]) else int(row["images"]) for row in (one, two)]
-    text, clear = recipes.points(one["accuracy"], images[0], two["accuracy"], images[1])
+    text, clear = recipe_looks.points(one["accuracy"], images[0], two["accuracy"], images[1])
     return f"{text} over {name}", clear
 
 
@@ -127,10 +127,10 @@ def _dot(axes, height, recipe, row, quantity, look, is_best):
     value, low, high = row[quantity], None, None
     if quantity == "accuracy" and pd.notna(row["images"]):
         images = int(row["images"])
-        low, high = interval(round(value * images), images, recipes.LEVEL)
+        low, high = interval(round(value * images), images, recipe_looks.LEVEL)
         axes.hlines(height, low, high, color=look.colour, linewidth=1.2, zorder=2)
     # z: the loss, which stands beside the row as a number
-    drawn.keep(axes, "points", recipes.label(recipe), x=value, y=height, low=low, high=high,
+    plotted_data.keep(axes, "points", recipe_looks.label(recipe), x=value, y=height, low=low, high=high,
                z=None if pd.isna(row["loss"]) else row["loss"], label=row["run"])  # fmt: skip
     edge = {"markeredgecolor": style.INK, "markeredgewidth": 1.4} if is_best else {"markeredgewidth": 0}
     axes.plot(value, height, look.marker, color=look.colour, markersize=8 if is_best else 6, linestyle="", **edge)
@@ -142,7 +142,7 @@ def _remarks(groups, many):
     if images:
         tested = f"{images[0]:,}" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,}"
         lines.append(
-            f"Differences in percentage points of accuracy, with the {100 * recipes.LEVEL:.0f}% interval that the "
+            f"Differences in percentage points of accuracy, with the {100 * recipe_looks.LEVEL:.0f}% interval that the "
             f"luck of {tested} test images leaves; 'ahead': it includes 0. The spread between seeds is not in it."
         )
     if any(group["images"].isna().any() for group in groups):

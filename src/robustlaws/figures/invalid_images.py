@@ -1,9 +1,9 @@
 """Figure: images that fooled the network and the participants too, beside their clean versions."""
 
-from robustlaws import records
-from robustlaws.data import pictures, shards
-from robustlaws.figures import drawn, mosaics, style, words
-from robustlaws.humans import columns
+from robustlaws.data import encoded_images, shards
+from robustlaws.figures.drawing import mosaics, plotted_data, style
+from robustlaws.formatting import numbers
+from robustlaws.storage import human_tables, tables
 
 # What each verdict means, and how many examples of it are shown.
 _VERDICTS = {
@@ -22,7 +22,7 @@ def draw(*, paths, stimuli, key, validity, test_images):
     Parameters
     ----------
     stimuli, key, validity : path
-        Tables columns.STIMULI, STIMULUS_KEY and VALIDITY.
+        Tables human_tables.STIMULI, STIMULUS_KEY and VALIDITY.
     test_images : path
         Shard of the split: the names of the classes.
 
@@ -31,7 +31,7 @@ def draw(*, paths, stimuli, key, validity, test_images):
     ValueError
         If a file cannot be read, or an image that was judged is not among the stimuli.
     """
-    table = records.read(validity, columns.VALIDITY)
+    table = tables.read(validity, human_tables.VALIDITY)
     versions = _versions(stimuli, key)
     names = shards.attributes(test_images).get("class_names")
     said = _Words(names, table, validity)
@@ -55,7 +55,7 @@ class _Words:
         self.names, self.path = names, path
         self.simulated = bool(table["simulated"].any())
         self.people = "simulated participants" if self.simulated else "people"
-        self.who = words.judges(
+        self.who = numbers.judges(
             bool((table["people"] > 0).any()),
             bool((table["participants"] > table["people"]).any()),
             self.simulated,
@@ -75,8 +75,8 @@ class _Words:
 
 def _versions(stimuli, key):
     """Return (split, index, variant) -> the image as float RGB (height, width, 3)."""
-    shown = records.read(stimuli, columns.STIMULI).set_index("id")["png"]
-    key = records.read(key, columns.STIMULUS_KEY)
+    shown = tables.read(stimuli, human_tables.STIMULI).set_index("id")["png"]
+    key = tables.read(key, human_tables.STIMULUS_KEY)
     key = key[~key["is_attn_check"] & key["id"].isin(shown.index)]
     return {
         (row.split, row.index_in_split, row.variant): shown[row.id]
@@ -107,8 +107,8 @@ def _block(block, verdict, rows, versions, said):
             png = versions.get((row["split"], row["index"], variant))
             if png is None:
                 raise ValueError(f"{said.path}: {row['split']} image {row['index']} is not among the stimuli")
-            tiles.append(mosaics.as_rgb(pictures.decoded(png, f"{row['split']} image {row['index']}")[None])[0])
-        drawn.name(axes, f"{verdict}: {row['split']} image {row['index']}")
+            tiles.append(mosaics.as_rgb(encoded_images.decoded(png, f"{row['split']} image {row['index']}")[None])[0])
+        plotted_data.name(axes, f"{verdict}: {row['split']} image {row['index']}")
         meant = [(row["index"], f"{version}; {said.heading(row)}".replace("\n", ", ")) for version in
                  ("attacked", "clean")]  # fmt: skip
         mosaics.show(axes, [tiles], ["attacked", "clean"], "", [meant], series=verdict, gap=6, below=True)
@@ -125,12 +125,12 @@ def _remarks(table, who):
         whose = "No person has answered."
     if judged.empty:
         return [whose]
-    counts = [f"{name} {n:,} ({words.percent(n / len(judged))})" for name in _VERDICTS
+    counts = [f"{name} {n:,} ({numbers.percent(n / len(judged))})" for name in _VERDICTS
               if (n := int((judged["verdict"] == name).sum())) or (name != "valid" and who != "models")]  # fmt: skip
     missing = len(table) - len(judged)
     return [
-        f"Of {words.plural(len(judged), 'image')} that fooled the network and {'was' if len(judged) == 1 else 'were'} "
-        f"judged by {who}: {', '.join(counts)}.",
-        f"{words.plural(missing, 'image')} not judged yet." if missing else "",
+        f"Of {numbers.plural(len(judged), 'image')} that fooled the network and"
+        f" {'was' if len(judged) == 1 else 'were'} judged by {who}: {', '.join(counts)}.",
+        f"{numbers.plural(missing, 'image')} not judged yet." if missing else "",
         whose,
     ]

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
-from robustlaws import records
-from robustlaws.figures import drawn, sources, style, words
+from robustlaws.figures.drawing import inputs, plotted_data, style
+from robustlaws.formatting import numbers
+from robustlaws.storage import tables
 
 _LAW = "law of the envelope"
 
@@ -18,27 +19,27 @@ def draw(*, paths, curves, laws, allocations):
     Parameters
     ----------
     curves : path
-        Table `records.CURVES`.
+        Table `tables.CURVES`.
     laws : list of paths
         Law files; the one named "envelope" is written beside the curves.
     allocations : list of paths
-        Tables `records.ALLOCATIONS`; the envelope's L* is drawn.
+        Tables `tables.ALLOCATIONS`; the envelope's L* is drawn.
 
     Raises
     ------
     ValueError
         If a file cannot be read.
     """
-    every = records.read(curves, records.CURVES)
-    table = sources.of_the_study(every)
-    laws = sources.read_laws(laws)
-    envelope = sources.law_named(laws, "envelope")
-    budgets = sources.read_tables(allocations, records.ALLOCATIONS)
+    every = tables.read(curves, tables.CURVES)
+    table = inputs.of_the_study(every)
+    laws = inputs.read_laws(laws)
+    envelope = inputs.law_named(laws, "envelope")
+    budgets = inputs.read_tables(allocations, tables.ALLOCATIONS)
     budgets = budgets[(budgets["law"] == "envelope") & budgets["loss"].notna() & budgets["measured"]]
     table = table[(table["flops"] > 0) & (table["adv_loss"] > 0)]
 
-    known = dict(sources.fids_of_laws(laws))
-    order = sources.fid_order((name, known.get(name)) for name in table["dataset"].unique())
+    known = dict(inputs.fids_of_laws(laws))
+    order = inputs.fid_order((name, known.get(name)) for name in table["dataset"].unique())
     cost = (table["flops"] / table["images"]).groupby(table["model"]).median().sort_values(kind="stable")
     looks = style.model_looks(list(cost.index))
 
@@ -56,15 +57,15 @@ def draw(*, paths, curves, laws, allocations):
             # only the laws tell FIDs here
             title = style.dataset_label(dataset, fid, 18) if known else style.short(dataset, 28)
             axes.set_title(title, fontsize=9.5)
-            drawn.name(axes, dataset)
+            plotted_data.name(axes, dataset)
             rows = budgets[budgets["dataset"] == dataset]
-            determined, why = _law(axes, rows, sources.dataset_entry(envelope, dataset))
+            determined, why = _law(axes, rows, inputs.dataset_entry(envelope, dataset))
             fitted |= determined and len(rows) > 0
             if why:
                 unknown[dataset] = why
         _scales(grid, table, len(order))
         style.outer_labels(grid, "training FLOPs", "adversarial loss (nats)")
-        remarks = [words.not_determined("Law of the envelope", unknown)] if unknown else []
+        remarks = [numbers.not_determined("Law of the envelope", unknown)] if unknown else []
         several = (table.groupby("dataset")["run"].nunique() > 1).any()
         style.below(figure, _handles(looks, several, fitted), remarks, columns=4)
 
@@ -73,12 +74,12 @@ def _curves(axes, table, looks):
     for run, curve in table.sort_values("images", kind="stable").groupby("run"):
         model = curve["model"].iloc[0]
         look = looks[model]
-        drawn.line(axes, curve["flops"], curve["adv_loss"], series=model, label=run,
+        plotted_data.line(axes, curve["flops"], curve["adv_loss"], series=model, label=run,
                    color=look.colour, linestyle=look.dash, linewidth=1.1, alpha=0.85)  # fmt: skip
-        drawn.points(axes, curve["flops"].iloc[-1:], curve["adv_loss"].iloc[-1:], series=model, label=run,
+        plotted_data.points(axes, curve["flops"].iloc[-1:], curve["adv_loss"].iloc[-1:], series=model, label=run,
                      color=look.colour, markersize=3)  # fmt: skip
     if table["run"].nunique() > 1:
-        drawn.line(axes, *_lower_envelope(table), series="lower envelope", color="black", linewidth=1.3)
+        plotted_data.line(axes, *_lower_envelope(table), series="lower envelope", color="black", linewidth=1.3)
 
 
 def _lower_envelope(table):
@@ -96,15 +97,17 @@ def _law(axes, budgets, entry):
     """Draw the law of one dataset where its exponent is determined, and write it; return whether it is, and why not."""
     parameters = entry.get("parameters") or {}
     exponent = parameters.get("exponent")
-    determined = words.is_determined(exponent)
+    determined = numbers.is_determined(exponent)
     if determined:
-        text = words.power_law("L*", parameters.get("coefficient"), words.number(exponent["value"]))
+        text = numbers.power_law("L*", parameters.get("coefficient"), numbers.number(exponent["value"]))
         budgets = budgets.sort_values("flops")
         band = budgets.dropna(subset=["loss_low", "loss_high"])
-        drawn.band(axes, band["flops"], band["loss_low"], band["loss_high"], series=_LAW, color=style.RED, alpha=0.15)
-        drawn.line(axes, budgets["flops"], budgets["loss"], series=_LAW, color=style.RED, linewidth=1.8)
+        plotted_data.band(
+            axes, band["flops"], band["loss_low"], band["loss_high"], series=_LAW, color=style.RED, alpha=0.15
+        )
+        plotted_data.line(axes, budgets["flops"], budgets["loss"], series=_LAW, color=style.RED, linewidth=1.8)
     else:
-        text = f"law {words.NOT_DETERMINED}" if entry else "no law fitted"
+        text = f"law {numbers.NOT_DETERMINED}" if entry else "no law fitted"
     axes.text(0.03, 0.04, text, transform=axes.transAxes, fontsize=8.5, color=style.RED if determined else style.INK,
               bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5})  # fmt: skip
     return determined, "" if determined else (exponent or {}).get("why") or ""
@@ -116,7 +119,7 @@ def _scales(grid, table, count):
     flops = style.padded(table["flops"], least=1.5)
     losses = style.padded([table["adv_loss"].min(), top])
     for axes in grid:
-        style.log_axis(axes, "x", flops, words.scientific, most=5 if count < 3 else 4)
+        style.log_axis(axes, "x", flops, numbers.scientific, most=5 if count < 3 else 4)
         style.log_axis(axes, "y", losses, lambda value: f"{value:.3g}", most=6)
 
 

@@ -5,9 +5,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from robustlaws import records
-from robustlaws.figures import drawn, fits, labels, sources, style, words
-from robustlaws.laws import additive, equal_loss
+from robustlaws.figures.drawing import fitted_laws, inputs, label_placement, plotted_data, style
+from robustlaws.formatting import numbers
+from robustlaws.laws import additive
+from robustlaws.laws import overheads as equal_loss
+from robustlaws.storage import tables
 
 _NUMERICAL = "bottleneck"
 _NEAR = 4.0  # runs within this factor of the budget
@@ -29,21 +31,21 @@ def draw(*, paths, runs, laws, refits):
     Parameters
     ----------
     runs : path
-        Table `records.RUNS`: the budget, and the models that are marked.
+        Table `tables.RUNS`: the budget, and the models that are marked.
     laws : list of paths
         Law files: approach 2 is drawn by its closed form, approach 3 numerically, on the dataset of the best FID.
     refits : list of paths
-        Tables `records.REFITS`: their parameters.
+        Tables `tables.REFITS`: their parameters.
 
     Raises
     ------
     ValueError
         If a file cannot be read.
     """
-    runs = records.read(runs, records.RUNS)
-    runs = runs[runs["flops"] > 0].assign(outside=fits.outside)
-    laws = sources.read_laws(laws)
-    known, unknown = _known(laws, sources.read_tables(refits, records.REFITS))
+    runs = tables.read(runs, tables.RUNS)
+    runs = runs[runs["flops"] > 0].assign(outside=fitted_laws.outside)
+    laws = inputs.read_laws(laws)
+    known, unknown = _known(laws, inputs.read_tables(refits, tables.REFITS))
     used = runs[runs["outside"] == ""]
     with style.drawing(paths, 4.7 if known else 3.8) as figure:
         figure.suptitle("Training compute that other model sizes need for the same loss")
@@ -62,15 +64,15 @@ def _known(laws, refits):
     """Return the fits that determine N* on their best dataset, and why the others do not, one sentence each."""
     known, unknown = [], []
     for title, (fit, why) in (
-        ("Approach 2", fits.additive(laws, refits)),
-        ("Approach 3", fits.read(laws, refits, _NUMERICAL)),
+        ("Approach 2", fitted_laws.additive(laws, refits)),
+        ("Approach 3", fitted_laws.read(laws, refits, _NUMERICAL)),
     ):
         if fit is None:
             unknown.append(f"{title} is not drawn: {why}.")
             continue
         dataset = next(iter(fit.datasets()))
         if why := fit.why_not(dataset):
-            unknown.append(words.not_determined(f"{fit.title}: exponent of N*", {dataset: why}))
+            unknown.append(numbers.not_determined(f"{fit.title}: exponent of N*", {dataset: why}))
         else:
             known.append(fit)
     return known, unknown
@@ -79,7 +81,7 @@ def _known(laws, refits):
 def _overheads(fit, ratios, budget, fid):
     """Return the compute overhead (3, ratios): the fit, and both ends of its interval; inf where nothing helps."""
     columns = {name: values[:, None] for name, values in fit.logs.items()}
-    if fit.name in fits.ADDITIVE:
+    if fit.name in fitted_laws.ADDITIVE:
         _, found = additive.overhead({name: columns[name] for name in ("alpha", "beta")}, ratios)
     else:
         log_budget = np.log(budget / fit.flops_per_parameter_image)
@@ -97,20 +99,20 @@ def _curves(figure, known, looks, runs, near, budget, unknown):
     limits = _reach(first, models["ratio"], budget, fid)
     ratios = np.geomspace(*limits, 400)
     found = [_overheads(fit, ratios, budget, _best(fit)[1]) for fit in known]
-    for fit, overheads, width in zip(known, found, fits.WIDTHS, strict=False):
+    for fit, overheads, width in zip(known, found, fitted_laws.WIDTHS, strict=False):
         _law(axes, fit, ratios, overheads, looks[fit.name].colour, width)
     lost = ratios[np.isinf(found[0][0])]
     if len(lost):
         ends = [limits[0], lost[-1]]
-        drawn.band(axes, ends, -100, 1000, series=_LOST, kind="region", **_HATCHED)
+        plotted_data.band(axes, ends, -100, 1000, series=_LOST, kind="region", **_HATCHED)
     _scales(axes, limits, optimum)
     axes.set_xlabel(
-        f"model size, relative to N* and in parameters: N* = {words.count(optimum)} for {words.scientific(budget)} "
+        f"model size, relative to N* and in parameters: N* = {numbers.count(optimum)} for {numbers.scientific(budget)} "
         f"FLOPs\non {style.dataset_label(dataset, fid, 20)}, by {first.title.split(':')[0]}"
     )
     _write_models(axes, models)
     handles = [Line2D([], [], color=looks[fit.name].colour, linewidth=1.9, label=fit.title) for fit in known]
-    handles.append(Patch(color=style.INK, alpha=0.16, label=fits.interval_label([fit.summary for fit in known])))
+    handles.append(Patch(color=style.INK, alpha=0.16, label=fitted_laws.interval_label([fit.summary for fit in known])))
     if len(lost):
         whose = f" ({first.title.split(':')[0]})" if len(known) > 1 else ""
         handles.append(Patch(label=_LOST + whose, **_HATCHED))
@@ -119,7 +121,7 @@ def _curves(figure, known, looks, runs, near, budget, unknown):
     marks = _marks(axes, first, budget, fid, looks[first.name].colour)
     on_lines = [(ratio, 100 * cost) for one in found for ratio, cost in zip(ratios[::2], one[0][::2], strict=True)
                 if cost < _HIGHEST]  # fmt: skip
-    labels.beside(axes, marks, lines=on_lines)
+    label_placement.beside(axes, marks, lines=on_lines)
 
 
 def _best(fit):
@@ -134,7 +136,7 @@ def _models(runs, near, optimum):
     told = near.sort_values(["autoattack_acc", "adv_acc"], ascending=False, kind="stable")
     accuracy = {}
     for _, run in told.iterrows():
-        if (text := fits.accuracy_label(run)) is not None:
+        if (text := fitted_laws.accuracy_label(run)) is not None:
             accuracy.setdefault(run["model"], text)
     table["accuracy"] = [accuracy.get(model, "") for model in table["model"]]
     return table[table["ratio"].between(1 / _WIDEST, _WIDEST)]
@@ -151,8 +153,8 @@ def _reach(fit, ratios, budget, fid):
 def _law(axes, fit, ratios, overheads, colour, width):
     """Draw one law's overhead in percent and its interval, neither far beyond the panel."""
     best, low, high = (100 * np.minimum(one, 10 * _HIGHEST) for one in overheads)
-    drawn.band(axes, ratios, low, high, series=fit.name, color=colour, alpha=0.16)
-    drawn.line(axes, ratios, np.where(np.isfinite(overheads[0]), best, np.nan), series=fit.name, color=colour,
+    plotted_data.band(axes, ratios, low, high, series=fit.name, color=colour, alpha=0.16)
+    plotted_data.line(axes, ratios, np.where(np.isfinite(overheads[0]), best, np.nan), series=fit.name, color=colour,
                linewidth=width)  # fmt: skip
 
 
@@ -162,7 +164,7 @@ def _marks(axes, fit, budget, fid, colour):
     found = _overheads(fit, ratios, budget, fid)[0]
     low, high = axes.get_xlim()
     shown = np.isfinite(found) & (found < 0.97 * _HIGHEST) & (ratios > low) & (ratios < high)
-    drawn.points(axes, ratios[shown], 100 * found[shown], series=f"{fit.name}: fractions of N*", color=colour,
+    plotted_data.points(axes, ratios[shown], 100 * found[shown], series=f"{fit.name}: fractions of N*", color=colour,
                  markersize=6)  # fmt: skip
     return [
         (ratio, 100 * cost, f"{name} N*: +{100 * cost:.3g}%")
@@ -175,7 +177,9 @@ def _scales(axes, limits, optimum):
     axes.set_xscale("log")
     axes.set_xlim(*limits)
     powers = [power for power in range(-6, 7) if limits[0] <= 2.0**power <= limits[1]]
-    texts = [f"{2**power if power >= 0 else f'1/{2**-power}'}\n{words.count(2.0**power * optimum)}" for power in powers]
+    texts = [
+        f"{2**power if power >= 0 else f'1/{2**-power}'}\n{numbers.count(2.0**power * optimum)}" for power in powers
+    ]
     axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in powers]))
     axes.xaxis.set_major_formatter(FixedFormatter(texts))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -188,7 +192,7 @@ def _write_models(axes, models):
     """Write the models above the panel, each at its size, moved sideways where two would collide."""
     low, high = axes.get_xlim()
     places = np.exp(_apart(np.log(models["ratio"].to_numpy()), np.log(high / low) / 25))
-    drawn.keep(axes, "level", "models", x=models["ratio"], label=models["model"])
+    plotted_data.keep(axes, "level", "models", x=models["ratio"], label=models["model"])
     above = axes.get_xaxis_transform()
     for place, model in zip(places, models.itertuples(), strict=True):
         axes.plot([model.ratio] * 3 + [place], [0, 1, 1.02, 1.06], color=style.FAINT, linewidth=0.8, zorder=0.5,
@@ -215,17 +219,25 @@ def _apart(values, least):
 def _runs_alone(figure, near, budget, unknown):
     """Draw the losses of runs of the laws near the budget, where no N* is known that a size could be compared with."""
     axes = figure.subplots()
-    order = sources.fid_order(zip(near["dataset"], near["fid"], strict=True))
+    order = inputs.fid_order(zip(near["dataset"], near["fid"], strict=True))
     looks = style.dataset_looks(order)
     for dataset, look in looks.items():
         mine = near[near["dataset"] == dataset]
-        drawn.points(axes, mine["params"], mine["adv_loss"], series=dataset, label=mine["run"], color=look.colour,
-                     marker=look.marker, markersize=6)  # fmt: skip
-    style.log_axis(axes, "x", style.padded(near["params"], 0.15, least=1.3), words.count, most=7)
+        plotted_data.points(
+            axes,
+            mine["params"],
+            mine["adv_loss"],
+            series=dataset,
+            label=mine["run"],
+            color=look.colour,
+            marker=look.marker,
+            markersize=6,
+        )
+    style.log_axis(axes, "x", style.padded(near["params"], 0.15, least=1.3), numbers.count, most=7)
     style.log_axis(axes, "y", style.padded(near["adv_loss"], 0.1), lambda value: f"{value:.3g}", most=6)
     axes.set_xlabel("model size N (parameters)")
     axes.set_ylabel("adversarial loss (nats)")
-    axes.set_title(f"N* {words.NOT_DETERMINED}: runs within a factor {_NEAR:g} of {words.scientific(budget)} FLOPs",
+    axes.set_title(f"N* {numbers.NOT_DETERMINED}: runs within a factor {_NEAR:g} of {numbers.scientific(budget)} FLOPs",
                    fontsize=9.5)  # fmt: skip
     handles = [
         Line2D(
@@ -233,9 +245,9 @@ def _runs_alone(figure, near, budget, unknown):
         )
         for name, look in looks.items()
     ]
-    texts = [(run.params, run.adv_loss, fits.accuracy_label(run._asdict())) for run in near.itertuples()]
+    texts = [(run.params, run.adv_loss, fitted_laws.accuracy_label(run._asdict())) for run in near.itertuples()]
     texts = sorted((text for text in texts if text[2]), key=lambda text: text[1])
     style.below(figure, handles, [*unknown, _OF_RUNS] if texts else unknown)
     told = near[["autoattack_acc", "adv_acc"]].notna().any(axis=1)
     # many runs of one size stand over each other
-    labels.beside(axes, texts, near.loc[~told, ["params", "adv_loss"]].to_numpy(), alone=True)
+    label_placement.beside(axes, texts, near.loc[~told, ["params", "adv_loss"]].to_numpy(), alone=True)

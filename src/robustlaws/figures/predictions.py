@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
-from robustlaws import records
-from robustlaws.figures import drawn, sources, style, words
+from robustlaws.figures.drawing import inputs, plotted_data, style
+from robustlaws.formatting import numbers
+from robustlaws.storage import tables
 
 
 def draw(*, paths, predictions, laws):
@@ -14,7 +15,7 @@ def draw(*, paths, predictions, laws):
     Parameters
     ----------
     predictions : list of paths
-        Tables `records.PREDICTIONS`; empty ones are named below the panels.
+        Tables `tables.PREDICTIONS`; empty ones are named below the panels.
     laws : list of paths
         Law files, which give title and R².
 
@@ -23,11 +24,11 @@ def draw(*, paths, predictions, laws):
     ValueError
         If a file cannot be read.
     """
-    laws = sources.read_laws(laws)
-    table = sources.read_tables(predictions, records.PREDICTIONS)
+    laws = inputs.read_laws(laws)
+    table = inputs.read_tables(predictions, tables.PREDICTIONS)
     shown = [law for law in laws if (table["law"] == law["law"]).any()]
-    silent = [sources.title(law) for law in laws if law not in shown]
-    order = sources.fid_order(zip(table["dataset"], table["fid"], strict=True))
+    silent = [inputs.title(law) for law in laws if law not in shown]
+    order = inputs.fid_order(zip(table["dataset"], table["fid"], strict=True))
     looks = style.dataset_looks(order)
     limits = style.padded([*table["loss"], *table["predicted"]])
     rows = math.ceil(len(shown) / 3) or 1
@@ -45,17 +46,17 @@ def draw(*, paths, predictions, laws):
 
 
 def _panel(axes, table, law, looks, limits, columns):
-    drawn.name(axes, sources.title(law))
-    drawn.line(axes, limits, limits, series="exact", color=style.FAINT, linewidth=1.2, zorder=1)
+    plotted_data.name(axes, inputs.title(law))
+    plotted_data.line(axes, limits, limits, series="exact", color=style.FAINT, linewidth=1.2, zorder=1)
     for dataset, look in looks.items():
         mine = table[table["dataset"] == dataset]
-        drawn.points(axes, mine["loss"], mine["predicted"], series=dataset, label=mine["run"],
+        plotted_data.points(axes, mine["loss"], mine["predicted"], series=dataset, label=mine["run"],
                      marker=look.marker, color=look.colour, alpha=0.8)  # fmt: skip
     for which in "xy":
         style.log_axis(axes, which, limits, lambda value: f"{value:.3g}", most=5)
     axes.set_aspect("equal")
-    axes.set_title(style.wrapped(sources.title(law), columns), fontsize=9)
+    axes.set_title(style.wrapped(inputs.title(law), columns), fontsize=9)
     error = float(np.median(np.abs(table["predicted"] / table["loss"] - 1)))
-    r2 = f"R² {words.NOT_DETERMINED}" if law.get("r2") is None else f"R² = {words.r_squared(law['r2'])}"
-    axes.text(0.04, 0.96, f"{r2}\n{words.plural(len(table), 'point')}\nmedian error {words.percent(error)}",
+    r2 = f"R² {numbers.NOT_DETERMINED}" if law.get("r2") is None else f"R² = {numbers.r_squared(law['r2'])}"
+    axes.text(0.04, 0.96, f"{r2}\n{numbers.plural(len(table), 'point')}\nmedian error {numbers.percent(error)}",
               transform=axes.transAxes, va="top", fontsize=8.5)  # fmt: skip

@@ -3,8 +3,9 @@
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from robustlaws import records
-from robustlaws.figures import drawn, recipes, style, words
+from robustlaws.figures.drawing import plotted_data, recipe_looks, style
+from robustlaws.formatting import numbers
+from robustlaws.storage import tables
 
 WITH_REPLACEMENT = "with-replacement"  # the recipe that is shown alone where there are too many
 _MOST = 6  # panels
@@ -17,21 +18,21 @@ def draw(*, paths, runs, curves):
     Parameters
     ----------
     runs : path
-        Table `records.RUNS`; its column "recipe" names what is not the study's own training.
+        Table `tables.RUNS`; its column "recipe" names what is not the study's own training.
     curves : path
-        Table `records.CURVES`.
+        Table `tables.CURVES`.
 
     Raises
     ------
     ValueError
         If a file cannot be read.
     """
-    runs = recipes.named(records.read(runs, records.RUNS))
-    table = records.read(curves, records.CURVES)
+    runs = recipe_looks.named(tables.read(runs, tables.RUNS))
+    table = tables.read(curves, tables.CURVES)
     table = table[(table["images"] > 0) & (table["adv_loss"] > 0)]
     ends = runs[runs["run"].isin(table["run"])]
-    chosen, left_out = _chosen(sorted(set(ends["recipe"]) - {recipes.OWN}))
-    groups = _groups(ends[ends["recipe"].isin([recipes.OWN, *chosen])])
+    chosen, left_out = _chosen(sorted(set(ends["recipe"]) - {recipe_looks.OWN}))
+    groups = _groups(ends[ends["recipe"].isin([recipe_looks.OWN, *chosen])])
     # the most expensive ones, where a difference would cost most
     dearest = sorted(range(len(groups)), key=lambda i: -groups[i]["flops"].max())[:_MOST]
     shown = [groups[i] for i in sorted(dearest)]
@@ -43,13 +44,13 @@ def draw(*, paths, runs, curves):
             style.nothing(figure.subplots(), _why_nothing(runs, ends))
             return
         grid = style.panels(figure, len(shown))
-        looks = recipes.looks([recipes.OWN, *chosen])
+        looks = recipe_looks.looks([recipe_looks.OWN, *chosen])
         for axes, group in zip(grid, shown, strict=True):
             _panel(axes, group, table, looks, columns)
         style.outer_labels(grid, "training images", "adversarial loss (nats)")
         met = {recipe for group in shown for recipe in group["recipe"]}
         handles = [
-            style.handle(recipes.label(recipe, 34), look.colour, linestyle=look.dash, **_line(recipe))
+            style.handle(recipe_looks.label(recipe, 34), look.colour, linestyle=look.dash, **_line(recipe))
             for recipe, look in looks.items()
             if recipe in met
         ]
@@ -69,41 +70,51 @@ def _groups(ends):
     params = ends.groupby("model")["params"].median()
     found = []
     for _, rows in ends.groupby(["model", "dataset", "size"]):
-        own = set(rows["seed"][rows["recipe"] == recipes.OWN])
+        own = set(rows["seed"][rows["recipe"] == recipe_looks.OWN])
         rows = rows[rows["seed"].isin(own)]
-        if (rows["recipe"] != recipes.OWN).any():
+        if (rows["recipe"] != recipe_looks.OWN).any():
             found.append(rows.sort_values(["recipe", "seed"], kind="stable"))
     place = ["model", "dataset", "size"]
     return sorted(found, key=lambda rows: (params[rows["model"].iloc[0]], *rows[place].iloc[0]))
 
 
 def _why_nothing(runs, ends):
-    if (runs["recipe"] == recipes.OWN).all():
+    if (runs["recipe"] == recipe_looks.OWN).all():
         return "all runs were trained by the study's own recipe"
-    if (ends["recipe"] == recipes.OWN).all():
+    if (ends["recipe"] == recipe_looks.OWN).all():
         return "no run of another recipe has a learning curve"
     return "no other recipe trained the same model on the same dataset, size and seed as the study's own"
 
 
 def _line(recipe):
     """Return how a recipe's line is drawn: the study's own wide and pale, so that one on top of it is seen."""
-    return {"linewidth": 2.2, "alpha": 0.55} if recipe == recipes.OWN else {"linewidth": 1.6, "alpha": 1.0}
+    return {"linewidth": 2.2, "alpha": 0.55} if recipe == recipe_looks.OWN else {"linewidth": 1.6, "alpha": 1.0}
 
 
 def _panel(axes, group, table, looks, columns):
     model, dataset, size = group[["model", "dataset", "size"]].iloc[0]
-    drawn.name(axes, f"{model} on {dataset}, D = {size}")
-    axes.set_title(recipes.place(model, dataset, size, 22 if columns > 2 else 40), fontsize=9 if columns > 2 else 9.5)
+    plotted_data.name(axes, f"{model} on {dataset}, D = {size}")
+    axes.set_title(
+        recipe_looks.place(model, dataset, size, 22 if columns > 2 else 40), fontsize=9 if columns > 2 else 9.5
+    )
     seen = []
     for run in group.itertuples():
         curve = table[table["run"] == run.run].sort_values("images", kind="stable")
         look = looks[run.recipe]
-        drawn.line(axes, curve["images"], curve["adv_loss"], series=recipes.label(run.recipe), label=run.run,
-                   color=look.colour, linestyle=look.dash, zorder=2 if run.recipe == recipes.OWN else 3,
-                   **_line(run.recipe))  # fmt: skip
+        plotted_data.line(
+            axes,
+            curve["images"],
+            curve["adv_loss"],
+            series=recipe_looks.label(run.recipe),
+            label=run.run,
+            color=look.colour,
+            linestyle=look.dash,
+            zorder=2 if run.recipe == recipe_looks.OWN else 3,
+            **_line(run.recipe),
+        )
         seen.append(curve)
     _scales(axes, pd.concat(seen), columns)
-    for line, recipe in enumerate(recipe for recipe in dict.fromkeys(group["recipe"]) if recipe != recipes.OWN):
+    for line, recipe in enumerate(recipe for recipe in dict.fromkeys(group["recipe"]) if recipe != recipe_looks.OWN):
         text = _difference(group, recipe, alone=group["recipe"].nunique() == 2)
         axes.annotate(text, (0.97, 0.97), xycoords="axes fraction", xytext=(0, -12 * line), textcoords="offset points",
                       ha="right", va="top", fontsize=style.SMALLEST, color=looks[recipe].colour, linespacing=1.3,
@@ -113,15 +124,15 @@ def _panel(axes, group, table, looks, columns):
 def _difference(group, recipe, alone):
     """Return what is said of a recipe at the end of training, against the study's own on the same seeds."""
     other = group[group["recipe"] == recipe]
-    own = group[(group["recipe"] == recipes.OWN) & group["seed"].isin(other["seed"])]
+    own = group[(group["recipe"] == recipe_looks.OWN) & group["seed"].isin(other["seed"])]
     loss = other["adv_loss"].mean() - own["adv_loss"].mean()
-    text = "loss not measured at the end" if pd.isna(loss) else f"{recipes.signed(loss, 3)} nats"
+    text = "loss not measured at the end" if pd.isna(loss) else f"{recipe_looks.signed(loss, 3)} nats"
     if not alone:
-        return f"{recipes.label(recipe, 18)}: {text}"
+        return f"{recipe_looks.label(recipe, 18)}: {text}"
     if other["adv_acc"].isna().any() or own["adv_acc"].isna().any():
         return text
     images = [0 if rows["test_images"].isna().any() else int(rows["test_images"].min()) for rows in (other, own)]
-    points, _ = recipes.points(other["adv_acc"].mean(), images[0], own["adv_acc"].mean(), images[1])
+    points, _ = recipe_looks.points(other["adv_acc"].mean(), images[0], own["adv_acc"].mean(), images[1])
     return f"{text}\n{points} points"
 
 
@@ -131,7 +142,7 @@ def _scales(axes, curves, columns):
     style.log_axis(axes, "y", style.padded([curves["adv_loss"].min(), top]), lambda value: f"{value:.3g}", most=5)
     axes.set_xlim(0, curves["images"].max() * 1.03)
     axes.xaxis.set_major_locator(MaxNLocator(4 if columns > 2 else 6, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(lambda value, _: words.count(value))
+    axes.xaxis.set_major_formatter(lambda value, _: numbers.count(value))
 
 
 def _remarks(shown, curves, many, left_out):
@@ -140,14 +151,14 @@ def _remarks(shown, curves, many, left_out):
     if all(rows["recipe"].nunique() == 2 for rows in shown):
         lines[0] = (
             f"{lines[0][:-1]}, and its accuracy under attack in percentage points, with the "
-            f"{100 * recipes.LEVEL:.0f}% interval that the luck of the test images leaves."
+            f"{100 * recipe_looks.LEVEL:.0f}% interval that the luck of the test images leaves."
         )
     if _fewer(pd.concat(shown), curves):
         lines.append("The end of training is measured on all test images; the curves are measured on fewer.")
     if any(rows["seed"].nunique() > 1 for rows in shown):
         lines.append("One line for each seed.")
     if left_out:
-        lines.append(f"{words.plural(left_out, 'further recipe')} of the study not shown.")
+        lines.append(f"{numbers.plural(left_out, 'further recipe')} of the study not shown.")
     if many > len(shown):
         lines.append(f"{len(shown)} of {many} combinations of model, dataset and size are shown, the most expensive.")
     return [" ".join(lines)]

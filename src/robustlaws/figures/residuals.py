@@ -3,14 +3,15 @@
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from robustlaws import records
-from robustlaws.figures import drawn, sources, style, words
+from robustlaws.figures.drawing import inputs, plotted_data, style
+from robustlaws.formatting import numbers
+from robustlaws.storage import tables
 
 _ACROSS = (
-    ("params", "N (parameters)", words.count),
-    ("images", "D (images)", words.count),
+    ("params", "N (parameters)", numbers.count),
+    ("images", "D (images)", numbers.count),
     ("fid", "FID", lambda value: f"{value:.3g}"),
-    ("flops", "FLOPs", words.scientific),
+    ("flops", "FLOPs", numbers.scientific),
 )
 _BINS = 8  # of the running median, where an axis has more levels than that
 
@@ -21,7 +22,7 @@ def draw(*, paths, predictions, laws):
     Parameters
     ----------
     predictions : list of paths
-        Tables `records.PREDICTIONS`; empty ones are named below the panels.
+        Tables `tables.PREDICTIONS`; empty ones are named below the panels.
     laws : list of paths
         Law files: titles, and the Huber loss's delta where the file gives it ("fit": {"huber_delta"}).
 
@@ -30,13 +31,13 @@ def draw(*, paths, predictions, laws):
     ValueError
         If a file cannot be read.
     """
-    laws = sources.read_laws(laws)
-    table = sources.read_tables(predictions, records.PREDICTIONS)
+    laws = inputs.read_laws(laws)
+    table = inputs.read_tables(predictions, tables.PREDICTIONS)
     table = table[(table["loss"] > 0) & (table["predicted"] > 0)]
     table = table.assign(residual=100 * np.log(table["predicted"] / table["loss"]))
     shown = [law for law in laws if (table["law"] == law["law"]).any()]
-    silent = [sources.title(law) for law in laws if law not in shown]
-    order = sources.fid_order(zip(table["dataset"], table["fid"], strict=True))
+    silent = [inputs.title(law) for law in laws if law not in shown]
+    order = inputs.fid_order(zip(table["dataset"], table["fid"], strict=True))
     looks = style.dataset_looks(order)
     with style.drawing(paths, 2.35 * max(len(shown), 1) + 0.5) as figure:
         figure.suptitle("Residuals of the laws")
@@ -53,7 +54,7 @@ def _row(part, table, law, looks):
     worst = table.loc[table["residual"].abs().idxmax()]
     typical = table["residual"].abs().median()
     part.suptitle(
-        f"{style.short(sources.title(law), 60)}\n{words.plural(len(table), 'point')}, median distance {typical:.2g}%; "
+        f"{style.short(inputs.title(law), 60)}\n{numbers.plural(len(table), 'point')}, median distance {typical:.2g}%; "
         f"largest (circled) {_percent(worst['residual'])}: {style.short(worst['run'], 48)}",
         x=0.01, ha="left", fontsize=9, fontweight="normal", linespacing=1.4,
     )  # fmt: skip
@@ -61,9 +62,9 @@ def _row(part, table, law, looks):
     delta = (law.get("fit") or {}).get("huber_delta")
     reach = 1.18 * max(table["residual"].abs().max(), 100 * (delta or 0), 1e-6)
     for axes, (column, name, text) in zip(grid, _ACROSS, strict=True):
-        drawn.name(axes, f"{sources.title(law)}: {name}")
+        plotted_data.name(axes, f"{inputs.title(law)}: {name}")
         _panel(axes, table, column, looks, delta)
-        drawn.keep(axes, "level", "zero", y=0)
+        plotted_data.keep(axes, "level", "zero", y=0)
         axes.plot(worst[column], worst["residual"], "o", color=style.INK, markerfacecolor="none", markersize=11,
                   markeredgewidth=1.2, zorder=5)  # fmt: skip
         _scale(axes, table[column], text)
@@ -78,15 +79,15 @@ def _panel(axes, table, column, looks, delta):
     axes.axhline(0, color=style.INK, linewidth=1, zorder=2)
     if delta:
         for sign in (1, -1):
-            drawn.level(axes, sign * 100 * delta, series="delta of the Huber loss", color=style.RED,
+            plotted_data.level(axes, sign * 100 * delta, series="delta of the Huber loss", color=style.RED,
                         linestyle=style.DASHES[2], linewidth=1, zorder=2)  # fmt: skip
     for dataset, look in looks.items():
         mine = table[table["dataset"] == dataset]
-        drawn.points(axes, mine[column], mine["residual"], series=dataset, label=mine["run"], color=look.colour,
+        plotted_data.points(axes, mine[column], mine["residual"], series=dataset, label=mine["run"], color=look.colour,
                      marker=look.marker, alpha=0.75, markersize=4, zorder=3)  # fmt: skip
     middles, medians = running_median(table[column], table["residual"])
     if len(middles) > 1:
-        drawn.line(axes, middles, medians, series="running median", color=style.INK, linewidth=1.6, zorder=4)
+        plotted_data.line(axes, middles, medians, series="running median", color=style.INK, linewidth=1.6, zorder=4)
 
 
 def running_median(x, y, bins=_BINS):
@@ -131,10 +132,10 @@ def _handles(looks, order, shown):
 
 
 def _remarks(shown, silent):
-    deltas = {sources.title(law): (law.get("fit") or {}).get("huber_delta") for law in shown}
+    deltas = {inputs.title(law): (law.get("fit") or {}).get("huber_delta") for law in shown}
     lines = [
         f"{'; '.join(title for title, other in deltas.items() if other == delta)}: a residual beyond "
-        f"\N{PLUS-MINUS SIGN}{words.number(100 * delta)}% counts linearly in the Huber loss that was fitted."
+        f"\N{PLUS-MINUS SIGN}{numbers.number(100 * delta)}% counts linearly in the Huber loss that was fitted."
         for delta in dict.fromkeys(deltas.values())
         if delta
     ]

@@ -3,8 +3,9 @@
 import numpy as np
 
 from robustlaws.data import shards as shard_files
-from robustlaws.figures import drawn, mosaics, sources, style, words
-from robustlaws.files import read_json
+from robustlaws.figures.drawing import inputs, mosaics, plotted_data, style
+from robustlaws.formatting import numbers
+from robustlaws.storage.atomic import read_json
 
 _MOST_CLASSES = 10
 
@@ -50,8 +51,8 @@ def _dataset_title(attributes, fid):
     name, generator = str(attributes["dataset"]), str(attributes.get("generator", ""))
     parts = [name] if generator in name else [f"{name} ({generator})"]
     if "steps" in attributes:
-        parts.append(words.plural(int(attributes["steps"]), "step"))
-    parts.append("FID not measured" if fid is None else f"FID {words.fid(fid)}")
+        parts.append(numbers.plural(int(attributes["steps"]), "step"))
+    parts.append("FID not measured" if fid is None else f"FID {numbers.fid(fid)}")
     return ", ".join([style.short(parts[0], 24), *parts[1:]])
 
 
@@ -83,7 +84,7 @@ def draw(*, paths, train_images, shards, quality):
     fids = {entry["dataset"]: entry.get("fid") for entry in map(read_json, quality)}
     described = {path: shard_files.attributes(path) for path in shards}
     by_name = {str(attributes["dataset"]): path for path, attributes in described.items()}
-    order = sources.fid_order((name, fids.get(name)) for name in by_name)
+    order = inputs.fid_order((name, fids.get(name)) for name in by_name)
 
     present, names = _class_names(train_images, _labels(train_images))
     picks = np.linspace(0, len(present) - 1, min(len(present), _MOST_CLASSES)).round().astype(int)
@@ -99,7 +100,7 @@ def draw(*, paths, train_images, shards, quality):
         figure.suptitle("Images of each dataset")
         labels = [names[int(c)] for c in classes]
         for axes, (name, path, heading) in zip(style.panels(figure, len(blocks), columns), blocks, strict=True):
-            drawn.name(axes, name)
+            plotted_data.name(axes, name)
             tiles, indices = _block(path, classes, rows)
             if any(tile is not None for row in tiles for tile in row):
                 meant = [list(zip(row, labels, strict=True)) for row in indices]

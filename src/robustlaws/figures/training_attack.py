@@ -4,7 +4,8 @@ import numpy as np
 
 from robustlaws.attacks import record
 from robustlaws.data import shards
-from robustlaws.figures import drawn, mosaics, style, words
+from robustlaws.figures.drawing import mosaics, plotted_data, style
+from robustlaws.formatting import numbers
 
 _EXAMPLES, _ACROSS = {"test": 6, "train": 8}, {"test": 3, "train": 4}
 _ROW, _HEAD = 1.28, 0.3  # inches of a row of examples, and of a heading
@@ -108,7 +109,7 @@ def _block(part, split, rows):
 
     for axes, place in zip(grid, shown, strict=False):
         index, given = rows["index"][place], [named(rows["given"][version][place]) for version in versions]
-        drawn.name(axes, f"{split} image {index}")
+        plotted_data.name(axes, f"{split} image {index}")
         tiles = [mosaics.as_rgb(rows["versions"][version][place][None])[0] for version in versions]
         meant = [(index, f"{version}: {name}") for version, name in zip(versions, given, strict=True)]
         heading = f"true: {named(rows['label'][place])}"
@@ -121,8 +122,8 @@ def _counts(split, rows):
     of = len(rows["index"])
     noun = {"test": "test image", "train": "training image"}[split]
     told = [f"{number:,} {'clean' if version == 'clean' else f'under {_article(version)}'} "
-            f"({words.percent(number / of)})" for version, number in right.items()]  # fmt: skip
-    return f"{words.plural(of, noun)}, right of these: {', '.join(told)}."
+            f"({numbers.percent(number / of)})" for version, number in right.items()]  # fmt: skip
+    return f"{numbers.plural(of, noun)}, right of these: {', '.join(told)}."
 
 
 def _other_weights(*records):

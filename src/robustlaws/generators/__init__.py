@@ -2,8 +2,8 @@
 
 # kinds that are trained here
 GENERATORS = {
-    "edm": "robustlaws.generators.fitting:train_generator",
-    "pfgmpp": "robustlaws.generators.fitting:train_generator",
+    "edm": "robustlaws.generators.training.generator:train_generator",
+    "pfgmpp": "robustlaws.generators.training.generator:train_generator",
 }
 
 # A sampler: class(files, settings, where) with batch(indices) -> (images, labels) and a dict `provenance`
@@ -11,6 +11,6 @@ SAMPLERS = {
     "edm": "robustlaws.generators.edm:Sampler",
     "pfgmpp": "robustlaws.generators.pfgmpp:Sampler",
     "dg": "robustlaws.generators.dg:Sampler",
-    "pipeline": "robustlaws.generators.pipeline:Sampler",
-    "files": "robustlaws.generators.files:Sampler",
+    "pipeline": "robustlaws.generators.diffusers_pipeline:Sampler",
+    "files": "robustlaws.generators.sampled_files.sampler:Sampler",
 }

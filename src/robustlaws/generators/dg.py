@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from robustlaws.generators import edm, heun, storage
+from robustlaws.generators import edm, heun, network_files
 from robustlaws.networks import discriminator
 
 _OUTSIDE = 1e7  # the log ratio where the discriminator is not asked: nothing is boosted after it
@@ -117,7 +117,7 @@ class Sampler(edm.Sampler):
             raise ValueError(f"datasets.{settings.dataset}: the sampler 'dg' needs a block 'guidance'")
         self.networks = []
         for name in ("extractor", "discriminator"):
-            network, about = storage.load(files[name], files[f"{name}_weights"], where)
+            network, about = network_files.load(files[name], files[f"{name}_weights"], where)
             if about["kind"] != name:
                 raise ValueError(f"{files[name]}: a network of kind {about['kind']!r}; {name!r} is wanted here")
             self.networks.append(network.to(memory_format=self.layout))

@@ -6,10 +6,10 @@ Source: spec/generators.md 3 and 4 (Karras et al. 2022).
 import torch
 from torch.nn.functional import one_hot
 
-from robustlaws import device
-from robustlaws.generators import heun, storage
-from robustlaws.generators.draws import Draws
-from robustlaws.stamps import content_digest
+from robustlaws.generators import heun, network_files
+from robustlaws.generators.latents import Draws
+from robustlaws.runtime import device
+from robustlaws.storage.embedded import content_digest
 
 
 def to_uint8(x):
@@ -23,7 +23,7 @@ class Sampler:
     Parameters
     ----------
     files : dict of str to path
-        `network` and `weights` of the generator, see :func:`robustlaws.generators.storage.save`.
+        `network` and `weights` of the generator, see :func:`robustlaws.generators.network_files.save`.
     settings : settings.Sampling
     where : torch.device
 
@@ -42,7 +42,7 @@ class Sampler:
 
     def __init__(self, files, settings, where):
         self.settings, self.where = settings, where
-        self.network, self.about = storage.load(files["network"], files["weights"], where)
+        self.network, self.about = network_files.load(files["network"], files["weights"], where)
         self._check(files["network"])
         # convolutions of a GPU are faster where the channels of a pixel lie side by side
         self.layout = torch.channels_last if where.type == "cuda" else torch.contiguous_format

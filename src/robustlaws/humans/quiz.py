@@ -12,11 +12,11 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from robustlaws import records
-from robustlaws.files import write_text
-from robustlaws.humans import classes, columns
-from robustlaws.report.page import environment
+from robustlaws.formatting.html import environment
+from robustlaws.humans.stimuli import class_names
 from robustlaws.seeds import derive
+from robustlaws.storage import human_tables, tables
+from robustlaws.storage.atomic import write_text
 
 _SCRIPT, _STYLE, _TEMPLATE = "quiz.js", "quiz.style.j2", "quiz.html.j2"
 
@@ -31,7 +31,7 @@ def draw(*, stimuli_path, key_path, answers_path, validity_path, images_path, pa
     Parameters
     ----------
     stimuli_path, key_path, answers_path, validity_path : path
-        columns.STIMULI, STIMULUS_KEY, ANSWERS and VALIDITY.
+        human_tables.STIMULI, STIMULUS_KEY, ANSWERS and VALIDITY.
     images_path : path
         Shard of the split: the names of the classes.
     page_path : path
@@ -43,16 +43,16 @@ def draw(*, stimuli_path, key_path, answers_path, validity_path, images_path, pa
     ValueError
         If a file is not such a table, or the stimuli are not those of the key.
     """
-    key = records.read(key_path, columns.STIMULUS_KEY)
-    pictures = records.read(stimuli_path, columns.STIMULI).set_index("id")["png"]
+    key = tables.read(key_path, human_tables.STIMULUS_KEY)
+    pictures = tables.read(stimuli_path, human_tables.STIMULI).set_index("id")["png"]
     if missing := sorted(set(key["id"]) - set(pictures.index)):
         raise ValueError(f"{stimuli_path}: no image {missing[0]}, which {key_path} has; they are of different studies")
     shown = _chosen(key, settings)
-    who = _participants(records.read(answers_path, columns.ANSWERS), shown)
-    verdicts = records.read(validity_path, columns.VALIDITY).set_index(["split", "index"])["verdict"].to_dict()
+    who = _participants(tables.read(answers_path, human_tables.ANSWERS), shown)
+    verdicts = tables.read(validity_path, human_tables.VALIDITY).set_index(["split", "index"])["verdict"].to_dict()
     clean = key[(key["variant"] == "clean") & ~key["is_attn_check"]].set_index("index")["id"]
     data = {
-        "classes": classes.names(images_path, key),
+        "classes": class_names.names(images_path, key),
         "images": [{"attacked": _text(pictures[row["id"]]), "clean": _text(pictures[clean[row["index"]]])}
                    for row in shown],
         "answers": _text(json.dumps([_answer(row, who, verdicts) for row in shown]).encode()),

@@ -7,7 +7,7 @@ LAWS = {
     "bottleneck": "robustlaws.laws.bottleneck:fit",
 }
 
-# Those that give a loss L(N, D, FID), as `parametric.Form`.
+# Those that give a loss L(N, D, FID), as `form.Form`.
 FORMS = {
     "additive": "robustlaws.laws.additive:FORM",
     "additive_two_stage": "robustlaws.laws.two_stage:FORM",

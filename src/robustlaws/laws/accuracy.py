@@ -5,10 +5,11 @@ Source: `spec/laws.md`, loss to accuracy; accuracy is that under the PGD attack 
 
 import numpy as np
 
-from robustlaws import records, seeds
-from robustlaws.laws import law
-from robustlaws.laws import refits as tabled
+from robustlaws import seeds
+from robustlaws.laws import bootstrap_table as tabled
+from robustlaws.laws import determination
 from robustlaws.laws.observations import REAL, RECIPE
+from robustlaws.storage import tables
 
 NOT_MEASURED = "loss or accuracy not measured"
 
@@ -46,7 +47,7 @@ def fit_line(losses, accuracies):
     if len(np.unique(losses)) < 2:
         raise ValueError(f"accuracy line: {len(losses)} runs with one loss between them; a line needs two losses")
     intercept, slope = (float(one[0]) for one in _lines(losses, accuracies, np.ones((1, len(losses)))))
-    r2 = law.r_squared(accuracies, intercept + slope * losses)
+    r2 = determination.r_squared(accuracies, intercept + slope * losses)
     return {"intercept": intercept, "slope": slope, "r2": r2, "n": len(losses)}
 
 
@@ -105,7 +106,7 @@ def fit(runs, settings):
     Parameters
     ----------
     runs : data frame
-        As `records.RUNS`.
+        As `tables.RUNS`.
     settings : settings.LawFit
         `refits`, `level` and `seed` are used.
 
@@ -114,7 +115,7 @@ def fit(runs, settings):
     line : dict
         {"intercept", "slope"} as entries of a law's summary, "r2", "n_runs", "n_runs_left_out", "interval".
     refits : data frame
-        As `records.REFITS`; empty without a line.
+        As `tables.REFITS`; empty without a line.
 
     Raises
     ------
@@ -131,25 +132,27 @@ def fit(runs, settings):
     losses, accuracies = used["adv_loss"].to_numpy(dtype=float), used["adv_acc"].to_numpy(dtype=float)
     distinct = len(np.unique(losses))
     summary = {
-        "intercept": law.unknown(f"only {distinct} distinct losses"),
-        "slope": law.unknown(f"only {distinct} distinct losses"),
+        "intercept": determination.unknown(f"only {distinct} distinct losses"),
+        "slope": determination.unknown(f"only {distinct} distinct losses"),
         "r2": None,
         "n_runs": len(used),
         "n_runs_left_out": {reason: count for reason, count in left_out.items() if count},
         "interval": {"level": settings.level, "method": "bootstrap over runs", "refits": settings.refits},
     }
     if distinct < 2:
-        return summary, records.table([], records.REFITS)
+        return summary, tables.table([], tables.REFITS)
     rng = np.random.default_rng(seeds.derive(settings.seed, "bootstrap", "accuracy"))
     counts = rng.multinomial(len(used), np.full(len(used), 1 / len(used)), size=settings.refits).astype(float)
     samples = _lines(losses, accuracies, counts)
     line = fit_line(losses, accuracies)
     # any two points lie on a line
-    reason = f"only {distinct} distinct losses" if distinct < law.FEWEST_LEVELS else ""
-    for name, sample, judge in zip(("intercept", "slope"), samples, (law.signed, law.decline), strict=True):
-        summary[name] = law.entry(line[name], sample, settings.level, judge, reason)
+    reason = f"only {distinct} distinct losses" if distinct < determination.FEWEST_LEVELS else ""
+    for name, sample, judge in zip(
+        ("intercept", "slope"), samples, (determination.signed, determination.decline), strict=True
+    ):
+        summary[name] = determination.entry(line[name], sample, settings.level, judge, reason)
     every = {
         name: np.concatenate([[line[name]], sample])
         for name, sample in zip(("intercept", "slope"), samples, strict=True)
     }
-    return summary | {"r2": line["r2"]}, records.table(tabled.rows("accuracy", every), records.REFITS)
+    return summary | {"r2": line["r2"]}, tables.table(tabled.rows("accuracy", every), tables.REFITS)

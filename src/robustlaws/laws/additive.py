@@ -9,7 +9,8 @@ import itertools
 import numpy as np
 from scipy import special
 
-from robustlaws.laws import law, parametric, published, recipes
+from robustlaws.laws import determination, form, published
+from robustlaws.laws.fit import published_recipe
 from robustlaws.laws.observations import observe
 
 NAMES = ("A", "B", "E", "alpha", "beta", "eps", "zeta")
@@ -246,18 +247,18 @@ def overhead(parameters, model_ratio):
     return data_ratio, model_ratio * data_ratio - 1
 
 
-FORM = parametric.Form(
+FORM = form.Form(
     name="additive",
     title="Approach 2: additive terms with data quality",
     text="L = A/N^alpha + B'/D^beta + E', B' = B (1+FID)^zeta, E' = E (1+FID)^eps",
     judges={
-        "A": law.positive,
-        "B": law.positive,
-        "E": law.loss_above_zero,
-        "alpha": law.exponent,
-        "beta": law.exponent,
-        "eps": law.signed,
-        "zeta": law.signed,
+        "A": determination.positive,
+        "B": determination.positive,
+        "E": determination.loss_above_zero,
+        "alpha": determination.exponent,
+        "beta": determination.exponent,
+        "eps": determination.signed,
+        "zeta": determination.signed,
     },
     rests_on={
         "A": ("N",),
@@ -289,7 +290,7 @@ FORM = parametric.Form(
     logged=("A", "B", "E"),
     problem=Problem,
     grid=grid,
-    printed=recipes.Printed(
+    printed=published_recipe.Printed(
         log_loss=_printed_log_loss,
         points=lambda logs: np.column_stack([logs[name] for name in NAMES]),
         logs=lambda points: dict(zip(NAMES, points.T, strict=True)),
@@ -309,7 +310,7 @@ def fit(runs, curves, settings):
     Parameters
     ----------
     runs, curves : data frames
-        As `records.RUNS` and `records.CURVES`.
+        As `tables.RUNS` and `tables.CURVES`.
     settings : settings.LawFit
 
     Raises
@@ -317,4 +318,4 @@ def fit(runs, curves, settings):
     ValueError
         If there are no runs at all, or a setting is unknown.
     """
-    return parametric.fit(FORM, observe(runs, curves, settings), settings)
+    return form.fit(FORM, observe(runs, curves, settings), settings)

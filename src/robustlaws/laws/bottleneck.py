@@ -10,7 +10,8 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from robustlaws.laws import law, parametric, published, recipes
+from robustlaws.laws import determination, form, published
+from robustlaws.laws.fit import published_recipe
 from robustlaws.laws.observations import observe
 
 NAMES = ("A", "B", "E", "Q", "alpha", "beta", "kappa", "eps")
@@ -248,19 +249,19 @@ def exponents(parameters, flops, fid, flops_per_parameter_image):
     return share, 1 - share
 
 
-FORM = parametric.Form(
+FORM = form.Form(
     name="bottleneck",
     title="Approach 3: data quality as a bottleneck",
     text="L = A/N^alpha + (B/D + (Q FID)^(kappa/beta))^beta + E', E' = E + eps log(1+FID)",
     judges={
-        "A": law.positive,
-        "B": law.positive,
-        "E": law.loss_above_zero,
-        "Q": law.positive,
-        "alpha": law.exponent,
-        "beta": law.exponent,
-        "kappa": law.exponent,
-        "eps": law.signed,
+        "A": determination.positive,
+        "B": determination.positive,
+        "E": determination.loss_above_zero,
+        "Q": determination.positive,
+        "alpha": determination.exponent,
+        "beta": determination.exponent,
+        "kappa": determination.exponent,
+        "eps": determination.signed,
     },
     rests_on={
         "A": ("N",),
@@ -294,7 +295,7 @@ FORM = parametric.Form(
     logged=("A", "B", "Q"),
     problem=Problem,
     grid=_grid,
-    printed=recipes.Printed(
+    printed=published_recipe.Printed(
         log_loss=_printed_log_loss,
         points=lambda logs: np.column_stack([_named(logs)[name] for name in NAMES]),
         logs=lambda points: _logs(dict(zip(NAMES, points.T, strict=True))),
@@ -314,7 +315,7 @@ def fit(runs, curves, settings):
     Parameters
     ----------
     runs, curves : data frames
-        As `records.RUNS` and `records.CURVES`.
+        As `tables.RUNS` and `tables.CURVES`.
     settings : settings.LawFit
 
     Raises
@@ -322,4 +323,4 @@ def fit(runs, curves, settings):
     ValueError
         If there are no runs at all, or a setting is unknown.
     """
-    return parametric.fit(FORM, observe(runs, curves, settings), settings)
+    return form.fit(FORM, observe(runs, curves, settings), settings)

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from robustlaws import records, seeds
-from robustlaws.joblog import Progress
-from robustlaws.laws import law
-from robustlaws.laws import refits as tabled
+from robustlaws import seeds
+from robustlaws.laws import bootstrap_table as tabled
+from robustlaws.laws import determination
+from robustlaws.laws.law_tables import allocation, budgets
 from robustlaws.laws.observations import NO_CURVE, NO_LOSS, NOT_MEASURED, comparable
-from robustlaws.laws.rows import allocation, budgets
+from robustlaws.runtime.progress import Progress
+from robustlaws.storage import tables
 
 QUERIES = 1000
 POINTS = ("curves", "runs")
@@ -162,7 +163,7 @@ def followed(runs, curves, points, min_train_fraction):
     Parameters
     ----------
     runs, curves : data frames
-        As `records.RUNS`, of one dataset, and `records.CURVES`.
+        As `tables.RUNS`, of one dataset, and `tables.CURVES`.
     points : str
         "curves": each run while it trains; "runs": each model through the ends of its runs of growing D.
     min_train_fraction : float
@@ -202,11 +203,11 @@ class _Fitted:
     @property
     def reason(self):
         """Why N* and D* are not determined whatever their intervals, or ""."""
-        sizes = law.levels(self.envelope.params)
+        sizes = determination.levels(self.envelope.params)
         if not np.isfinite(self.lines).all():
             still = "run still training" if self.points == "curves" else "model still given more data"
             return f"the curves have no envelope: at no budget is the best {still}"
-        if sizes < law.FEWEST_LEVELS:
+        if sizes < determination.FEWEST_LEVELS:
             return f"only {sizes} model size{'s' if sizes != 1 else ''} on the envelope"
         return ""
 
@@ -242,24 +243,24 @@ def _summary_of(fitted, level):
         if power == 0:
             with np.errstate(over="ignore", under="ignore"):
                 value, samples = 10**value, 10**samples
-        return law.entry(value, samples, level, judge, reason)
+        return determination.entry(value, samples, level, judge, reason)
 
     reason = fitted.reason
     winners = len(set(fitted.envelope.winner))
     followed_are = "runs" if fitted.points == "curves" else "models"
-    few = f"only {winners} {followed_are} on the envelope" if winners < law.FEWEST_LEVELS else ""
+    few = f"only {winners} {followed_are} on the envelope" if winners < determination.FEWEST_LEVELS else ""
     # L* needs several runs, not several model sizes
     of_curve = reason if not np.isfinite(fitted.lines).all() else few
     return {
         "dataset": fitted.dataset,
         "fid": fitted.fid,
         "parameters": {
-            "coefficient": entry(of_loss, 0, law.positive, of_curve),
-            "exponent": entry(of_loss, 1, law.decline, of_curve),
+            "coefficient": entry(of_loss, 0, determination.positive, of_curve),
+            "exponent": entry(of_loss, 1, determination.decline, of_curve),
         },
         "exponents": {
-            "N_star": entry(of_params, 1, law.allocation, reason),
-            "D_star": entry(of_images, 1, law.allocation, reason),
+            "N_star": entry(of_params, 1, determination.allocation, reason),
+            "D_star": entry(of_images, 1, determination.allocation, reason),
         },
         "asymptote": None,
     }
@@ -277,14 +278,14 @@ def _allocations(fitted, flops, measured, level):
             continue
         columns[name] = 10 ** (fitted.lines[index, 0] + fitted.lines[index, 1] * x)
         if len(kept):
-            low, high = law.interval(10 ** (kept[:, index, :1] + kept[:, index, 1:] * x), level)
+            low, high = determination.interval(10 ** (kept[:, index, :1] + kept[:, index, 1:] * x), level)
             columns[f"{name}_low"] = np.minimum(low, columns[name])
             columns[f"{name}_high"] = np.maximum(high, columns[name])
     return allocation("envelope", fitted.dataset, fitted.fid, columns)
 
 
 def _refits(fitted):
-    """Return the rows of `records.REFITS` of one dataset: intercept and slope in log10 of each line."""
+    """Return the rows of `tables.REFITS` of one dataset: intercept and slope in log10 of each line."""
     every = np.concatenate([fitted.lines[None], fitted.refits])
     named = {f"{line} {what}": every[:, i, j] for i, line in enumerate(LINES) for j, what in enumerate(TERMS)}
     return tabled.rows("envelope", named, fitted.dataset)
@@ -294,7 +295,7 @@ def _r_squared(fitted):
     if not np.isfinite(fitted.lines).all():
         return None
     measured = np.log10(fitted.envelope.loss)
-    return law.r_squared(measured, fitted.lines[0, 0] + fitted.lines[0, 1] * np.log10(fitted.envelope.flops))
+    return determination.r_squared(measured, fitted.lines[0, 0] + fitted.lines[0, 1] * np.log10(fitted.envelope.flops))
 
 
 def _warnings(fits, settings, curves):
@@ -334,7 +335,7 @@ def fit(runs, curves, settings):
     Parameters
     ----------
     runs, curves : data frames
-        As `records.RUNS` and `records.CURVES`.
+        As `tables.RUNS` and `tables.CURVES`.
     settings : settings.LawFit
 
     Raises
@@ -370,10 +371,10 @@ def fit(runs, curves, settings):
         "warnings": _warnings(fits, settings, curves),
     }
     refits = [_refits(one) for one in fits]
-    return law.Law(
+    return determination.Law(
         summary,
-        records.table(rows, records.ALLOCATIONS),
-        records.table([], records.PREDICTIONS),
-        records.table(pd.concat(refits, ignore_index=True) if refits else [], records.REFITS),
-        records.table([], records.PREDICTIONS),
+        tables.table(rows, tables.ALLOCATIONS),
+        tables.table([], tables.PREDICTIONS),
+        tables.table(pd.concat(refits, ignore_index=True) if refits else [], tables.REFITS),
+        tables.table([], tables.PREDICTIONS),
     )

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robustlaws import named
-from robustlaws.laws import FORMS, accuracy, law, parametric
-from robustlaws.laws import refits as tabled
+from robustlaws import registry
+from robustlaws.laws import FORMS, accuracy, determination
+from robustlaws.laws import bootstrap_table as tabled
+from robustlaws.laws import form as parametric
 from robustlaws.laws.observations import comparable
 
 WIDEST_ACCURACY = 0.2  # an interval of more says nothing that the measured accuracies did not
@@ -34,7 +35,7 @@ class Line:
 
     @classmethod
     def of(cls, line, refits=None):
-        """Return the line of a summary, or of two exact numbers, with its refits (`records.REFITS`)."""
+        """Return the line of a summary, or of two exact numbers, with its refits (`tables.REFITS`)."""
         entries = {name: line[name] for name in ("intercept", "slope")}
         values = {name: one["value"] if isinstance(one, dict) else one for name, one in entries.items()}
         why = next((one["why"] for one in entries.values() if isinstance(one, dict) and not one["determined"]), "")
@@ -61,7 +62,7 @@ class Measured:
 
     @classmethod
     def of(cls, runs):
-        """Return it for the comparable runs of `records.RUNS`; without any, a lowest loss of inf and 0 FLOPs."""
+        """Return it for the comparable runs of `tables.RUNS`; without any, a lowest loss of inf and 0 FLOPs."""
         runs = runs[runs["adv_loss"].notna()]
         runs = comparable(runs)[0] if len(runs) else runs
         if not len(runs):
@@ -92,7 +93,7 @@ class Forecast:
     def places(self):
         """[(dataset, FID)] of the law, best FID first, and (None, 0.0) where it says what FID does."""
         found = [(one["dataset"], float(one["fid"])) for one in self.summary["datasets"]]
-        enough = law.levels([fid for _, fid in found]) >= law.FEWEST_LEVELS
+        enough = determination.levels([fid for _, fid in found]) >= determination.FEWEST_LEVELS
         return [*found, (None, 0.0)] if enough and self.knows_fid else found
 
     knows_fid = False  # whether it says anything of a FID of no dataset
@@ -109,7 +110,7 @@ class Forecast:
 
     def entry(self, samples, judge, why=""):
         """Return samples (1 + refits,) as the entry of a law's summary."""
-        return law.entry(samples[0], samples[1:], self.level, judge, why)
+        return determination.entry(samples[0], samples[1:], self.level, judge, why)
 
     def accuracy(self, loss):
         """Return the accuracy samples of loss samples (1 + refits, m)."""
@@ -125,12 +126,12 @@ class Forecast:
         line = self.line.beside(len(found))
         beyond = (line["intercept"] + line["slope"] * np.asarray(loss)[:, None])[1:, 0]
         if not why and len(beyond) and np.isfinite(beyond).all():
-            why = _share(*law.interval(beyond, self.level))
+            why = _share(*determination.interval(beyond, self.level))
         return self.entry(found, _share, why)
 
     def outcome(self, loss, why):
         """Return the entries of a loss, with samples (1 + refits,), and its accuracy; `why` they are not determined."""
-        entry = self.entry(loss, law.loss_above_zero(self.measured.lowest), why)
+        entry = self.entry(loss, determination.loss_above_zero(self.measured.lowest), why)
         return {"loss": entry, "accuracy": self.accuracy_entry(loss, why or _of("the loss", entry))}
 
     def of_dataset(self, dataset):
@@ -190,7 +191,7 @@ class FormForecast(Forecast):
         """Return samples (1 + refits,) of a parameter by its public name; ValueError for one that the law has not."""
         with np.errstate(over="ignore", under="ignore"):
             known = self.form.named(self.logs)
-        return known[named.check(name, known, f"parameter of {self.name}")][:, 0]
+        return known[registry.check(name, known, f"parameter of {self.name}")][:, 0]
 
     @property
     def count(self):
@@ -221,8 +222,8 @@ class FormForecast(Forecast):
         if own is not None:
             return _exponents(own), _of("the asymptote", own["asymptote"])
         fids = [one["fid"] for one in self.summary["datasets"]]
-        if law.levels(fids) < law.FEWEST_LEVELS:
-            few = f"only {law.levels(fids)} distinct FIDs: nothing holds for another FID"
+        if determination.levels(fids) < determination.FEWEST_LEVELS:
+            few = f"only {determination.levels(fids)} distinct FIDs: nothing holds for another FID"
             return few, few
         nearest = min(self.summary["datasets"], key=lambda one: abs(math.log1p(one["fid"]) - math.log1p(fid)))
         return _exponents(nearest), _of("E", self.summary["parameters"]["E"])
@@ -241,9 +242,9 @@ class FormForecast(Forecast):
         if own is None:
             share = self.share(self.measured.dearest, fid)[:, 0]
             found = {
-                "N_star": self.entry(share, law.allocation, exponents),
-                "D_star": self.entry(1 - share, law.allocation, exponents),
-                "asymptote": self.entry(samples, law.loss_above_zero(self.measured.lowest), asymptote),
+                "N_star": self.entry(share, determination.allocation, exponents),
+                "D_star": self.entry(1 - share, determination.allocation, exponents),
+                "asymptote": self.entry(samples, determination.loss_above_zero(self.measured.lowest), asymptote),
             }
         else:
             found = own["exponents"] | {"asymptote": own["asymptote"]}
@@ -257,8 +258,8 @@ class FormForecast(Forecast):
         params, images = (one[:, 0] for one in self.optimum(flops, fid))
         loss = self.best_loss(flops, fid)[:, 0]
         entries = {
-            "params": self.entry(params, law.positive, exponents),
-            "images": self.entry(images, law.positive, exponents),
+            "params": self.entry(params, determination.positive, exponents),
+            "images": self.entry(images, determination.positive, exponents),
         }
         return entries | self.outcome(loss, self.loss_why(dataset, fid, flops))
 
@@ -275,8 +276,8 @@ class FormForecast(Forecast):
         if not why and np.isinf(flops[0]):
             below, there = f"the limit is {100 * limit['value']:.1f}%", float(np.isfinite(flops[1:]).mean())
             if there <= (1 - self.level) / 2:
-                return law.unknown(f"never: {below}")
-            return law.unknown(f"{below}, but {100 * there:.0f}% of the refits get there")
+                return determination.unknown(f"never: {below}")
+            return determination.unknown(f"{below}, but {100 * there:.0f}% of the refits get there")
         return self.entry(flops, _budget, why)
 
 
@@ -284,7 +285,7 @@ class FormForecast(Forecast):
 class EnvelopeForecast(Forecast):
     """That of approach 1: straight lines in log10 for each dataset; it knows neither FID nor a limit."""
 
-    refits: object  # data frame of records.REFITS
+    refits: object  # data frame of tables.REFITS
 
     def _samples(self, dataset, quantity, flops):
         found = tabled.samples(self.refits, self.name, dataset)
@@ -302,8 +303,8 @@ class EnvelopeForecast(Forecast):
         """Return the exponents as the summary has them; an envelope has no asymptote."""
         none = "an envelope is a power of FLOPs: it knows no limit"
         return self.of_dataset(dataset)["exponents"] | {
-            "asymptote": law.unknown(none),
-            "accuracy_limit": law.unknown(none),
+            "asymptote": determination.unknown(none),
+            "accuracy_limit": determination.unknown(none),
         }
 
     def at(self, dataset, fid, flops):
@@ -311,7 +312,8 @@ class EnvelopeForecast(Forecast):
         own = self.of_dataset(dataset)
         whys = {name: _of(f"exponent of {star}", own["exponents"][key]) for name, key, star in _STARS}
         entries = {
-            name: self.entry(self._samples(dataset, name, flops)[:, 0], law.positive, why) for name, why in whys.items()
+            name: self.entry(self._samples(dataset, name, flops)[:, 0], determination.positive, why)
+            for name, why in whys.items()
         }
         loss = self._samples(dataset, "loss", flops)[:, 0]
         why = _of("exponent of L*", own["parameters"]["exponent"])
@@ -319,7 +321,7 @@ class EnvelopeForecast(Forecast):
 
     def flops_to(self, target, dataset, fid):
         """Return the entry of the FLOPs to an accuracy: none, as nothing says where a power law ends."""
-        return law.unknown(_FAR)
+        return determination.unknown(_FAR)
 
 
 @dataclass(frozen=True)
@@ -328,7 +330,9 @@ class NoForecast(Forecast):
 
     def _unknown(self):
         datasets = self.summary["datasets"]
-        return law.unknown((datasets[0]["exponents"]["N_star"]["why"] if datasets else "") or "nothing was fitted")
+        return determination.unknown(
+            (datasets[0]["exponents"]["N_star"]["why"] if datasets else "") or "nothing was fitted"
+        )
 
     def always(self, dataset, fid):
         """Return entries that say why there is nothing."""
@@ -351,7 +355,7 @@ def read(summary, refits, line, measured, level):
     summary : dict
         Of the law.
     refits : data frame
-        As `records.REFITS`, of this law at least.
+        As `tables.REFITS`, of this law at least.
     line : Line
     measured : Measured
     level : float
@@ -360,7 +364,7 @@ def read(summary, refits, line, measured, level):
     common = (summary, line, measured, level)
     if summary["law"] not in FORMS:
         return EnvelopeForecast(*common, refits)
-    form = named.load(summary["law"], FORMS)
+    form = registry.load(summary["law"], FORMS)
     logs = parametric.samples(form, refits)
     if not logs:
         return NoForecast(*common)

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from robustlaws import records
-from robustlaws.laws import forecasts, levels
+from robustlaws.laws import forecasts
+from robustlaws.storage import human_tables, tables
+from robustlaws.storage.atomic import read_json
 
 
 def measure(laws, refits, line, line_refits, runs, settings, budget=None, human=None):
@@ -15,13 +16,13 @@ def measure(laws, refits, line, line_refits, runs, settings, budget=None, human=
     laws : list of dict
         Summaries.
     refits : list of data frames
-        As `records.REFITS`, one of each law.
+        As `tables.REFITS`, one of each law.
     line : dict
         Summary of the line from loss to accuracy, or {"intercept", "slope"} as exact numbers.
     line_refits : data frame or None
-        As `records.REFITS`; without rows the line is exact. Refits of a law meet those of the line in turn.
+        As `tables.REFITS`; without rows the line is exact. Refits of a law meet those of the line in turn.
     runs : data frame
-        As `records.RUNS`.
+        As `tables.RUNS`.
     settings : settings.Limits
     budget : float, optional
         FLOPs, where the settings name none; that of the dearest run if left out.
@@ -31,7 +32,7 @@ def measure(laws, refits, line, line_refits, runs, settings, budget=None, human=
     Returns
     -------
     data frame
-        As `records.APPROACHES`: each law, each dataset of it and, where the law knows FID and the study has three,
+        As `tables.APPROACHES`: each law, each dataset of it and, where the law knows FID and the study has three,
         FID 0; and the human level, set or measured, as a law of its own. Numbers that rest on others are determined
         only where those are.
     """
@@ -48,15 +49,15 @@ def measure(laws, refits, line, line_refits, runs, settings, budget=None, human=
             rows += [head | row for row in _rows(law, dataset, fid, budgets, human)]
     if human:
         rows.append({"law": "human", "title": _title(human["source"]), "quantity": "human_accuracy"} | human)
-    table = pd.DataFrame(rows, columns=list(records.APPROACHES))
+    table = pd.DataFrame(rows, columns=list(tables.APPROACHES))
     if len(table):
         numbers = table[["budget", "value", "low", "high"]].astype(float)
         table[numbers.columns] = numbers.where(np.isfinite(numbers))
-    return records.table(table, records.APPROACHES)
+    return tables.table(table, tables.APPROACHES)
 
 
 def _title(source):
-    return levels.called(source).capitalize()
+    return called(source).capitalize()
 
 
 def _rows(law, dataset, fid, budgets, human):
@@ -70,3 +71,69 @@ def _rows(law, dataset, fid, budgets, human):
         needed = law.flops_to(human["value"], dataset, fid)
         rows.append({"quantity": "flops_to_human", "budget": None, "source": human["source"]} | needed)
     return rows
+
+
+def measure_limits(
+    *,
+    runs_path,
+    law_paths,
+    refits_paths,
+    accuracy_path,
+    accuracy_refits_path,
+    limits_path,
+    settings,
+    allocation_paths=(),
+    benchmark_paths=(),
+):
+    """Draw exponents, the best at a budget, the limit and the FLOPs to human level out of fitted laws.
+
+    Parameters
+    ----------
+    runs_path : path
+        Parquet of tables.RUNS.
+    law_paths, refits_paths : list of path
+        Summaries, and their refits (tables.REFITS) in the same order.
+    accuracy_path, accuracy_refits_path : path
+        The line from loss to accuracy, and its refits.
+    limits_path : path
+        Written (tables.APPROACHES).
+    settings : settings.Limits
+    allocation_paths : list of path
+        Tables of N* and D* (tables.ALLOCATIONS): where the settings name no budget, the largest of these is taken,
+        and without them that of the dearest run.
+    benchmark_paths : list of path
+        None, or the table (humans.columns.BENCHMARK) whose mean person is the human level.
+
+    Raises
+    ------
+    ValueError
+        If a table is not what it should be.
+    """
+    ends = [tables.read(path, tables.ALLOCATIONS)["flops"].max() for path in allocation_paths]
+    found = measure(
+        [read_json(path) for path in law_paths],
+        [tables.read(path, tables.REFITS) for path in refits_paths],
+        read_json(accuracy_path),
+        tables.read(accuracy_refits_path, tables.REFITS),
+        tables.read(runs_path, tables.RUNS),
+        settings,
+        max((end for end in ends if end == end), default=None),
+        next(map(_human, benchmark_paths), None),
+    )
+    tables.write(limits_path, found, tables.APPROACHES)
+
+
+def _human(path):
+    """Return the accuracy of the mean person on all attacked images, with its interval, as a row of the conclusions."""
+    table = tables.read(path, human_tables.BENCHMARK)
+    found = table[(table["who"] == "human_mean") & (table["data"] == "all")]
+    if found.empty:
+        return {"value": None, "determined": False, "why": "nobody has answered yet", "source": "person"}
+    row = found.iloc[0]
+    numbers = {"value": row["accuracy"], "low": row["low"], "high": row["high"]}
+    return numbers | {"determined": True, "why": "", "source": row["kind"]}
+
+
+def called(source):
+    """Return what the level of `source` (as in `tables.APPROACHES`) is called: a simulation's is no human's."""
+    return "level of the simulated participants" if source == "simulated" else "human level"

@@ -84,7 +84,7 @@ def observe(runs, curves, settings):
     Parameters
     ----------
     runs, curves : data frames
-        As `records.RUNS` and `records.CURVES`.
+        As `tables.RUNS` and `tables.CURVES`.
     settings : settings.LawFit
         `observations` "final": each run's own row. "best": the row of its curve with the lowest
         adversarial loss among those from `min_train_fraction` of training on; its D and FLOPs are that

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from robustlaws import seeds
-from robustlaws.laws import additive, fitting, law, parametric, recipes, summaries
-from robustlaws.laws.fitted import Fitted
+from robustlaws.laws import additive, determination, law_summary
+from robustlaws.laws import form as parametric
+from robustlaws.laws.fit import multistart, published_recipe
+from robustlaws.laws.fitted_form import Fitted
 from robustlaws.laws.observations import Observations, observe
 
 FORM = replace(additive.FORM, name="additive_two_stage", title="Approach 2 in two stages")
@@ -35,7 +37,7 @@ def fit(runs, curves, settings):
     Parameters
     ----------
     runs, curves : data frames
-        As `records.RUNS` and `records.CURVES`.
+        As `tables.RUNS` and `tables.CURVES`.
     settings : settings.LawFit
         `two_stage`: {"base": dataset, "quality": [datasets]}. None: the base is the dataset of the lowest FID with 6 or
         more runs and 3 levels of N and of D, the quality is told by all the others.
@@ -52,20 +54,25 @@ def fit_observations(everyone, settings):
     """Return approach 2 fitted in two stages to observations, as a `Law`; see `fit`."""
     parametric.check(settings)
     base, quality = _chosen(everyone, settings.two_stage)
-    levels = {"N": 0, "D": 0, "FID": law.levels(everyone.fid)}
+    levels = {"N": 0, "D": 0, "FID": determination.levels(everyone.fid)}
     if base is None:
-        why = f"no dataset has {_FEWEST_RUNS} runs with {law.FEWEST_LEVELS} distinct N and D, as the first stage needs"
-        return summaries.unfitted(FORM, everyone, settings, levels, why)
+        fewest = f"{_FEWEST_RUNS} runs with {determination.FEWEST_LEVELS} distinct N and D"
+        why = f"no dataset has {fewest}, as the first stage needs"
+        return law_summary.unfitted(FORM, everyone, settings, levels, why)
     of_base, of_quality = everyone.dataset == base, np.isin(everyone.dataset, quality)
     left_out = int((~(of_base | of_quality)).sum())
     seen = replace(
         everyone.of(of_base | of_quality), left_out=everyone.left_out | ({NEITHER: left_out} if left_out else {})
     )
     core = everyone.of(of_base)
-    levels = {"N": law.levels(core.params), "D": law.levels(core.images), "FID": law.levels(seen.fid)}
+    levels = {
+        "N": determination.levels(core.params),
+        "D": determination.levels(core.images),
+        "FID": determination.levels(seen.fid),
+    }
     reason = parametric.too_little(len(core), len(_BASE), levels)
     if reason:
-        return summaries.unfitted(FORM, everyone, settings, levels, f"{base}, the base: {reason}")
+        return law_summary.unfitted(FORM, everyone, settings, levels, f"{base}, the base: {reason}")
     stages = _Stages(_relative(core, core.fid[0]), _relative(everyone.of(of_quality), core.fid[0]), float(core.fid[0]))
     told = {"base": base, "quality": list(quality), "chosen": settings.two_stage is None}
     return parametric.as_law(_fitted(seen, core, everyone, stages, levels, told, settings), settings)
@@ -88,7 +95,7 @@ def _chosen(everyone, given):
 
 
 def _can_be_base(seen):
-    few = min(law.levels(seen.params), law.levels(seen.images)) < law.FEWEST_LEVELS
+    few = min(determination.levels(seen.params), determination.levels(seen.images)) < determination.FEWEST_LEVELS
     return len(seen) >= _FEWEST_RUNS and not few
 
 
@@ -122,24 +129,26 @@ def _fitted(seen, core, everyone, stages, levels, told, settings):
     """Fit both stages and return what came out, `told` with what the summary says of each."""
     names, delta, recipe = list(FORM.judges), settings.huber_delta, settings.recipe
     first = _problem(stages.base)
-    one = recipes.best(FORM, first, additive.grid(settings.starts), stages.base, settings, f"{FORM.name}, stage 1")
-    fits = [summaries.of_stage(first, one, names, recipe) | {"datasets": [told["base"]], "n_runs": len(core)}]
+    one = published_recipe.best(
+        FORM, first, additive.grid(settings.starts), stages.base, settings, f"{FORM.name}, stage 1"
+    )
+    fits = [law_summary.of_stage(first, one, names, recipe) | {"datasets": [told["base"]], "n_runs": len(core)}]
     rng = np.random.default_rng(seeds.derive(settings.seed, "bootstrap", FORM.name))
     refits = settings.refits if recipe == "converged" else 0
-    thetas, converged = fitting.bootstrap(first, one, refits, delta, rng)
-    ended = fitting.at_edge(first, thetas)
+    thetas, converged = multistart.bootstrap(first, one, refits, delta, rng)
+    ended = multistart.at_edge(first, thetas)
     theta, without = one.theta, {}
     if levels["FID"] > 1:
         second = _problem(stages.later, first)
         starts = _second_starts(second, one.theta)
-        two = recipes.best(FORM, second, starts, stages.later, settings, f"{FORM.name}, stage 2")
+        two = published_recipe.best(FORM, second, starts, stages.later, settings, f"{FORM.name}, stage 2")
         fits.append(
-            summaries.of_stage(second, two, names, recipe)
+            law_summary.of_stage(second, two, names, recipe)
             | {"datasets": told["quality"], "n_runs": len(stages.later)}
         )  # fmt: skip
         theta = two.theta
-        thetas, also = fitting.bootstrap(second, two, refits, delta, rng, held=thetas)
-        converged, ended = converged & also, ended | fitting.at_edge(second, thetas)
+        thetas, also = multistart.bootstrap(second, two, refits, delta, rng, held=thetas)
+        converged, ended = converged & also, ended | multistart.at_edge(second, thetas)
         if recipe == "converged":
             without = _without_each(second, two, stages.later, seen, delta)
 
@@ -164,7 +173,7 @@ def _fitted(seen, core, everyone, stages, levels, told, settings):
         ended=dict(zip(names, ended.T, strict=True)),
         refits_converged=converged,
         level=settings.level,
-        no_refits=recipes.NO_INTERVALS if recipe == "published" else "",
+        no_refits=published_recipe.NO_INTERVALS if recipe == "published" else "",
     )
 
 
@@ -175,12 +184,12 @@ def _without_each(problem, two, later, seen, delta):
     enough = [
         name
         for name, mask in kept.items()
-        if mask.sum() > len(FORM.of_quality) and law.levels(seen.fid[seen.dataset != name]) > 1
+        if mask.sum() > len(FORM.of_quality) and determination.levels(seen.fid[seen.dataset != name]) > 1
     ]
     if not enough:
         return {}
     weights = np.array([kept[name] for name in enough], dtype=float)
-    return dict(zip(enough, fitting.lowest(problem, two.distinct, weights, delta).theta, strict=True))
+    return dict(zip(enough, multistart.lowest(problem, two.distinct, weights, delta).theta, strict=True))
 
 
 def _told(told, stages, recipe):

@@ -5,10 +5,10 @@ import json
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from robustlaws import provenance, stamps
-from robustlaws.files import replacing
 from robustlaws.networks import wrn
 from robustlaws.settings import as_params
+from robustlaws.storage import embedded, provenance
+from robustlaws.storage.atomic import replacing
 
 
 def save(path, network, settings):
@@ -16,7 +16,7 @@ def save(path, network, settings):
     tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     with replacing(path) as partial:
         about = json.dumps(as_params(settings))
-        stamps.save_tensors(save_file, tensors, partial, "settings", about, provenance.current(path))
+        embedded.save_tensors(save_file, tensors, partial, "settings", about, provenance.current(path))
 
 
 def load(path, architecture, where):

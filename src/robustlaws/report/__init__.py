@@ -10,12 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import quote
 
-from robustlaws import __version__, records
-from robustlaws.figures import sources
-from robustlaws.files import read_json, write_text
-from robustlaws.report import approaches, findings, origins, page, pictures, published, stages, tables
-from robustlaws.report import humans as human_study
+from robustlaws import __version__
+from robustlaws.figures.drawing import inputs
+from robustlaws.report import approaches, findings, human_study, job_times, page, pictures, published, tables
 from robustlaws.report import laws as law_sections
+from robustlaws.report import provenance as origins
+from robustlaws.storage import tables as records
+from robustlaws.storage.atomic import read_json, write_text
 
 _PACKAGES = ("snakemake", "torch", "numpy", "scipy", "pandas", "pyarrow", "h5py", "matplotlib")
 
@@ -67,7 +68,7 @@ def write(
     ValueError
         If a file cannot be read.
     """
-    laws, limits = sources.read_laws(laws), approaches.read(limits)
+    laws, limits = inputs.read_laws(laws), approaches.read(limits)
     text = page.render(
         study=study,
         description=description,
@@ -113,7 +114,7 @@ def _of_the_making(path, figures, timings, provenance, versions, settings):
     """Return what the page shows of how it came about, and the figures: links are as seen from the page `path`."""
     return {
         "figures": pictures.read(figures, path),
-        "stages": stages.table(timings),
+        "stages": job_times.table(timings),
         "origins": origins.section(provenance, path),
         "versions": versions or {},
         "settings": json.dumps(settings, indent=2, ensure_ascii=False, default=str) if settings else "",

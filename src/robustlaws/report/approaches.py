@@ -1,9 +1,9 @@
 """The laws side by side (table 3 of the paper), and what they say of human level."""
 
-from robustlaws import records
-from robustlaws.figures import sources, words
-from robustlaws.laws import levels
-from robustlaws.report import cells
+from robustlaws.figures.drawing import inputs
+from robustlaws.formatting import html_tables, numbers
+from robustlaws.laws import limits as levels
+from robustlaws.storage import tables
 
 HUMAN = "human"
 UNCONVERGED = "not converged"
@@ -11,18 +11,18 @@ AT_ZERO = "At FID 0"
 # In the order of the columns; those at a budget are said with the first one.
 EXPONENTS = {"N_star": "a (exponent of\N{NO-BREAK SPACE}N*)", "D_star": "b (exponent of\N{NO-BREAK SPACE}D*)"}
 _AT_BUDGET = {
-    "params": ("N*", words.count),
-    "images": ("D*", words.count),
-    "loss": ("L* (nats)", words.number),
-    "accuracy": ("accuracy", words.percent),
+    "params": ("N*", numbers.count),
+    "images": ("D*", numbers.count),
+    "loss": ("L* (nats)", numbers.number),
+    "accuracy": ("accuracy", numbers.percent),
 }
 
 
 def read(path):
-    """Return the rows of a table `records.APPROACHES` as dicts; none where there is no table."""
+    """Return the rows of a table `tables.APPROACHES` as dicts; none where there is no table."""
     if path is None:
         return []
-    return [cells.plain(row) for row in records.read(path, records.APPROACHES).to_dict("records")]
+    return [html_tables.plain(row) for row in tables.read(path, tables.APPROACHES).to_dict("records")]
 
 
 def human_level(limits):
@@ -35,7 +35,7 @@ def human_level(limits):
 def places(limits):
     """Return dataset (None: FID 0) -> FID of the laws' rows: the best FID first, FID 0 second, then the others."""
     pairs = [(row["dataset"], row["fid"]) for row in limits if row["law"] != HUMAN]
-    named = list(sources.fid_order(pair for pair in pairs if pair[0] is not None).items())
+    named = list(inputs.fid_order(pair for pair in pairs if pair[0] is not None).items())
     zero = [(None, 0.0)] if any(dataset is None for dataset, _ in pairs) else []
     return dict(named[:1] + zero + named[1:])
 
@@ -58,7 +58,7 @@ def table(limits, unconverged=()):
     Parameters
     ----------
     limits : list of dict
-        Rows of `records.APPROACHES`.
+        Rows of `tables.APPROACHES`.
     unconverged : collection of str
         Laws whose fit has not converged.
 
@@ -72,17 +72,17 @@ def table(limits, unconverged=()):
     if not where:
         return None
     titles = {row["law"]: row["title"] for row in limits if row["law"] != HUMAN}
-    names = {law: cells.Cell(title, badge=UNCONVERGED * (law in unconverged)) for law, title in titles.items()}
+    names = {law: html_tables.Cell(title, badge=UNCONVERGED * (law in unconverged)) for law, title in titles.items()}
     first, every = {}, {}
     for index, (dataset, fid) in enumerate(where.items()):
         best = ", the best FID" if index == 0 and len(where) > 1 else ""
-        heading = AT_ZERO if dataset is None else f"On {sources.labelled(dataset, fid)}{best}"
+        heading = AT_ZERO if dataset is None else f"On {inputs.labelled(dataset, fid)}{best}"
         laws = [law for law in titles if any(row["law"] == law and row["dataset"] == dataset for row in limits)]
         rows = [{"approach": names[law]} | _row(limits, law, dataset) for law in laws]
         (first if dataset is None or index == 0 else every)[heading] = rows
     return {
-        "main": cells.table("Approaches", first, texts=("approach",), notes=True),
-        "others": cells.table("Approaches at other FIDs", every, texts=("approach",), notes=True),
+        "main": html_tables.table("Approaches", first, texts=("approach",), notes=True),
+        "others": html_tables.table("Approaches at other FIDs", every, texts=("approach",), notes=True),
         "budgets": _over_budgets(limits, where, titles),
     }
 
@@ -91,33 +91,33 @@ def _row(limits, law, dataset):
     cases = {label: at(limits, law, dataset, name) for name, label in EXPONENTS.items()}
     row = {label: _cell(case) for label, case in cases.items()}
     for budget in budgets(limits)[:1]:
-        row[f"L* at {words.scientific(budget)} FLOPs"] = _cell(at(limits, law, dataset, "loss", budget))
+        row[f"L* at {numbers.scientific(budget)} FLOPs"] = _cell(at(limits, law, dataset, "loss", budget))
     row["limit of L (nats)"] = _cell(at(limits, law, dataset, "asymptote"))
-    row["limit of accuracy"] = _cell(at(limits, law, dataset, "accuracy_limit"), words.percent)
+    row["limit of accuracy"] = _cell(at(limits, law, dataset, "accuracy_limit"), numbers.percent)
     if any(one["quantity"] == "flops_to_human" for one in limits):
         human = levels.called(None)
         level = human if (human_level(limits) or (human,))[0] == human else "simulated level"  # a narrow column
-        row[f"FLOPs to {level}"] = _cell(at(limits, law, dataset, "flops_to_human"), words.scientific, "never")
+        row[f"FLOPs to {level}"] = _cell(at(limits, law, dataset, "flops_to_human"), numbers.scientific, "never")
     return row
 
 
 def _cell(case, *how):
-    return cells.Cell("not modelled", known=False) if case is None else cells.value(case, *how)
+    return html_tables.Cell("not modelled", known=False) if case is None else html_tables.value(case, *how)
 
 
 def _over_budgets(limits, where, titles):
     groups = {}
     for dataset, fid in list(where.items())[:2]:
-        heading = AT_ZERO if dataset is None else f"On {sources.labelled(dataset, fid)}"
+        heading = AT_ZERO if dataset is None else f"On {inputs.labelled(dataset, fid)}"
         groups[heading] = []
         for law, title in titles.items():
             for budget in budgets(limits):
                 found = {name: at(limits, law, dataset, name, budget) for name in _AT_BUDGET}
                 if any(found.values()):
-                    row = {"approach": title, "FLOPs": words.scientific(budget)}
+                    row = {"approach": title, "FLOPs": numbers.scientific(budget)}
                     row |= {label: _cell(found[name], text) for name, (label, text) in _AT_BUDGET.items()}
                     groups[heading].append(row)
-    return cells.table("N*, D*, L* and accuracy at a budget", groups, texts=("approach",), notes=True)
+    return html_tables.table("N*, D*, L* and accuracy at a budget", groups, texts=("approach",), notes=True)
 
 
 def human_sentence(limits):
@@ -126,9 +126,9 @@ def human_sentence(limits):
     if human is None:
         return ""
     level, accuracy = human
-    known = any(cells.value(row).known for row in limits if row["quantity"] == "flops_to_human")
-    rest = "" if known else f" What it takes to reach it is {words.NOT_DETERMINED} by any law."
-    return f"{words.sentence(level)} here is {words.percent(accuracy)} accuracy under attack.{rest}"
+    known = any(html_tables.value(row).known for row in limits if row["quantity"] == "flops_to_human")
+    rest = "" if known else f" What it takes to reach it is {numbers.NOT_DETERMINED} by any law."
+    return f"{numbers.sentence(level)} here is {numbers.percent(accuracy)} accuracy under attack.{rest}"
 
 
 def to_human_level(limits, law):
@@ -136,12 +136,12 @@ def to_human_level(limits, law):
     never, told = [], []
     for dataset, fid in list(places(limits).items())[:2]:
         row = at(limits, law, dataset, "flops_to_human")
-        where = "at FID 0" if dataset is None else f"on {sources.labelled(dataset, fid)}"
-        cell = cells.value(row or {}, words.scientific, "never")
-        if words.is_determined(row):
+        where = "at FID 0" if dataset is None else f"on {inputs.labelled(dataset, fid)}"
+        cell = html_tables.value(row or {}, numbers.scientific, "never")
+        if numbers.is_determined(row):
             told.append(f"takes {cell.line} FLOPs {where}")
         elif cell.known:
             never.append(where)
     told += [f"is never reached {' or '.join(never)}"] if never else []
     level = (human_level(limits) or (levels.called(None),))[0]
-    return f"{words.sentence(level)} {words.listed(told)}." if told else ""
+    return f"{numbers.sentence(level)} {numbers.listed(told)}." if told else ""

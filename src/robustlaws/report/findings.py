@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pandas as pd
 
-from robustlaws.figures import sources, words
+from robustlaws.figures.drawing import inputs
+from robustlaws.formatting import numbers
 from robustlaws.report import approaches, tables
 
 
@@ -14,12 +15,12 @@ def summary(runs, attacks, laws, limits):
 
     Parameters
     ----------
-    runs, attacks : data frames as `records.RUNS` and `records.ATTACKS`
+    runs, attacks : data frames as `tables.RUNS` and `tables.ATTACKS`
         `attacks` may be None.
     laws : list of dict
         Law files.
     limits : list of dict
-        Rows of `records.APPROACHES`; may be empty.
+        Rows of `tables.APPROACHES`; may be empty.
 
     Returns
     -------
@@ -59,7 +60,7 @@ def what_was_run(runs):
 
     Parameters
     ----------
-    runs : data frame as `records.RUNS`
+    runs : data frame as `tables.RUNS`
     """
     if runs.empty:
         return "No run has finished."
@@ -70,20 +71,22 @@ def what_was_run(runs):
     if len(synthetic):
         nouns = {"model": "model", "size": "dataset size", "dataset": "dataset", "seed": "seed"}
         counts = {name: synthetic[name].nunique() for name in nouns}
-        shown = [words.plural(n, nouns[name]) for name, n in counts.items() if name != "seed" or n > 1]
+        shown = [numbers.plural(n, nouns[name]) for name, n in counts.items() if name != "seed" or n > 1]
         grid, filled_cells = math.prod(counts.values()), len(synthetic.drop_duplicates(list(nouns)))
         filled = "" if filled_cells == grid else f" ({filled_cells} of the grid's {grid} combinations)"
         parts.append(
-            f"{words.plural(len(synthetic), 'run')} on purely synthetic data: {f' {words.TIMES} '.join(shown)}{filled}"
+            f"{numbers.plural(len(synthetic), 'run')} on purely synthetic data:"
+            f" {f' {numbers.TIMES} '.join(shown)}{filled}"
         )
     if mixed:
         verb = "mixes" if mixed == 1 else "mix"
-        parts.append(f"{words.plural(mixed, 'run')} that {verb} real images in")
+        parts.append(f"{numbers.plural(mixed, 'run')} that {verb} real images in")
     if other:
-        parts.append(f"{words.plural(other, 'run')} trained by another recipe")
+        parts.append(f"{numbers.plural(other, 'run')} trained by another recipe")
     spans = (
-        f"N from {_span(runs['params'], words.count)} parameters, D from {_span(runs['images'], words.count)} images, "
-        f"{_span(runs['flops'], lambda value: words.scientific(value, 2))} training FLOPs"
+        f"N from {_span(runs['params'], numbers.count)} parameters,"
+        f" D from {_span(runs['images'], numbers.count)} images, "
+        f"{_span(runs['flops'], lambda value: numbers.scientific(value, 2))} training FLOPs"
     )
     return f"{'; '.join([*parts, spans])}."
 
@@ -98,7 +101,7 @@ def best_in_words(runs, attacks):
 
     Parameters
     ----------
-    runs, attacks : data frames as `records.RUNS` and `records.ATTACKS`
+    runs, attacks : data frames as `tables.RUNS` and `tables.ATTACKS`
         `attacks` may be None.
     """
     best = best_run(runs)
@@ -107,12 +110,12 @@ def best_in_words(runs, attacks):
     recipe = f", recipe {best['recipe']}," if pd.notna(best["recipe"]) else ""
     accuracies = []
     if pd.notna(best["clean_acc"]):
-        accuracies.append(f"{words.percent(best['clean_acc'])} clean")
+        accuracies.append(f"{numbers.percent(best['clean_acc'])} clean")
     if pd.notna(best["adv_acc"]):
         images = ""
         if pd.notna(best["test_images"]):
-            images = f" ({words.plural(int(best['test_images']), 'test image')})"
-        accuracies.append(f"{words.percent(best['adv_acc'])} under PGD on the CW loss{images}")
+            images = f" ({numbers.plural(int(best['test_images']), 'test image')})"
+        accuracies.append(f"{numbers.percent(best['adv_acc'])} under PGD on the CW loss{images}")
     if pd.notna(best["autoattack_acc"]):
         accuracies.append(_autoattack(best, attacks))
     elif attacks is not None:
@@ -120,20 +123,20 @@ def best_in_words(runs, attacks):
     told = [f"accuracy {', '.join(accuracies)}"] if accuracies else []
     told += [f"adversarial loss {best['adv_loss']:.4f} nats"] if pd.notna(best["adv_loss"]) else []
     verdict = "The most robust run is" if pd.notna(best["adv_acc"]) else "The run with the lowest adversarial loss is"
-    where = f"{best['model']}{recipe} on {best['dataset']} with {words.count(best['images'])} images"
+    where = f"{best['model']}{recipe} on {best['dataset']} with {numbers.count(best['images'])} images"
     return f"{verdict} {where}: {'; '.join(told)}."
 
 
 def _autoattack(best, attacks):
     notes = []
     if pd.notna(best["autoattack_images"]):
-        notes.append(words.plural(int(best["autoattack_images"]), "image"))
+        notes.append(numbers.plural(int(best["autoattack_images"]), "image"))
     if attacks is not None:
         for row in attacks[(attacks["victim"] == best["run"]) & (attacks["attack"] == "autoattack")].to_dict("records"):
-            span = f"{words.percent(row['low'])} to {words.percent(row['high'])}"
+            span = f"{numbers.percent(row['low'])} to {numbers.percent(row['high'])}"
             notes.append(f"{100 * row['level']:.3g}% interval {span}")
     known = f" ({'; '.join(notes)})" if notes else ""
-    return f"{words.percent(best['autoattack_acc'])} under AutoAttack{known}"
+    return f"{numbers.percent(best['autoattack_acc'])} under AutoAttack{known}"
 
 
 def more_images(runs):
@@ -164,8 +167,9 @@ def more_images(runs):
             failing.add(key)
             seed = f", seed {key[2]}" if several else ""
             text = (
-                f"{key[0]} on {key[1]}{seed}: from {words.count(small['size'])} to {words.count(large['size'])} images "
-                f"the loss goes from {small['adv_loss']:.4f} to {large['adv_loss']:.4f}"
+                f"{key[0]} on {key[1]}{seed}:"
+                f" from {numbers.count(small['size'])} to {numbers.count(large['size'])} images"
+                f" the loss goes from {small['adv_loss']:.4f} to {large['adv_loss']:.4f}"
             )
             exceptions.append((small["adv_loss"] - large["adv_loss"], text))
     pair = "model, dataset and seed" if several else "model and dataset"
@@ -174,12 +178,12 @@ def more_images(runs):
     if not exceptions:
         return (
             f"Each larger dataset size lowers the adversarial loss, for every {pair} "
-            f"({groups} of {groups}; {words.plural(steps, 'step')})."
+            f"({groups} of {groups}; {numbers.plural(steps, 'step')})."
         ), []
     sentence = (
         "A larger dataset size does not always lower the adversarial loss: it does at every step for "
         f"{groups - len(failing)} of {groups} combinations of {pair}; "
-        f"{len(exceptions)} of {words.plural(steps, 'step')} {'does' if len(exceptions) == 1 else 'do'} not."
+        f"{len(exceptions)} of {numbers.plural(steps, 'step')} {'does' if len(exceptions) == 1 else 'do'} not."
     )
     return sentence, [text for _, text in sorted(exceptions)]
 
@@ -195,7 +199,7 @@ def better_fid(runs):
     """
     runs = comparable(runs)
     runs = runs[runs["fid"].notna() & (runs["real_fraction"] == 0)]
-    order = list(sources.fid_order(zip(runs["dataset"], runs["fid"], strict=True)).items())
+    order = list(inputs.fid_order(zip(runs["dataset"], runs["fid"], strict=True)).items())
     losses = runs.pivot_table(index=["model", "size", "seed"], columns="dataset", values="adv_loss")
     won = total = 0
     for i, (better, low) in enumerate(order):
@@ -217,7 +221,7 @@ def better_fid(runs):
         if len(pairs) and low < high:
             gain = (pairs[worse] - pairs[better]).mean()
             details.append(
-                f"{better} (FID {words.fid(low)}) has the lower loss than {worse} (FID {words.fid(high)}) in "
+                f"{better} (FID {numbers.fid(low)}) has the lower loss than {worse} (FID {numbers.fid(high)}) in "
                 f"{int((pairs[better] < pairs[worse]).sum())} of {len(pairs)}, by {gain:.4f} nats on average"
             )
     return sentence, details
@@ -229,23 +233,23 @@ def _spread(law, cell):
         return ""
     level = (law.get("interval") or {}).get("level")
     share = f"the {100 * level:.3g}% interval" if level else "its interval"
-    return f" ({share} goes from {words.number(cell['low'])} to {words.number(cell['high'])})"
+    return f" ({share} goes from {numbers.number(cell['low'])} to {numbers.number(cell['high'])})"
 
 
 def exponents(laws):
     """Return one sentence per law on the exponent of N* at the best FID that it was fitted to."""
     sentences = []
     for law in laws:
-        order = sources.fid_order(sources.fids_of_laws([law]))
+        order = inputs.fid_order(inputs.fids_of_laws([law]))
         best = next(iter(order), None)
-        cell = (sources.dataset_entry(law, best).get("exponents") or {}).get("N_star")
-        where = f" on {sources.labelled(best, order[best])}" if best is not None else ""
-        if words.is_determined(cell):
-            sentences.append(f"{sources.title(law)}: N* grows as FLOPs to the power {words.interval(cell)}{where}.")
+        cell = (inputs.dataset_entry(law, best).get("exponents") or {}).get("N_star")
+        where = f" on {inputs.labelled(best, order[best])}" if best is not None else ""
+        if numbers.is_determined(cell):
+            sentences.append(f"{inputs.title(law)}: N* grows as FLOPs to the power {numbers.interval(cell)}{where}.")
         else:
             why = (cell or {}).get("why") or "; ".join(law.get("warnings") or []) or "the law was not fitted"
             spread = _spread(law, cell)
             sentences.append(
-                f"{sources.title(law)}: the exponent of N*{where} is {words.NOT_DETERMINED}: {why}{spread}."
+                f"{inputs.title(law)}: the exponent of N*{where} is {numbers.NOT_DETERMINED}: {why}{spread}."
             )
     return sentences

@@ -1,7 +1,9 @@
 """Each fitted law: its numbers, how well it fits, how it predicts datasets not seen, and how it converged."""
 
-from robustlaws.figures import sources, words
-from robustlaws.report import approaches, cells
+from robustlaws.figures.drawing import inputs
+from robustlaws.formatting import html_tables
+from robustlaws.formatting import numbers as words
+from robustlaws.report import approaches
 
 # What the page calls the numbers of a law file; the others keep their names.
 _CALLED = {"coefficient": "c", "exponent": "g"}
@@ -28,17 +30,24 @@ def overview(laws):
     rows = []
     for law in laws:
         fits, unseen = stages(law), [one for one in (law.get("held_out") or {}).values() if one]
-        rows.append({
-            "law": sources.title(law),
-            "runs": f"{law.get('n_runs') or 0:,}",
-            "R²": _r2(law),
-            "R² on unseen datasets": _from_to([one.get("r2") for one in unseen], "{:.3f}".format),
-            "typical error there": _from_to([one.get("median_error") for one in unseen], words.percent),
-            "fit": cells.Cell("", badge=approaches.UNCONVERGED) if not converged(law) else "converged" if fits else "",
-            "starts that agree": "; ".join(f"{f.get('starts_agreeing', '?')} of {f['starts']}" for f in fits
-                                           if f.get("starts") is not None),
-        })  # fmt: skip
-    return cells.table("How well the laws fit", rows, texts=("law", "fit"))
+        rows.append(
+            {
+                "law": inputs.title(law),
+                "runs": f"{law.get('n_runs') or 0:,}",
+                "R²": _r2(law),
+                "R² on unseen datasets": _from_to([one.get("r2") for one in unseen], "{:.3f}".format),
+                "typical error there": _from_to([one.get("median_error") for one in unseen], words.percent),
+                "fit": html_tables.Cell("", badge=approaches.UNCONVERGED)
+                if not converged(law)
+                else "converged"
+                if fits
+                else "",
+                "starts that agree": "; ".join(
+                    f"{f.get('starts_agreeing', '?')} of {f['starts']}" for f in fits if f.get("starts") is not None
+                ),
+            }
+        )
+    return html_tables.table("How well the laws fit", rows, texts=("law", "fit"))
 
 
 def _r2(law):
@@ -65,16 +74,16 @@ def section(law):
         {"parameter": name, "value [interval]": _with_reason(entry)}
         for name, entry in (law.get("parameters") or {}).items()
     ]
-    title = sources.title(law)
+    title = inputs.title(law)
     datasets = [_dataset(law, entry) for entry in law.get("datasets") or []]
-    by_dataset = cells.table(f"{title} by dataset", datasets, texts=("dataset",), notes=True)
+    by_dataset = html_tables.table(f"{title} by dataset", datasets, texts=("dataset",), notes=True)
     return {
         "name": law["law"],
         "title": title,
         "form": law.get("form") or "",
         "converged": converged(law),
         "warnings": warnings,
-        "parameters": cells.table(f"Parameters of {title}", parameters, texts=("parameter", "value [interval]")),
+        "parameters": html_tables.table(f"Parameters of {title}", parameters, texts=("parameter", "value [interval]")),
         "datasets": by_dataset,
         "many": len(datasets),
         # a law without numbers of its own is what it says of each dataset
@@ -95,8 +104,8 @@ def _gathered(law):
 
 
 def _with_reason(entry):
-    cell = cells.value(entry)
-    return cell if not cell.why else cells.Cell(f"{cell.text}: {cell.why}", known=cell.known)
+    cell = html_tables.value(entry)
+    return cell if not cell.why else html_tables.Cell(f"{cell.text}: {cell.why}", known=cell.known)
 
 
 def _dataset(law, entry):
@@ -109,8 +118,8 @@ def _dataset(law, entry):
     r2 = (law.get("r2_by_dataset") or {}).get(entry["dataset"])
     unseen = (law.get("held_out") or {}).get(entry["dataset"]) or {}
     return {
-        "dataset": sources.labelled(entry["dataset"], entry.get("fid")),
-        **{name: cells.value(number) for name, number in numbers.items()},
+        "dataset": inputs.labelled(entry["dataset"], entry.get("fid")),
+        **{name: html_tables.value(number) for name, number in numbers.items()},
         "R²": "" if r2 is None else f"{r2:.3f}",
         "R² unseen": "" if unseen.get("r2") is None else f"{unseen['r2']:.3f}",
         "error unseen": "" if unseen.get("median_error") is None else words.percent(unseen["median_error"]),
@@ -165,6 +174,6 @@ def line(accuracy):
     r2 = "" if accuracy.get("r2") is None else f"R² {accuracy['r2']:.3f}, "
     source = f"; {accuracy['source']}" if accuracy.get("source") else ""
     return {
-        "table": cells.table("Line from loss to accuracy", rows, texts=("parameter", "value [interval]")),
+        "table": html_tables.table("Line from loss to accuracy", rows, texts=("parameter", "value [interval]")),
         "note": f"{r2}{words.plural(accuracy['n_runs'], 'run')}{left_out(accuracy)}{source}.",
     }

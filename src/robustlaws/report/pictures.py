@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 from urllib.parse import quote
 
-from robustlaws.figures.captions import CAPTIONS
+from robustlaws.figures.drawing.captions import CAPTIONS
 
 # Headings in the order of the page, and what stands under each; figures that none names come last.
 GROUPS = {

@@ -3,12 +3,14 @@
 import math
 import re
 
-from robustlaws import records
-from robustlaws.figures import sources, words
-from robustlaws.report import approaches, cells
+from robustlaws.figures.drawing import inputs
+from robustlaws.formatting import html_tables
+from robustlaws.formatting import numbers as words
+from robustlaws.report import approaches
+from robustlaws.storage import tables
 
 CONVERGED, RECIPE, PRINTED, OWN = "its runs, converged", "its runs, its recipe", "as printed", "this study"
-# What a comparison calls what the law files and `records.APPROACHES` have by another name. These make the short table.
+# What a comparison calls what the law files and `tables.APPROACHES` have by another name. These make the short table.
 _NAMED = {
     "a (exponent of N*)": "N_star",
     "b (exponent of D*)": "D_star",
@@ -21,10 +23,10 @@ _AT_BUDGET = {"N*": "params", "D*": "images", "L*": "loss", "accuracy": "accurac
 
 
 def read(path):
-    """Return the rows of a table `records.COMPARISON` as dicts; none where there is no table."""
+    """Return the rows of a table `tables.COMPARISON` as dicts; none where there is no table."""
     if path is None:
         return []
-    return [cells.plain(row) for row in records.read(path, records.COMPARISON).to_dict("records")]
+    return [html_tables.plain(row) for row in tables.read(path, tables.COMPARISON).to_dict("records")]
 
 
 def form(quantity):
@@ -44,11 +46,11 @@ def table(comparison, laws, limits):
     Parameters
     ----------
     comparison : list of dict
-        Rows of `records.COMPARISON`.
+        Rows of `tables.COMPARISON`.
     laws : list of dict
         Law files of this study.
     limits : list of dict
-        Rows of `records.APPROACHES` of this study.
+        Rows of `tables.APPROACHES` of this study.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def table(comparison, laws, limits):
     """
     if not comparison:
         return None
-    found = [_own(row, sources.law_named(laws, row["law"]), limits, _best(row, comparison)) for row in comparison]
+    found = [_own(row, inputs.law_named(laws, row["law"]), limits, _best(row, comparison)) for row in comparison]
     known = [_is_same(own, row) for own, row in zip(found, comparison, strict=True) if own is not None]
     # a fit of the published runs would stand beside itself
     beside = not (known and all(known))
@@ -89,12 +91,12 @@ def _table(label, pairs):
         groups.setdefault(row["title"], []).append({
             "quantity": row["quantity"],
             "at": f"{row['dataset']} ({at})" if row["dataset"] and at else row["dataset"] or at,
-            CONVERGED: cells.value(row, *how),
+            CONVERGED: html_tables.value(row, *how),
             RECIPE: "" if row["recipe"] is None else how[0](row["recipe"]),
             PRINTED: "" if row["printed"] is None else how[0](row["printed"]),
-            OWN: "" if own is None else cells.value(own, *how),
+            OWN: "" if own is None else html_tables.value(own, *how),
         })  # fmt: skip
-    return cells.table(label, groups, texts=("quantity", "at"), notes=True)
+    return html_tables.table(label, groups, texts=("quantity", "at"), notes=True)
 
 
 def _is_same(own, row):
@@ -107,7 +109,7 @@ def _best(row, comparison):
     """Return the best FID's dataset among the rows of a quantity: that which the paper prints a number of, if any."""
     rows = [one for one in comparison if (one["law"], one["quantity"]) == (row["law"], row["quantity"])]
     told = [one for one in rows if one["printed"] is not None and one["dataset"] is not None] or rows
-    return next(iter(sources.fid_order((one["dataset"], one["fid"]) for one in told if one["dataset"] is not None)), "")
+    return next(iter(inputs.fid_order((one["dataset"], one["fid"]) for one in told if one["dataset"] is not None)), "")
 
 
 def _own(row, law, limits, best):
@@ -120,7 +122,7 @@ def _own(row, law, limits, best):
     """
     if law is None:
         return None
-    itself = row["dataset"] is not None and sources.dataset_entry(law, row["dataset"]).get("fid") == row["fid"]
+    itself = row["dataset"] is not None and inputs.dataset_entry(law, row["dataset"]).get("fid") == row["fid"]
     if row["dataset"] not in (None, best) and not itself:
         return None
     name, budget = _NAMED.get(row["quantity"], row["quantity"]), None
@@ -134,11 +136,11 @@ def _own(row, law, limits, best):
         budget = next((one for one in approaches.budgets(limits) if words.scientific(one) == of_budget[2]), 0.0)
     dataset = None
     if row["dataset"] is not None or row["fid"] != 0:
-        order = sources.fid_order(sources.fids_of_laws([law]))
+        order = inputs.fid_order(inputs.fids_of_laws([law]))
         dataset = row["dataset"] if itself else next(iter(order), None)
     found = approaches.at(limits, law["law"], dataset, name, budget)
     if found is None and dataset is not None and not of_budget:
-        entry = sources.dataset_entry(law, dataset)
+        entry = inputs.dataset_entry(law, dataset)
         numbers = (entry.get("parameters") or {}) | (entry.get("exponents") or {})
         found = (numbers | {"asymptote": entry.get("asymptote")}).get(name)
     return None if found and found.get("source") == "simulated" else found

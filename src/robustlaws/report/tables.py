@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from robustlaws.figures import sources, words
-from robustlaws.report import cells
+from robustlaws.figures.drawing import inputs
+from robustlaws.formatting import html_tables, numbers
 
 SHOWN = 8  # rows before the rest is folded away
 
@@ -13,13 +13,13 @@ def datasets(runs, quality):
 
     Parameters
     ----------
-    runs : data frame as `records.RUNS`
+    runs : data frame as `tables.RUNS`
     quality : list of dict
         FID files; a dataset without one has the FID of the runs' table.
 
     Returns
     -------
-    table : cells.Table or None
+    table : html_tables.Table or None
     notes : list of str
         On the FIDs.
     """
@@ -28,33 +28,33 @@ def datasets(runs, quality):
         zip(runs["dataset"], runs["fid"], strict=True)
     )
     rows = []
-    for name, fid in sources.fid_order(named).items():
+    for name, fid in inputs.fid_order(named).items():
         rows.append(_dataset(name, fid, runs[runs["dataset"] == name], files.get(name, {})))
-    return cells.table("Datasets and their FIDs", rows, texts=("dataset", "generator")), _fid_notes(quality)
+    return html_tables.table("Datasets and their FIDs", rows, texts=("dataset", "generator")), _fid_notes(quality)
 
 
 def _dataset(name, fid, runs, entry):
     first = runs.iloc[0] if len(runs) else {}
-    told = cells.plain({key: first.get(key) for key in ("generator", "steps", "real_fraction")})
-    spread = f" ± {words.fid(entry['fid_sd'])}" if entry.get("fid_sd") is not None else ""
+    told = html_tables.plain({key: first.get(key) for key in ("generator", "steps", "real_fraction")})
+    spread = f" ± {numbers.fid(entry['fid_sd'])}" if entry.get("fid_sd") is not None else ""
     return {
         "dataset": name,
         "generator": entry.get("generator") or told["generator"] or "",
         "steps": entry.get("steps") or told["steps"] or "",
-        "FID": "" if fid is None else words.fid(fid) + spread,
+        "FID": "" if fid is None else numbers.fid(fid) + spread,
         "images behind the FID": _behind(entry),
-        "real images in a batch": words.percent(told["real_fraction"]) if told["real_fraction"] else "",
+        "real images in a batch": numbers.percent(told["real_fraction"]) if told["real_fraction"] else "",
         "runs": f"{len(runs):,}",
-        "largest D": words.count(runs["images"].max()) if len(runs) else "",
+        "largest D": numbers.count(runs["images"].max()) if len(runs) else "",
     }
 
 
 def _behind(entry):
     if entry.get("images") is None:
         return ""
-    times = f"{entry['subsets']} {words.TIMES} " if entry.get("subsets", 1) > 1 else ""
+    times = f"{entry['subsets']} {numbers.TIMES} " if entry.get("subsets", 1) > 1 else ""
     real = f"against {entry['real_images']:,} real" if entry.get("real_images") is not None else ""
-    return cells.Cell(f"{times}{entry['images']:,}", real)
+    return html_tables.Cell(f"{times}{entry['images']:,}", real)
 
 
 def _fid_notes(quality):
@@ -63,8 +63,8 @@ def _fid_notes(quality):
         floor, features = entry.get("floor") or {}, entry.get("features") or {}
         if floor.get("fid") is not None:
             meaning = floor.get("meaning") or "FID of real images"
-            images = f", {words.plural(floor['images'], 'image')}" if floor.get("images") else ""
-            notes[f"Floor: {words.fid(floor['fid'])} ({meaning}{images})."] = None
+            images = f", {numbers.plural(floor['images'], 'image')}" if floor.get("images") else ""
+            notes[f"Floor: {numbers.fid(floor['fid'])} ({meaning}{images})."] = None
         if features:
             dimensions = f", {features['dimensions']} dimensions" if features.get("dimensions") else ""
             name = features.get("name", "unnamed")
@@ -77,16 +77,16 @@ def models(runs):
     rows = []
     shapes = runs.groupby(["params", "model"], sort=True)
     for (params, model), own in shapes:
-        first = cells.plain(own.iloc[0].to_dict())
+        first = html_tables.plain(own.iloc[0].to_dict())
         rows.append({
             "model": model,
             "depth": first["depth"] or "",
             "width": first["width"] or "",
-            "N": words.count(params),
-            "forward FLOPs an image": words.scientific(first["forward_flops"]) if first["forward_flops"] else "",
+            "N": numbers.count(params),
+            "forward FLOPs an image": numbers.scientific(first["forward_flops"]) if first["forward_flops"] else "",
             "runs": f"{len(own):,}",
         })  # fmt: skip
-    return cells.table("Models", rows, texts=("model",))
+    return html_tables.table("Models", rows, texts=("model",))
 
 
 def runs_by_robustness(runs):
@@ -97,7 +97,7 @@ def runs_by_robustness(runs):
 def runs_tables(runs):
     """Return two tables of runs, the most robust first: some, and all (None if these are all); None without runs."""
     several = runs["seed"].nunique() > 1
-    rows = [_run(cells.plain(run), several) for run in runs_by_robustness(runs).to_dict("records")]
+    rows = [_run(html_tables.plain(run), several) for run in runs_by_robustness(runs).to_dict("records")]
     return _some_and_all("runs", rows, texts=("model", "dataset"), marked=1)
 
 
@@ -107,17 +107,17 @@ def _run(run, several_seeds):
 
     return {
         "model": run["model"] + (f"@{run['recipe']}" if run["recipe"] else ""),
-        "N": words.count(run["params"]),
+        "N": numbers.count(run["params"]),
         "dataset": run["dataset"],
-        "real": words.percent(run["real_fraction"]) if run["real_fraction"] else "",
-        "FID": perhaps("fid", words.fid),
-        "D": words.count(run["images"]),
-        "FLOPs": words.scientific(run["flops"], 2),
+        "real": numbers.percent(run["real_fraction"]) if run["real_fraction"] else "",
+        "FID": perhaps("fid", numbers.fid),
+        "D": numbers.count(run["images"]),
+        "FLOPs": numbers.scientific(run["flops"], 2),
         "adv. loss": perhaps("adv_loss", "{:.4f}".format),
-        "PGD": perhaps("adv_acc", words.percent),
+        "PGD": perhaps("adv_acc", numbers.percent),
         # of how many: AutoAttack may have seen fewer images than PGD, and easier ones
-        "AutoAttack": perhaps("autoattack_acc", lambda share: f"{words.percent(share)}{_of(run)}"),
-        "clean": perhaps("clean_acc", words.percent),
+        "AutoAttack": perhaps("autoattack_acc", lambda share: f"{numbers.percent(share)}{_of(run)}"),
+        "clean": perhaps("clean_acc", numbers.percent),
         "seed": run["seed"] if several_seeds else "",
     }
 
@@ -127,8 +127,8 @@ def _of(run):
 
 
 def _some_and_all(what, rows, texts, marked=0):
-    some = cells.table(f"Most robust {what}", rows[:SHOWN], texts=texts, marked=marked)
-    every = cells.table(f"All {what}", rows, texts=texts, marked=marked) if len(rows) > SHOWN else None
+    some = html_tables.table(f"Most robust {what}", rows[:SHOWN], texts=texts, marked=marked)
+    every = html_tables.table(f"All {what}", rows, texts=texts, marked=marked) if len(rows) > SHOWN else None
     return {"some": some, "all": every, "many": len(rows)} if some else None
 
 
@@ -137,7 +137,7 @@ def attacks(table):
 
     Parameters
     ----------
-    table : data frame as `records.ATTACKS`
+    table : data frame as `tables.ATTACKS`
 
     Returns
     -------
@@ -162,16 +162,18 @@ def attacks(table):
         if "/" in row["attack"]
     ]
     return found | {
-        "stages": cells.table("Accuracy after each attack", stages, texts=("victim", "after")),
+        "stages": html_tables.table("Accuracy after each attack", stages, texts=("victim", "after")),
         "level": f"{100 * table['level'].iloc[0]:.3g}%",
     }
 
 
 def _share(row):
-    return cells.Cell(words.percent(row["accuracy"]), f"{cells.interval(row, words.percent)} of {row['images']:,}")
+    return html_tables.Cell(
+        numbers.percent(row["accuracy"]), f"{html_tables.interval(row, numbers.percent)} of {row['images']:,}"
+    )
 
 
 def spent(runs):
     """Return how much of the FLOPs charged was really spent, in words; empty where it is not known or all."""
     total, charged = runs["flops_spent"].sum(min_count=len(runs)), runs["flops"].sum()
-    return words.percent(total / charged) if len(runs) and pd.notna(total) and total < charged else ""
+    return numbers.percent(total / charged) if len(runs) and pd.notna(total) and total < charged else ""

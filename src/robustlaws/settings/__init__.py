@@ -8,7 +8,15 @@ YAML, nor a later optional setting makes a finished output stale.
 No torch here: the Snakefile imports this package.
 """
 
-from robustlaws.settings.attack import ATTACK_SETTINGS, AutoAttack, Checkpoint, Export, PgdCw
+from robustlaws.settings.attack import (
+    ATTACK_SETTINGS,
+    AUTOATTACK,
+    AUTOATTACK_CLASSES,
+    AutoAttack,
+    Checkpoint,
+    Export,
+    PgdCw,
+)
 from robustlaws.settings.base import GRACE, Architecture, Compute, Settings, Threat, as_params, neutral
 from robustlaws.settings.collect import Collect, CollectAttacks, Crate, LawFit, Limits
 from robustlaws.settings.generate import (
@@ -44,6 +52,8 @@ from robustlaws.settings.train import Curve, Training
 
 __all__ = [
     "ATTACK_SETTINGS",
+    "AUTOATTACK",
+    "AUTOATTACK_CLASSES",
     "GRACE",
     "Answers",
     "Architecture",

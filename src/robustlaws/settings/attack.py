@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass, replace
 
-from robustlaws.attacks import AUTOATTACK
 from robustlaws.settings.base import Architecture, Settings, Threat, neutral
+
+# The attacks behind each version of AutoAttack, in the order in which the package runs them.
+AUTOATTACK = {
+    "standard": ("apgd-ce", "apgd-t", "fab-t", "square"),
+    "plus": ("apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"),
+}
+# Those that need so many classes: nine targets beside the true class, three logits in the DLR loss.
+AUTOATTACK_CLASSES = {"apgd-t": 10, "fab-t": 10, "apgd-dlr": 3}
 
 
 @dataclass(frozen=True)

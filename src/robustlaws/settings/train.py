@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from robustlaws.settings import accounting
 from robustlaws.settings.base import Architecture, Settings, Threat, neutral
-from robustlaws.training import recipe
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Curve(Settings):
 
 
 @dataclass(frozen=True)
-class Training(Settings, recipe.Accounting):
+class Training(Settings, accounting.Accounting):
     """Stage train: one adversarially trained WideResNet (Source: spec/training.md)."""
 
     run: str

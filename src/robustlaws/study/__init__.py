@@ -8,16 +8,16 @@ from functools import cached_property
 from itertools import product
 from math import ceil
 
-from robustlaws import named
+from robustlaws import registry
 from robustlaws import settings as told
 from robustlaws.attacks import ATTACKS, CHUNKED
-from robustlaws.networks import cost
+from robustlaws.networks import wrn_flops
 from robustlaws.seeds import derive
-from robustlaws.study.analysing import Analysing
-from robustlaws.study.generating import Generating
-from robustlaws.study.showing import Showing
-from robustlaws.study.validation import check_runs, checked
-from robustlaws.training import recipe
+from robustlaws.settings import accounting
+from robustlaws.study.human_settings import Showing
+from robustlaws.study.image_settings import Generating
+from robustlaws.study.law_settings import Analysing
+from robustlaws.study.validate import check_runs, checked
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Study(Analysing, Generating, Showing):
 
     def checkpoint_file(self, name):
         """Return the file that checkpoint `name` is imported from; ValueError if the config has none."""
-        named.check(name, self.config.get("checkpoints", {}), f"{self.origin} checkpoints")
+        registry.check(name, self.config.get("checkpoints", {}), f"{self.origin} checkpoints")
         return self.config["checkpoints"][name]["file"]
 
     @property
@@ -202,10 +202,10 @@ class Study(Analysing, Generating, Showing):
         own = self.config["training"] | (self.config["recipes"][run.recipe] if run.recipe else {})
         curve = dict(own.pop("curve"))
         if curve["fractions"] == "paper":
-            epochs = recipe.epochs(run.size, own["epoch_images"])
-            curve["fractions"] = tuple(epoch / epochs for epoch in recipe.metric_epochs(epochs))
+            epochs = accounting.epochs(run.size, own["epoch_images"])
+            curve["fractions"] = tuple(epoch / epochs for epoch in accounting.metric_epochs(epochs))
         shares, real_fraction = self.ingredients(run.dataset)
-        batch, rate = recipe.batch_and_rate(run.size) if "paper" in (own["batch"], own["learning_rate"]) else (0, 0)
+        batch, rate = accounting.batch_and_rate(run.size) if "paper" in (own["batch"], own["learning_rate"]) else (0, 0)
         own["batch"] = batch if own["batch"] == "paper" else own["batch"]
         own["learning_rate"] = rate if own["learning_rate"] == "paper" else own["learning_rate"]
         return told.Training(
@@ -290,7 +290,7 @@ class Study(Analysing, Generating, Showing):
             source = self.config["datasets"][next(iter(shares))] if len(shares) == 1 else {}
             training = self.training(run)
             size = (shape["depth"], shape["width"])
-            forward = cost.wrn_forward_flops(*size, image["size"], image["classes"], image["channels"])
+            forward = wrn_flops.wrn_forward_flops(*size, image["size"], image["classes"], image["channels"])
             rows.append(
                 {
                     "run": run.name,
@@ -304,10 +304,10 @@ class Study(Analysing, Generating, Showing):
                     "real_fraction": real_fraction,
                     "depth": size[0],
                     "width": size[1],
-                    "params": cost.wrn_parameters(*size, image["classes"], image["channels"]),
+                    "params": wrn_flops.wrn_parameters(*size, image["classes"], image["channels"]),
                     "forward_flops": forward,
                     "images": training.draws,
-                    **cost.training_flops(training, training.draws),
+                    **wrn_flops.training_flops(training, training.draws),
                     "autoattack_weights": weights if run.name in attacked else None,
                 }
             )

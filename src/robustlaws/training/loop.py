@@ -5,15 +5,17 @@ from contextlib import nullcontext
 
 import torch
 
-from robustlaws import device, records, states
 from robustlaws import settings as told
-from robustlaws.data import reader, shards
-from robustlaws.data.batches import Batches, Held
-from robustlaws.joblog import Progress, log
+from robustlaws.data import shard_reader, shards
 from robustlaws.networks import checkpoint
-from robustlaws.stopping import Stop, Stopped
-from robustlaws.training import ranks
-from robustlaws.training.run import Run
+from robustlaws.runtime import device, resumable_state
+from robustlaws.runtime.job_log import log
+from robustlaws.runtime.progress import Progress
+from robustlaws.runtime.signals import Stop, Stopped
+from robustlaws.storage import tables
+from robustlaws.training import distributed
+from robustlaws.training.batches import Batches, Held
+from robustlaws.training.run_state import Run
 
 _SAVE = "save"
 
@@ -33,7 +35,7 @@ def train(
     weights_path, best_path, curve_path : path
         Written at the end: safetensors of the averaged weights after the last step and of those with the
         best accuracy on the held-out images under attack (the last ones where none are held out), and
-        Parquet of records.CURVES.
+        Parquet of tables.CURVES.
     state_path : path
         Folder where the states of an unfinished run are kept; a run that finds its own state there goes on
         from it and ends with the same bytes as one that was never interrupted (same machine, one CPU process).
@@ -69,11 +71,11 @@ def train(
         "deadline": compute.deadline(time.time()),
     }
     if compute.ranks > 1:
-        ranks.launch("robustlaws.training.loop:train_as_rank", job, compute, state_path)
+        distributed.launch("robustlaws.training.loop:train_as_rank", job, compute, state_path)
     else:
         where = device.prepare(compute.threads, compute.gpus)  # may wait for a GPU, which a signal must end
         with Stop() as stop:
-            train_as_rank(ranks.Alone(where), stop, **job)
+            train_as_rank(distributed.Alone(where), stop, **job)
 
 
 def train_as_rank(me, stop, *, settings, revision, compute, deadline, state_path, **paths):
@@ -81,7 +83,7 @@ def train_as_rank(me, stop, *, settings, revision, compute, deadline, state_path
     settings, compute = told.Training(**settings), told.Compute(**compute)
     stop.deadline = deadline
     with (
-        states.held(state_path) if me.index == 0 else nullcontext(),
+        resumable_state.held(state_path) if me.index == 0 else nullcontext(),
         device.watched(settings.run, state_path),
     ):
         run, test, validation = _begin(me, settings, compute, paths)
@@ -90,7 +92,7 @@ def train_as_rank(me, stop, *, settings, revision, compute, deadline, state_path
         try:
             _advance(run, test, validation, stop, compute, states_of_run)
         except Stopped as stopped:
-            saved = states.outcome(states_of_run.save(run), state_path)
+            saved = resumable_state.outcome(states_of_run.save(run), state_path)
             where = f"{settings.run}: stopped ({stopped}) at step {run.step} of {settings.steps}, {saved}"
             raise Stopped(f"{where}; the same job goes on from there") from None
         except torch.OutOfMemoryError as error:
@@ -100,7 +102,7 @@ def train_as_rank(me, stop, *, settings, revision, compute, deadline, state_path
             ) from None
         if me.index == 0:
             _write(run, settings, paths)
-            states.forget(state_path)
+            resumable_state.forget(state_path)
 
 
 def _advance(run, test, validation, stop, compute, states_of_run):
@@ -134,18 +136,18 @@ class _States:
 
     def take_up(self, run):
         """Let the run go on from the newest state, the same one on all ranks."""
-        path = states.newest(self.folder, self.owner) if self.ranks.index == 0 else None
+        path = resumable_state.newest(self.folder, self.owner) if self.ranks.index == 0 else None
         if chosen := self.ranks.heard(str(path or "")):
-            run.take_up(states.read(chosen[0]))
+            run.take_up(resumable_state.read(chosen[0]))
             if self.ranks.index == 0:
-                states.going_on(self.folder, f"at step {run.step} of {run.settings.steps}")
+                resumable_state.going_on(self.folder, f"at step {run.step} of {run.settings.steps}")
 
     def save(self, run):
         """Write a state; no rank leaves before it is written. Return why it could not be, or an empty string."""
         run.look_at_losses()
         failed = ""
         if self.ranks.index == 0:
-            failed = states.save(self.folder, run.state(), self.owner, run.step)
+            failed = resumable_state.save(self.folder, run.state(), self.owner, run.step)
             if not failed:
                 log.info("state saved at step %d of %d", run.step, run.settings.steps)
         return self.ranks.gathered(failed)[0]
@@ -168,8 +170,8 @@ def _begin(me, settings, compute, paths):
     def tensors(pair):
         return tuple(torch.from_numpy(part) for part in pair)
 
-    synthetic = reader.Reader(
-        reader.split(paths["shard_paths"], settings.parts),
+    synthetic = shard_reader.Reader(
+        shard_reader.split(paths["shard_paths"], settings.parts),
         (settings.seed, "synthetic order"),
         shuffle=settings.shuffle,
         replacement=settings.replacement,
@@ -191,7 +193,7 @@ def _begin(me, settings, compute, paths):
 
 
 def _write(run, settings, paths):
-    records.write(paths["curve_path"], [{k: v for k, v in r.items() if k != "step"} for r in run.rows], records.CURVES)
+    tables.write(paths["curve_path"], [{k: v for k, v in r.items() if k != "step"} for r in run.rows], tables.CURVES)
     network = run.average.network
     run.average.copy_statistics(run.network)
     checkpoint.save(paths["weights_path"], network, settings)

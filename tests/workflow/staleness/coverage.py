@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from robustlaws.study import validation
+from robustlaws.study import validate
 from tests.workflow.conftest import ROOT
 from tests.workflow.staleness.studies import config
 from tests.workflow.staleness.trying import changed
 
-SCHEMA = validation.read_schema(Path(ROOT, "workflow/schemas/config.yaml"))
+SCHEMA = validate.read_schema(Path(ROOT, "workflow/schemas/config.yaml"))
 
 
 def keys(node=SCHEMA, place=""):

@@ -1,0 +1,1 @@
+"""Outcomes of runs and attacks, collected in Parquet tables."""

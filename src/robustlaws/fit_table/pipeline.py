@@ -1,0 +1,357 @@
+"""All that comes out of a table of finished runs, in one folder: tables, laws, limits, figures and pages.
+
+What is made is the list `STEPS`: each step gives its jobs, (what, function), which are then done one by one.
+"""
+
+import platform
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+from robustlaws import __version__, registry, report, seeds, settings
+from robustlaws.figures import FIGURE_INPUTS, FIGURES
+from robustlaws.figures.drawing import inputs
+from robustlaws.fit_table import curves as learning
+from robustlaws.fit_table import output_folder, paper_comparison, paper_runs
+from robustlaws.fit_table import runs as run_table
+from robustlaws.laws import FORMS, LAWS, limits
+from robustlaws.laws import fit_jobs as fitted
+from robustlaws.laws import published as paper
+from robustlaws.laws.determination import values
+from robustlaws.report import explorer
+from robustlaws.runtime.job_log import log
+from robustlaws.runtime.progress import Progress
+from robustlaws.storage import tables
+from robustlaws.storage.atomic import digest, read_json, write_json
+
+TWO_STAGE, ENVELOPE = "additive_two_stage", "envelope"
+_FEWEST_FOR_TWO_STAGES = 3  # FIDs: one of the first stage, two to see what FID does
+_EXTRAPOLATE = 100.0  # times the dearest run: how far N* and D* are followed
+_ORDER = ("accuracy", "envelope", "learning_curves", "additive_fit", "bottleneck_fit", "predictions", "held_out",
+          "residuals", "allocation", "efficient", "overhead", "accuracy_from_loss")  # fmt: skip
+_PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "matplotlib")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user may choose; `settings.LawFit` has the meaning of each. No laws: all that the data allow."""
+
+    laws: tuple[str, ...] = ()
+    refits: int = 200
+    level: float = 0.9
+    starts: str = "small"
+    recipe: str = "converged"
+    small_on_large: dict | None = None
+    two_stage: dict | None = None
+    human_accuracy: float | None = None
+    flops: tuple[float, ...] = ()  # budgets of the limits; none: that of the dearest run
+    seed: int = 1
+
+
+PUBLISHED = Choices(
+    small_on_large=paper.SMALL_ON_LARGE,
+    two_stage={"base": paper.ADDITIVE_BASE, "quality": list(paper.ADDITIVE_QUALITY)},
+    human_accuracy=paper.HUMAN_ACCURACY,
+    flops=(paper.APPROACHES_FLOPS, paper.PRIOR_FLOPS, paper.BEST_FLOPS, paper.HUMAN_FLOPS),
+)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the steps share: the folder, the tables, the laws by name, and where the runs come from."""
+
+    folder: Path
+    runs: object  # data frame, tables.RUNS
+    curves: object  # data frame, tables.CURVES
+    laws: tuple[str, ...]
+    choices: Choices
+    title: str
+    origin: str = ""
+    printed: bool = False  # the runs are those of the paper
+
+    @property
+    def compared(self):
+        """Whether the laws are set beside what the paper prints: they are converged fits of its runs."""
+        return self.printed and self.choices.recipe == "converged"
+
+    def path(self, *names):
+        """Return the path of a file in the folder."""
+        return self.folder.joinpath(*names)
+
+    def law_files(self, law):
+        """Return the files of a law, by the names that `laws.tables.fit_law` has for them."""
+        stem = f"laws/{law}"
+        files = {what: f"{stem}_{what}.parquet" for what in ("allocations", "predictions", "refits", "held_out")}
+        return {"law_path": self.path(f"{stem}.json")} | {f"{what}_path": self.path(n) for what, n in files.items()}
+
+    def nouns(self):
+        """Return the files that figures and pages read, by noun (`figures.FIGURE_INPUTS`)."""
+        files = [self.law_files(law) for law in self.laws]
+        return {
+            "runs": self.path("runs.parquet"),
+            "curves": self.path("curves.parquet"),
+            "laws": [one["law_path"] for one in files],
+            **{
+                what: [one[f"{what}_path"] for one in files]
+                for what in ("allocations", "predictions", "refits", "held_out")
+            },
+            "accuracy": self.path("laws/accuracy.json"),
+            "accuracy_refits": self.path("laws/accuracy_refits.parquet"),
+            "limits": self.path("laws/limits.parquet"),
+        }
+
+    def budgets(self):
+        """Return the budgets (FLOPs) that limits are given at: first the one that stands in the table of approaches."""
+        dearest = float(self.runs["flops"].max())
+        return self.choices.flops or (_EXTRAPOLATE * dearest, dearest)
+
+    def law_settings(self, law):
+        """Return the settings of a law's fit; a setting that the law does not know stays neutral."""
+        choices, own = self.choices, {}
+        if law == ENVELOPE:
+            own["points"] = "curves" if len(self.curves) else "runs"
+        elif law in FORMS:
+            own["recipe"] = choices.recipe
+        if law == TWO_STAGE:
+            own["two_stage"] = choices.two_stage
+        return settings.LawFit(
+            law=law,
+            observations="final",  # a row of the table is the run as it counts
+            min_train_fraction=0.5,
+            huber_delta=0.001,
+            refits=choices.refits,
+            level=choices.level,
+            budgets=60,
+            extrapolate=_EXTRAPOLATE,
+            seed=seeds.derive(choices.seed, "law", law),
+            small_on_large=choices.small_on_large,
+            starts=choices.starts,
+            **own,
+        )
+
+
+def _write_tables(work):
+    def write():
+        tables.write(work.path("runs.parquet"), work.runs, tables.RUNS)
+        tables.write(work.path("curves.parquet"), work.curves, tables.CURVES)
+
+    return [("tables", write)]
+
+
+def _fit_laws(work):
+    return [(f"fitting {law}", partial(_fit_law, work, law)) for law in work.laws]
+
+
+def _fit_law(work, law):
+    fitted.fit_law(
+        runs_path=work.path("runs.parquet"),
+        curves_path=work.path("curves.parquet"),
+        settings=work.law_settings(law),
+        **work.law_files(law),
+    )
+
+
+def _fit_accuracy(work):
+    def fit():
+        paths = {
+            "accuracy_path": work.path("laws/accuracy.json"),
+            "refits_path": work.path("laws/accuracy_refits.parquet"),
+        }
+        if work.printed:
+            write_json(paths["accuracy_path"], paper_runs.accuracy_line())
+            tables.write(paths["refits_path"], [], tables.REFITS)
+        else:
+            runs = work.path("runs.parquet")
+            fitted.fit_accuracy(runs_path=runs, settings=work.law_settings("accuracy"), **paths)
+
+    return [("accuracy from loss", fit)]
+
+
+def _measure_limits(work):
+    nouns = work.nouns()
+
+    def measure():
+        limits.measure_limits(
+            runs_path=nouns["runs"],
+            law_paths=nouns["laws"],
+            refits_paths=nouns["refits"],
+            accuracy_path=nouns["accuracy"],
+            accuracy_refits_path=nouns["accuracy_refits"],
+            limits_path=nouns["limits"],
+            settings=settings.Limits(work.budgets(), work.choices.human_accuracy, work.choices.level),
+        )
+
+    return [("limits", measure)]
+
+
+def _compare(work):
+    """Set the converged laws of the published runs beside what is printed of them."""
+    nouns = work.nouns()
+
+    def compare():
+        found = paper_comparison.compare(
+            inputs.read_laws(nouns["laws"]),
+            [tables.read(path, tables.REFITS) for path in nouns["refits"]],
+            [tables.read(path, tables.PREDICTIONS) for path in nouns["predictions"]],
+            read_json(nouns["accuracy"]),
+            work.runs,
+            _by_recipe(work),
+            work.choices.level,
+        )
+        tables.write(work.path("comparison.parquet"), found, tables.COMPARISON)
+
+    return [("comparison with the paper", compare)] if work.compared else []
+
+
+def _by_recipe(work):
+    """Return the parameters that the published recipe finds: those kept with the package, or fitted anew for its grids.
+
+    It takes minutes for its 3,785 starts, and finds other parameters from fewer.
+    """
+    chosen, usual = work.choices, PUBLISHED
+    if (chosen.small_on_large, chosen.two_stage) != (usual.small_on_large, usual.two_stage):
+        return {}  # other runs than the recipe saw
+    if chosen.starts != "grid":
+        return paper_runs.recipe()
+    found = {}
+    for law in paper_runs.recipe():
+        own = replace(work.law_settings(law), recipe="published")
+        found[law] = values(registry.load(law, LAWS)(work.runs, work.curves, own).summary["parameters"])
+    return found
+
+
+def _draw_figures(work):
+    nouns = work.nouns()
+    drawn = [name for name in _in_order(FIGURES) if set(FIGURE_INPUTS[name]) <= set(nouns)]
+    return [(f"figure {name}", partial(_draw, work, name)) for name in drawn]
+
+
+def _in_order(figures):
+    """Return names of figures in the order of the report: that of the paper, then the others."""
+    return sorted(figures, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+
+
+def _draw(work, name):
+    paths = {kind: work.path("figures", f"{name}.{kind}") for kind in ("png", "svg", "parquet")}
+    nouns = work.nouns()
+    registry.load(name, FIGURES)(paths=paths, **{noun: nouns[noun] for noun in FIGURE_INPUTS[name]})
+    if not len(tables.read(paths["parquet"], tables.DRAWN)):
+        log.info("figure %s: nothing to show, left out", name)
+        for path in paths.values():
+            path.unlink()
+
+
+def _write_explorer(work):
+    nouns = work.nouns()
+    read = {noun: nouns[noun] for noun in ("runs", "predictions", "allocations", "laws", "accuracy")}
+    about = {"title": work.title, "description": work.origin}
+    return [("explorer", partial(explorer.write, work.path("explorer.html"), **read, **about))]
+
+
+def _write_report(work):
+    def write():
+        nouns = work.nouns()
+        report.write(
+            work.path("report.html"),
+            study=work.title,
+            description="",
+            **{noun: nouns[noun] for noun in ("runs", "curves", "laws", "accuracy", "limits")},
+            figures=[path for name in _in_order(FIGURES) if (path := work.path("figures", f"{name}.png")).is_file()],
+            settings={"laws": {law: settings.as_params(work.law_settings(law)) for law in work.laws}},
+            versions=versions(),
+            comparison=work.path("comparison.parquet") if work.compared else None,
+            origin=work.origin,
+            explorer=work.path("explorer.html"),
+        )
+
+    return [("report", write)]
+
+
+STEPS = (
+    _write_tables,
+    _fit_laws,
+    _fit_accuracy,
+    _measure_limits,
+    _compare,
+    _draw_figures,
+    _write_explorer,
+    _write_report,
+)
+
+
+def fit(table, out, choices=None, curves=None, flops_per_parameter_image=None):
+    """Fit laws to a table of finished runs and write all that comes out of them into a folder.
+
+    Parameters
+    ----------
+    table : path
+        .csv or .parquet, as `tables.runs` takes it.
+    out : path
+        Folder to fill: a new one, or one that a fit has filled before.
+    choices : Choices, optional
+    curves : path, optional
+        Learning curves, as `learning.curves` takes them.
+    flops_per_parameter_image : float, optional
+        K where the table does not say the FLOPs.
+
+    Raises
+    ------
+    ValueError
+        In one line, with nothing written, if a table or a choice is not what it should be.
+    """
+    output_folder.check(out)
+    runs = run_table.runs(table, flops_per_parameter_image)
+    traced = tables.table([], tables.CURVES) if curves is None else learning.curves(curves, runs)
+    about = {"table": Path(table).name, "sha256": digest(table)}
+    about |= {} if curves is None else {"curves": Path(curves).name, "curves_sha256": digest(curves)}
+    _fill(out, about, runs, traced, choices or Choices(), title=Path(table).stem)
+
+
+def fit_published(folder, choices=PUBLISHED):
+    """Fit the laws to the published study's runs and write all that comes out of them into `folder`.
+
+    Raises
+    ------
+    ValueError
+        If the folder is not one to fill.
+    """
+    everything, none = paper_runs.everything(), tables.table([], tables.CURVES)
+    _fill(
+        folder,
+        {"table": "published"},
+        everything,
+        none,
+        choices,
+        "The published study",
+        paper_runs.ORIGIN,
+        printed=True,
+    )
+
+
+def _fill(out, about, runs, curves, choices, title, origin="", printed=False):
+    laws = laws_of(choices, runs)
+    about = about | {"choices": asdict(replace(choices, laws=laws))}
+    with output_folder.filling(out, about) as inside:
+        work = Work(inside, runs, curves, laws, choices, title, origin, printed)
+        jobs = [job for step in STEPS for job in step(work)]
+        progress = Progress(title, len(jobs), unit="steps", every=0.0)
+        for (_, do), following in zip(jobs, [*(what for what, _ in jobs[1:]), "done"], strict=True):
+            do()
+            progress.advance(1, following)
+
+
+def laws_of(choices, runs):
+    """Return the names of the laws that are fitted, in the order of LAWS; ValueError for one that is not known."""
+    for law in choices.laws:
+        registry.check(law, LAWS, "--laws")
+    if choices.laws:
+        return tuple(law for law in LAWS if law in choices.laws)
+    several = runs["fid"].nunique() >= _FEWEST_FOR_TWO_STAGES or choices.two_stage
+    return tuple(law for law in LAWS if law != TWO_STAGE or several)
+
+
+def versions():
+    """Return the versions of what a fit's numbers come from: {name: version}."""
+    ours = {"python": platform.python_version(), "robustlaws": __version__}  # which need not be installed
+    return ours | {name: metadata.version(name) for name in _PACKAGES}

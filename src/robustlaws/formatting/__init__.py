@@ -1,0 +1,1 @@
+"""Numbers, HTML and terminal text as people read them."""

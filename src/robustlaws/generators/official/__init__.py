@@ -1,0 +1,1 @@
+"""Published EDM, PFGM++ and discriminator checkpoints: read without running code in them, and converted."""

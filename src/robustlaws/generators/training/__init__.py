@@ -1,0 +1,1 @@
+"""Training of diffusion networks and of the discriminator of their guidance."""

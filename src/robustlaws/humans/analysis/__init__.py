@@ -1,0 +1,1 @@
+"""Answers judged: validity of images, accuracy, agreement and the benchmark without invalid images."""

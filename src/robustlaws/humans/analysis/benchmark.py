@@ -1,0 +1,87 @@
+"""The benchmark scored again: with the people's answers, and without the images that no longer fit their label."""
+
+import logging
+
+import numpy as np
+
+from robustlaws.humans.analysis.bootstrap import interval, pooled_share, resampled_share
+from robustlaws.intervals import interval as exact_interval
+from robustlaws.seeds import derive
+
+log = logging.getLogger("robustlaws")
+
+
+def table(network_right, images, responses, verdict, settings):
+    """Return the rows of columns.BENCHMARK.
+
+    On all data: the network, the network and the mean person, the network and each participant. The images that the
+    network classifies right under attack count as right for all of them; of the images that fooled it, a participant
+    gets the share right that they got of those they were shown, the mean person that of all people's answers pooled.
+    On valid data the images judged invalid are left out, of numerator and denominator, and of what participants are
+    measured on. Where a part of the images that fooled the network was shown, nobody knows how many of the others are
+    invalid, and there are no rows on valid data.
+
+    The network alone has exact binomial intervals (Clopper and Pearson 1934), the others bootstrap intervals over
+    images, the mean person over people too. On valid data the verdicts are held as judged: how far other participants
+    would have judged otherwise is not in the interval.
+
+    Parameters
+    ----------
+    network_right : int
+        Images that the network classifies right under attack.
+    images : int
+        Images attacked.
+    responses : Responses
+        To the adversarial variant of images that fooled the network.
+    verdict : str array (I,)
+        Of each image of the responses.
+    settings : settings.Judging
+
+    Source: table 4 of the paper.
+    """
+    invalid = np.isin(verdict, ("deceptive", "ambiguous"))
+    rows = []
+    of = [("all", images, responses)]
+    if len(invalid) < images - network_right:
+        log.warning("benchmark: %d of %d images that fooled the network are shown; nobody knows how many of the others "
+                    "are valid, so nothing is scored on valid data", len(invalid), images - network_right)  # fmt: skip
+    else:
+        of.append(("valid", images - int(invalid.sum()), responses.on(~invalid)))
+    for data, count, kept in of:
+        if not count:  # the network fooled everywhere, and every image invalid
+            continue
+        low, high = exact_interval(network_right, count, settings.level)
+        # what is valid rests on the participants, whoever is scored on it
+        simulated = data == "valid" and "simulated" in responses.kinds
+        found = [{"who": "network", "right": network_right, "low": low, "high": high, "simulated": simulated}]
+        if kept.people.any():
+            kind = str(kept.kinds[kept.people][0])
+            found += _scored(kept.of(kept.people), network_right, count, {"who": "human_mean", "kind": kind}, settings)
+        for place, name in enumerate(kept.participants):
+            about = {"who": "participant", "annotator_id": name, "kind": str(kept.kinds[place])}
+            alone = kept.of(np.arange(len(kept.participants)) == place)
+            found += _scored(alone, network_right, count, about, settings)
+        common = {"data": data, "images": count, "level": settings.level}
+        for row in found:
+            told = {"accuracy": row["right"] / count, "simulated": simulated or row["simulated"]}
+            rows.append(common | row | told)
+    return rows
+
+
+def _scored(responses, network_right, count, about, settings):
+    """Return the row of the network and these participants together; none if they were shown nothing."""
+    if not responses.shown.any():
+        return []
+    rng = np.random.default_rng(derive(settings.seed, "benchmark", *about.values()))
+    fooled = count - network_right
+    seen = responses.on(responses.shown.any(axis=1))
+    others = count - len(seen.images)  # right for the network, or fooled it and shown to none of these participants
+    drawn = []
+    for weights, share in resampled_share(rng, seen.right, seen.shown, settings.resamples, more=others):
+        shown = weights.sum(axis=1)
+        unseen = rng.binomial(count - shown.astype(int), (fooled - len(seen.images)) / others if others else 0)
+        wrong = shown + unseen  # for the network: where none of them is drawn, there is no share to know
+        drawn.append(np.where(wrong > 0, 1 + wrong * (share - 1) / count, 1.0))
+    low, high = interval(np.concatenate(drawn), settings.level)
+    right = network_right + fooled * pooled_share(seen.right, seen.shown)
+    return [about | {"right": right, "low": low, "high": high, "simulated": "simulated" in seen.kinds}]

@@ -1,0 +1,1 @@
+"""Answers of people, files and simulated participants, collected in one table."""

@@ -1,0 +1,1 @@
+"""Images shown to people, their classes and the order of presentation."""

@@ -1,0 +1,1 @@
+"""Vision models as participants of a human study."""

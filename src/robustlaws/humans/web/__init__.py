@@ -1,0 +1,1 @@
+"""The web server of a human study: pages, database, access codes, limits."""

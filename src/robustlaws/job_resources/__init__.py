@@ -1,0 +1,1 @@
+"""What jobs cost and need, and how long a study takes."""

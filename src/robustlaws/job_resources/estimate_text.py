@@ -1,0 +1,127 @@
+"""What a study costs, as text of at most 100 columns."""
+
+from textwrap import wrap
+
+_COLUMNS = ("stage", "jobs", "images", "FLOPs", "device-hours", "disk")
+_INSIDE = {"learning curves": "  its curves"}  # no jobs of their own: part of the training above
+_SHOWN = 6  # things not counted that are named one by one
+_SI = ("", "k", "M", "G", "T", "P", "E")
+_WORDS = ("", "k", "M", "bn", "tn", "qd")  # of things: thousand, million, ...
+
+
+def page(found):
+    """Return the table of costs with its notes.
+
+    Parameters
+    ----------
+    found : dict
+        The content of `cost.json`, see :func:`robustlaws.job_resources.estimate.summary`.
+    """
+    left, whole = (found["total"][which]["jobs"] for which in ("left", "all"))
+    head = f"{found['study']}: {left:,} of {whole:,} jobs are left"
+    if not left:
+        head = f"{found['study']}: nothing is left of {whole:,} jobs"
+    elif left == whole:
+        head = f"{found['study']}: all of {whole:,} jobs are left"
+    heads = [_COLUMNS] if left == whole else [_COLUMNS, ("", *["left / all"] * (len(_COLUMNS) - 1))]
+    rows = [*heads, *(_row(entry["stage"], entry) for entry in found["stages"]), _row("total", found["total"])]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [_line(row, widths) for row in rows]
+    rule = "-" * max(map(len, lines))
+    table = [*lines[: len(heads)], rule, *lines[len(heads) : -1], rule, lines[-1]]
+    notes = [line for note in _notes(found) for line in wrap(note, 98, subsequent_indent="  ")]
+    return "\n".join([head, "", *table, "", *notes]) + "\n"
+
+
+def _line(cells, widths):
+    return "  ".join(
+        cell.ljust(width) if index == 0 else cell.rjust(width)
+        for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ).rstrip()
+
+
+def _row(name, pair):
+    """Return the cells of a stage, or of the total; an empty one where nothing is to be said."""
+    left, whole = pair["left"], pair["all"]
+
+    def cell(shown, there, mark=""):
+        one, other = shown(left), shown(whole)
+        return "" if not there else (one if left == whole else f"{one} / {other}") + mark
+
+    mark = "+" * whole["unknown"] + "*" * whole["at_most"]
+    costly, known = whole["flops"] or whole["unknown"], whole["device_hours"] is not None
+    return (
+        _INSIDE.get(name, name),
+        cell(lambda sum: f"{sum['jobs']:,}", name not in _INSIDE),
+        # a sum of images over stages would mean nothing
+        cell(lambda sum: count(sum["images"]), whole["images"] and name != "total"),
+        cell(lambda sum: flops(sum["flops"]), costly, mark),
+        cell(lambda sum: hours(sum["device_hours"]), costly, mark) if known else "?" if costly else "",
+        cell(lambda sum: size(sum["bytes"]), whole["bytes"] or whole["unknown_disk"], "+" * whole["unknown_disk"]),
+    )
+
+
+def count(number):
+    """Return a number of things in short: 1,497 or 2.1 M."""
+    return f"{number:,}" if number < 100_000 else _short(number, _WORDS)
+
+
+def size(number):
+    """Return bytes in short: 1.2 GB."""
+    return f"{_short(number, _SI)}B" if number else "0"
+
+
+def flops(number):
+    """Return FLOPs in short: 1.2e21."""
+    return f"{number:.1e}".replace("e+", "e") if number else "0"
+
+
+def hours(number):
+    """Return hours in short: 0.0027, 5.3, 1,234 or 120 k."""
+    if number >= 100_000:
+        return _short(number, _WORDS)
+    return f"{number:,.0f}" if number >= 9.95 or not number else f"{number:.2g}"
+
+
+def _short(number, prefixes):
+    place = 0
+    while number >= 999.5 and place < len(prefixes) - 1:
+        number, place = number / 1000, place + 1
+    decimals = 1 if 0 < number < 9.95 and place else 0
+    return f"{number:.{decimals}f} {prefixes[place]}"
+
+
+def _notes(found):
+    total, stages = found["total"], found["stages"]
+    if 0 < total["left"]["jobs"] < total["all"]["jobs"]:
+        yield "Left is what is missing or stale, as Snakemake sees it; a job that was interrupted counts whole."
+    if total["all"]["at_most"]:
+        yield "* at most: every image survives every attack; one that is broken costs less."
+    if any(entry[which]["unknown"] or entry[which]["unknown_disk"] for entry in stages for which in ("left", "all")):
+        missing, more = found["missing"][:_SHOWN], len(found["missing"]) - _SHOWN
+        yield f"+ and what is not counted: {'; '.join(missing)}{f'; and {more:,} more' if more > 0 else ''}."
+    yield _pace(found["speed"])
+    if total["all"]["charged"]:
+        one, other = (flops(total[which]["charged"]) for which in ("left", "all"))
+        yield (
+            "Training FLOPs are those really spent; as the paper charges them, and the laws count them, they are"
+            f" {other if one == other else f'{one} / {other}'}."
+        )
+    beside = f" While it runs, a job keeps up to {size(found['kept'])} beside that." if found["kept"] else ""
+    yield f"Disk: arrays and weights, without headers of files, tables, figures and logs.{beside}"
+    yield "Not counted are the FLOPs of importing, collecting, fitting and drawing: minutes of one processor."
+
+
+def _pace(speed):
+    if speed["value"] is None:
+        return (
+            "Device-hours: not known before a run of this study is finished, unless the config gives the FLOPs per"
+            " second of a device, for example plan: {speed: 1.0e+14}"
+        )
+    where = "plan.speed of the config"
+    if speed["source"] == "measured":
+        where = f"measured on {speed['runs']:,} finished runs, start-up included"
+    return (
+        f"Device-hours: FLOPs over {flops(speed['value'])} per second and device ({where}); samplers, attacks and all"
+        " else are taken to be as fast as training."
+    )

@@ -1,0 +1,1 @@
+"""Candidate runs, the compute-optimal next run, and the page about it."""

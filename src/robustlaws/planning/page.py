@@ -1,0 +1,153 @@
+"""What to train next, as one HTML page that needs nothing beside itself, and as a block of YAML for the config."""
+
+import base64
+import struct
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from robustlaws.figures.drawing import inputs
+from robustlaws.formatting import html
+from robustlaws.job_resources import throughput
+from robustlaws.laws import determination, forecasts
+from robustlaws.planning import config_block, figure, next_run, page_tables
+from robustlaws.planning import proposal as planning
+from robustlaws.runtime.job_log import log
+from robustlaws.storage import tables as records
+from robustlaws.storage.atomic import read_json, write_text
+
+
+def write(
+    page_path,
+    block_path,
+    *,
+    runs_path,
+    law_paths,
+    refits_paths,
+    prediction_paths,
+    accuracy_path,
+    accuracy_refits_path,
+    settings,
+    folder=None,
+    devices=1,
+):
+    """Plan the next runs of a study and write what comes out.
+
+    Parameters
+    ----------
+    page_path, block_path : path
+        Written: the page, and the block for the config.
+    runs_path : path
+        Parquet of records.RUNS.
+    law_paths, refits_paths, prediction_paths : list of path
+        Summaries of the laws, their refits (records.REFITS) and predictions (records.PREDICTIONS), in the same order.
+    accuracy_path, accuracy_refits_path : path
+        The line from loss to accuracy, and its refits.
+    settings : settings.Plan
+    folder : path, optional
+        Results of the study, for the time that its runs took.
+    devices : int
+        That share one training job.
+
+    Raises
+    ------
+    ValueError
+        If a file is not what it should be, or the settings name something that is not there.
+    """
+    runs = records.read(runs_path, records.RUNS)
+    laws = _laws(law_paths, refits_paths, accuracy_path, accuracy_refits_path, runs, settings.level)
+    predictions = inputs.read_tables(prediction_paths, records.PREDICTIONS)
+    known = settings.speed is not None
+    fast = throughput.given(settings.speed) if known else throughput.measured(runs, folder, devices)
+    proposal = planning.propose(laws, fast, settings)
+    chosen = planning.chosen(laws, settings)
+    found = next_run.worth_doing(chosen, predictions, proposal.fid, proposal.budget.flops, settings)
+    log.info("N*: %s", proposal.why or "determined")
+    block = config_block.block(proposal, found, settings)
+    write_text(page_path, _page(proposal, found, chosen, laws, runs, fast, block, settings))
+    write_text(block_path, block)
+
+
+def _laws(law_paths, refits_paths, accuracy_path, accuracy_refits_path, runs, level):
+    line = forecasts.Line.of(read_json(accuracy_path), records.read(accuracy_refits_path, records.REFITS))
+    measured = forecasts.Measured.of(runs)
+    return [
+        forecasts.read(summary, records.read(refits, records.REFITS), line, measured, level)
+        for summary, refits in zip(inputs.read_laws(law_paths), refits_paths, strict=True)
+    ]
+
+
+def _page(proposal, found, chosen, laws, runs, fast, block, told):
+    tables = page_tables
+    named = proposal.networks or proposal.bought
+    return (
+        html.environment(".")
+        .get_template("planning/page.html.j2")
+        .render(
+            sentences=tables.summary(proposal, found, fast, chosen.title),
+            spent=tables.spent(proposal, fast, told, chosen.title),
+            why=tables.why(proposal, chosen.summary) if proposal.why else [],
+            optimum=tables.optimum(proposal),
+            approaches=tables.approaches(proposal),
+            region=tables.region(proposal) if proposal.approaches else "",
+            forecasts=tables.forecasts(proposal.networks),
+            bills=tables.bills(named, fast),
+            held=any(one.run.held for one in named),
+            resized=None if proposal.sizes is None else tables.resized(proposal.sizes, told),
+            overhead=f"{100 * told.overhead:.3g}%",
+            best_runs=tables.best_runs(runs),
+            picture=_picture(proposal, laws, runs),
+            found=found,
+            interval=tables.interval(found) if found.runs else "",
+            next_runs=tables.next_runs(found, fast),
+            largest=tables.largest(found, fast),
+            caveats=tables.caveats(found) if found.runs else [],
+            level=f"{100 * told.level:.3g}%",
+            block=block,
+        )
+    )
+
+
+def _picture(proposal, laws, runs):
+    """Return {"source", "width", "height"} of the picture, None where N* is not determined."""
+    if proposal.sizes is None:
+        return None
+    flops, sizes = proposal.budget.flops, proposal.sizes
+    best = proposal.entries["params"]["value"]
+    # a ratio of 1 costs nothing: the curve touches zero there
+    curve = tuple(np.asarray(one) for one in (sizes.ratios * best, sizes.overhead, sizes.low, sizes.high))
+    marks = [(one.name, one.params["value"], one.overhead["value"]) for one in sizes.models]
+    mine = runs[(runs["real_fraction"] == 0) & runs["recipe"].isna()]
+    known = [one.law for one in proposal.approaches if one.entries["params"]["determined"]]
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = {kind: Path(scratch) / f"plan.{kind}" for kind in ("png", "svg", "parquet")}
+        figure.draw(
+            paths=paths,
+            lines=[_line(one, proposal) for one in laws if one.name in known],
+            flops=flops,
+            region=proposal.region,
+            runs=(mine["flops"].to_numpy(dtype=float), mine["params"].to_numpy(dtype=float)),
+            networks=[(one.run.network.name, one.run.flops, one.run.network.params) for one in proposal.networks],
+            curve=curve,
+            marks=[mark for mark in marks if mark[2] is not None],
+        )
+        content = paths["png"].read_bytes()
+    width, height = struct.unpack(">II", content[16:24])
+    source = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+    return {"source": source, "width": width, "height": height}
+
+
+def _line(forecast, proposal):
+    """Return what the picture shows of one law."""
+
+    def at(flops):
+        samples = forecast.best_params(proposal.dataset, proposal.fid, flops)
+        ends = determination.interval(samples[1:][~np.isnan(samples[1:]).any(axis=1)], forecast.level)
+        return samples[0], np.minimum(ends[0], samples[0]), np.maximum(ends[1], samples[0])
+
+    return {
+        "law": forecast.name,
+        "title": forecast.title,
+        **{name: (lambda flops, i=i: at(flops)[i]) for i, name in enumerate(("params", "low", "high"))},
+    }

@@ -1,0 +1,337 @@
+"""The planner's page in words and tables."""
+
+from functools import partial
+
+from robustlaws.formatting import html_tables, numbers
+
+_BEST_RUNS = 5
+
+
+# numbers as they are written here
+
+
+def size(count):
+    """Return bytes as 12 MB, 3.1 GB or 3.28 TB."""
+    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.3g} {name}"
+    return f"{count} bytes"
+
+
+def hours(flops, speed):
+    """Return how long FLOPs take on one device, "" where no speed is known."""
+    if speed is None:
+        return ""
+    seconds = flops / speed.value
+    return numbers.duration(seconds) if seconds < 99.5 * 3600 else f"{seconds / 3600:,.0f} h"
+
+
+def place(proposal):
+    """Return whose images are meant, in words."""
+    if proposal.fid is None:
+        return "images of no known FID"
+    if proposal.dataset is None:
+        return f"images of an imagined FID of {numbers.fid(proposal.fid)}"
+    return f"images of {proposal.dataset} (FID {numbers.fid(proposal.fid)})"
+
+
+def _percent(share):
+    """Return a share with two digits, one of many times the whole as a multiple."""
+    if share >= 10:
+        return f"{numbers.count(share)} {numbers.TIMES}"
+    return f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.2g}%" if share >= 1e-4 else "under 0.01%"
+
+
+def _flops(value):
+    return numbers.scientific(value, 3)
+
+
+def _open(entry, text):
+    """Return an entry as a cell; an interval without an upper end says so."""
+    cell = html_tables.value(entry, text)
+    if cell.known and entry["low"] is not None and entry["high"] is None:
+        return html_tables.Cell(cell.text, f"[{text(entry['low'])}, no end]")
+    if entry["value"] is None and entry["why"].startswith(("never", "no number")):
+        return html_tables.Cell("never", why=entry["why"])
+    return cell
+
+
+# tables
+
+
+def spent(proposal, speed, told, title):
+    """Return the table of what is planned for."""
+    flops = proposal.budget.flops
+    rows = []
+    if told.accuracy is not None:
+        rows.append(("adversarial accuracy to reach", numbers.percent(told.accuracy)))
+        rows.append(("training FLOPs that takes", _open(proposal.budget.needed, _flops)))
+    else:
+        rows.append(("training FLOPs", "not known: " + proposal.budget.why if flops is None else _flops(flops)))
+    if told.gpu_hours is not None:
+        rows.append(("time on one device", f"{told.gpu_hours:,g} h"))
+    elif flops is not None and speed is not None:
+        rows.append(("time on one device", hours(flops, speed)))
+    rows.append(("speed of a device", _speed(speed)))
+    rows += [("trained on", place(proposal)), ("law", title)]
+    made = [{"what": what, "value": content} for what, content in rows]
+    return html_tables.table("What is planned for", made, texts=("what", "value"), notes=True)
+
+
+def _speed(speed):
+    if speed is None:
+        return "not known: no run was timed, and no speed is given"
+    if not speed.runs:
+        return f"{_flops(speed.value)} training FLOPs a second, as given"
+    spread = f"{_flops(speed.slowest)} to {_flops(speed.fastest)}" if speed.runs > 1 else "one run only"
+    return f"{_flops(speed.value)} training FLOPs a second: median of the {speed.runs} larger runs ({spread})"
+
+
+_OPTIMUM = (
+    ("params", "model size N*", numbers.count),
+    ("images", "training images D*", numbers.count),
+    ("loss", "adversarial loss L*", numbers.number),
+    ("accuracy", "adversarial accuracy", numbers.percent),
+    ("N_star", "exponent of N*", numbers.number),
+    ("D_star", "exponent of D*", numbers.number),
+    ("asymptote", "loss with unlimited compute", numbers.number),
+    ("accuracy_limit", "accuracy with unlimited compute", numbers.percent),
+)
+
+
+def optimum(proposal):
+    """Return the table of the best split of the budget."""
+    rows = [
+        {"quantity": label, "value": html_tables.value(proposal.entries[name], text)}
+        for name, label, text in _OPTIMUM
+        if name in proposal.entries
+    ]
+    return html_tables.table("The best split of the budget", rows, texts=("quantity",), notes=True)
+
+
+def approaches(proposal):
+    """Return the table of all laws at the budget."""
+    columns = {"params": "N*", "images": "D*", "loss": "L*", "accuracy": "accuracy", "N_star": "exponent of N*"}
+    texts = {name: text for name, _, text in _OPTIMUM}
+    rows = [
+        {"law": one.title}
+        | {label: html_tables.value(one.entries[name], texts[name]) for name, label in columns.items()}
+        for one in proposal.approaches
+    ]
+    return html_tables.table("The laws side by side", rows, texts=("law",), notes=True)
+
+
+def region(proposal):
+    """Return the compute-efficient region in a sentence."""
+    known = [one for one in proposal.approaches if one.entries["params"]["determined"]]
+    if proposal.region is None:
+        if not known:
+            return "No law determines N* here."
+        return f"Only one law determines N* here: {known[0].title}. A region would need two."
+    low, high = (numbers.count(one) for one in proposal.region)
+    return f"The compute-efficient region, between the laws that determine N*: {low} to {high} parameters."
+
+
+def forecasts(networks):
+    """Return the table of real networks and what they would reach."""
+    rows = [
+        {
+            "network": one.run.network.name,
+            "N": numbers.count(one.run.network.params),
+            "D": numbers.count(one.run.images),
+            "adversarial loss": html_tables.value(one.loss, partial(numbers.number, digits=4)),
+            "adversarial accuracy": html_tables.value(one.accuracy, numbers.percent),
+        }
+        for one in networks
+    ]
+    return html_tables.table("Real networks for the budget", rows, texts=("network",), marked=1, notes=True)
+
+
+def bills(networks, speed):
+    """Return the table of what networks take to train."""
+    rows = [
+        {
+            "network": one.run.network.name,
+            "N": numbers.count(one.run.network.params),
+            "forward FLOPs an image": _flops(one.run.network.forward_flops),
+            "D": numbers.count(one.run.images),
+            "batch": f"{one.run.batch:,}",
+            "learning rate": f"{one.run.learning_rate:g}",
+            "training FLOPs": _flops(one.run.flops),
+            "time on one device": hours(one.run.flops, speed),
+            "images to sample": numbers.count(one.to_sample) if one.to_sample else "none",
+            "storage": size(one.stored),
+        }
+        for one in networks
+    ]
+    return html_tables.table("What they take", rows, texts=("network",))
+
+
+def resized(sizes, told):
+    """Return the table of other sizes that reach the same loss."""
+    head = f"smallest for {_percent(told.overhead)} more compute"
+    rows = [
+        {
+            "model": head if one is sizes.smallest else one.name,
+            "N": html_tables.value(one.params, numbers.count),
+            "D at the same loss": _open(one.images, numbers.count),
+            "compute beyond the budget": _open(one.overhead, _percent),
+        }
+        for one in (sizes.smallest, *sizes.models)
+    ]
+    return html_tables.table("Other sizes at the same loss", rows, texts=("model",), notes=True)
+
+
+def best_runs(runs):
+    """Return the table of the study's most robust runs so far; None without any."""
+    mine = runs[(runs["real_fraction"] == 0) & runs["recipe"].isna() & runs["adv_loss"].notna()]
+    mine = mine.sort_values(["adv_loss", "run"], kind="stable").head(_BEST_RUNS)
+    rows = [
+        {
+            "model": run["model"],
+            "N": numbers.count(run["params"]),
+            "dataset": run["dataset"],
+            "D": numbers.count(run["images"]),
+            "training FLOPs": _flops(run["flops"]),
+            "adversarial loss": numbers.number(run["adv_loss"], 4),
+            "adversarial accuracy": "" if run["adv_acc"] != run["adv_acc"] else numbers.percent(run["adv_acc"]),
+        }
+        for run in mine.to_dict("records")
+    ]
+    return html_tables.table("The study's best runs so far", rows, texts=("model", "dataset"), marked=1)
+
+
+def next_runs(found, speed):
+    """Return the table of the runs worth doing."""
+    unit = _unit(found)
+    rows = [
+        {
+            "network": one.run.network.name,
+            "N": numbers.count(one.run.network.params),
+            "dataset": f"{one.dataset} (FID {numbers.fid(one.fid)})",
+            "D": numbers.count(one.run.images),
+            "training FLOPs": _flops(one.run.flops),
+            "time on one device": hours(one.run.flops, speed),
+            "images to sample": numbers.count(one.to_sample) if one.to_sample else "none",
+            "interval narrower by": html_tables.Cell(_percent(one.reduction), badge="rough" if one.rough else ""),
+            f"by, for each {numbers.scientific(unit, 1)} FLOPs": _percent(one.per_flop * unit),
+        }
+        for one in found.runs
+    ]
+    return html_tables.table("Runs worth doing next", rows, texts=("network", "dataset"), marked=1)
+
+
+def _unit(found):
+    """Return the power of ten of FLOPs for which the best run narrows the interval by 1% to 10%, nearly."""
+    unit = 1.0
+    while found.runs and found.runs[0].per_flop * unit < 0.01:
+        unit *= 10
+    return unit
+
+
+# sentences
+
+
+def interval(found):
+    """Return the present interval of the quantity in words."""
+    text = numbers.count if found.quantity == "params" else numbers.number
+    ends = f"{text(found.low)} to {text(found.high)}"
+    return f"{ends}, a factor {found.high / found.low:.3g}" if found.by_factor else ends
+
+
+def run_in_words(one, speed):
+    """Return a run with its price in words."""
+    time = hours(one.run.flops, speed)
+    return (
+        f"{one.run.network.name} on {numbers.count(one.run.images)} images of {one.dataset}"
+        f" ({_flops(one.run.flops)} FLOPs{f', {time} on one device' if time else ''})"
+    )
+
+
+def summary(proposal, found, speed, title):
+    """Return what the page says, in a few sentences."""
+    told, entries = [], proposal.entries
+    if proposal.budget.flops is None:
+        never = proposal.budget.why.removeprefix("never: ")
+        what = "There is no budget to plan for" if never == proposal.budget.why else "No budget reaches the accuracy"
+        told.append(f"{what}: {never}.")
+        if proposal.why:
+            told.append(f"Nor does the study determine N* ({title}: {proposal.why}).")
+    elif proposal.why:
+        told.append(
+            f"The study does not determine how {_flops(proposal.budget.flops)} training FLOPs are best split between"
+            f" model and images, so that no N* is given here ({title}: {proposal.why})."
+        )
+    else:
+        params, images = (numbers.count(entries[name]["value"]) for name in ("params", "images"))
+        told.append(
+            f"{_flops(proposal.budget.flops)} training FLOPs on {place(proposal)} are best spent on a model of {params}"
+            f" parameters, trained on {images} images."
+        )
+        told += _reaches(entries)
+    if proposal.networks:
+        best = proposal.networks[0]
+        told.append(
+            f"The best real network for it: {best.run.network.name}, on {numbers.count(best.run.images)} images."
+        )
+    elif proposal.sizes is not None:
+        told.append("No WideResNet in shapes like the study's can be trained for so little.")
+    if found.runs:
+        best = found.runs[0]
+        told.append(
+            f"The next run worth doing is {run_in_words(best, speed)}: for its price it narrows the interval of"
+            f" {found.words} most, by {_percent(best.reduction)}."
+        )
+    return told
+
+
+def _reaches(entries):
+    if not entries["loss"]["determined"]:
+        return [f"What loss it would reach is not determined: {entries['loss']['why']}."]
+    reached = f"It would reach an adversarial loss of {numbers.number(entries['loss']['value'])}"
+    if entries["accuracy"]["determined"]:
+        reached += f" and an adversarial accuracy of {numbers.percent(entries['accuracy']['value'])}"
+    if entries["accuracy_limit"]["determined"]:
+        return [f"{reached}; unlimited compute would reach {numbers.percent(entries['accuracy_limit']['value'])}."]
+    return [reached + "."]
+
+
+def why(proposal, law_summary):
+    """Return in plain words why N* is not determined: a list of sentences."""
+    told = [
+        "A law is fitted again many times, each time to runs drawn anew from the study's own. Where these refits"
+        " disagree too much, or end where the fit may go no further, the number is not known: another study of the"
+        " same kind could well give another one.",
+    ]
+    lacking = [text for text in law_summary.get("warnings") or [] if "spans only" in text or "distinct" in text]
+    others = [one for one in proposal.approaches if one.entries["params"]["determined"]]
+    if others:
+        names = numbers.listed([f"{one.title} ({numbers.count(one.entries['params']['value'])})" for one in others])
+        told.append(f"N* is determined by {names}; plan.law: {others[0].law} plans with it.")
+    if lacking:
+        told.append(f"What the runs lack: {'; '.join(lacking)}. Runs further apart would help most.")
+    return told
+
+
+def largest(found, speed):
+    """Return in a sentence which run narrows the interval most whatever it costs; "" if it is the table's first."""
+    if found.largest is None or found.largest == found.runs[0]:
+        return ""
+    return f"Whatever it costs: {run_in_words(found.largest, speed)} narrows it by {_percent(found.largest.reduction)}."
+
+
+def caveats(found):
+    """Return what to bear in mind of the runs worth doing: a list of sentences."""
+    told = [
+        f"Outcomes are imagined under the refits, with the noise of the study's own runs ({_percent(found.noise)} of"
+        " the loss); each refit is then weighed by how likely it makes the outcome. The mean over outcomes is shown.",
+        "A refit leaves out a third of the runs, the new one too: the interval of the next fit narrows somewhat less.",
+        f"{found.considered:,} runs were looked at; a run is named only if it does better than chance"
+        f" ({_percent(found.chance)}).",
+    ]
+    if any(one.rough for one in found.runs):
+        told.append(
+            "Rough: so few refits agree with an outcome that the noise was raised to keep enough; the run may say more."
+            " More refits (laws.refits) would tell."
+        )
+    return told

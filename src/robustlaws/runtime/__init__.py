@@ -1,0 +1,1 @@
+"""What a running job needs: log, progress, state, locks, signals, device, SLURM."""

@@ -1,0 +1,93 @@
+"""GPUs that no other job of this machine has: where no scheduler gives them out, jobs take them themselves.
+
+A job holds a lock on one small file per GPU in the folder for temporary files. The kernel lets the locks go when the
+process ends, however that is.
+"""
+
+import fcntl
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from robustlaws.runtime.job_log import log
+
+_held = {}  # name of a GPU -> the open file of its lock, if it could be locked: until the process ends
+
+
+def take(count, names, seconds=None, folder=None):
+    """Take `count` GPUs for this process, all at once, waiting for them if need be.
+
+    Parameters
+    ----------
+    count : int
+    names : list of str
+        Of the GPUs that this process sees, in torch's order; the same on this machine for every process.
+    seconds : float, optional
+        How long to wait; None: until they are free.
+    folder : path, optional
+        Of the locks, the same for all jobs of the machine.
+
+    Returns
+    -------
+    list of int
+        Positions in `names`; those that the process has already come first.
+
+    Raises
+    ------
+    ValueError
+        If too few are free in time.
+    """
+    folder, begun, said = Path(folder or tempfile.gettempdir()), time.monotonic(), False
+    mine = [name for name in names if name in _held]
+    while len(mine) < count:
+        fresh, closed = {}, []
+        for name in names:
+            if len(mine) + len(fresh) < count and name not in mine:
+                try:
+                    file = _locked(folder, name)
+                except PermissionError as error:
+                    closed.append((name, error))
+                    continue
+                if file is not None:
+                    fresh[name] = file
+        for name, error in closed[: count - len(mine) - len(fresh)]:  # last, as others may have them unseen
+            log.warning("%s: a GPU is taken without a lock, which a scheduler may have given to this job", error)
+            fresh[name] = None
+        if len(mine) + len(fresh) == count:
+            _held.update(fresh)
+            mine += fresh
+            break
+        for file in fresh.values():  # two jobs with half of what they need would wait for each other
+            if file is not None:
+                os.close(file)
+        what = f"{count} of {len(names)} GPUs wanted, {len(mine) + len(fresh)} free"
+        if seconds is not None and time.monotonic() - begun > seconds:
+            raise ValueError(f"{what} for {seconds:g} s: other jobs have them; wait for these or stop them")
+        if not said:
+            log.info("%s: waiting for other jobs of this machine", what)
+            said = True
+        time.sleep(min(1.0, seconds or 1.0))
+    return [names.index(name) for name in mine[:count]]
+
+
+def _locked(folder, name):
+    """Return the descriptor of the lock file of a GPU, locked by this process; None if another has it.
+
+    PermissionError if the file is of somebody who lets nobody else open it, or the folder takes none.
+    """
+    path = folder / f"robustlaws-gpu-{name}.lock"
+    try:  # not with O_CREAT where it is there: in a sticky folder that is refused for the file of somebody else
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:  # another was quicker
+            return None
+        os.fchmod(file, 0o644)  # whatever the umask: all users of the machine must be able to lock it
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    return file

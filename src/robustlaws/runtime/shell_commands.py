@@ -1,0 +1,40 @@
+"""How to call the programs of this installation from a shell: they need not be on the PATH."""
+
+import shlex
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+_MODULES = {"robustlaws": "robustlaws.cli", "snakemake": "snakemake"}
+_LIBRARY = Path(__file__).parents[2]
+
+
+def call(name):
+    """Return the words, quoted for a shell in the workflow's folder, that start `robustlaws` or `snakemake`.
+
+    It is the program beside the Python that runs now, or that Python with the module where there is none: then this
+    library need not be installed either.
+    """
+    python = Path(sys.executable)
+    script = python.with_name(name)
+    if script.is_file():
+        return _quoted(script)
+    if find_spec(_MODULES[name]) is None:  # in the environment of a rule: as whoever started it calls it
+        return name
+    words = f"{_quoted(python)} -m {_MODULES[name]}"
+    return words if name != "robustlaws" or _installed() else f"PYTHONPATH={_quoted(_LIBRARY)} {words}"
+
+
+def _installed():
+    try:
+        return bool(metadata.version("robustlaws"))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _quoted(path):
+    here = Path.cwd()
+    # seen from elsewhere a relative path would not lead there when pasted in the workflow's folder
+    near = path.is_relative_to(here) and (here / "Snakefile").is_file()
+    return shlex.quote(str(path.relative_to(here) if near else path))

@@ -1,0 +1,1 @@
+"""Files: written atomically, with provenance inside, in tables of fixed columns."""

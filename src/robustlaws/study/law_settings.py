@@ -1,0 +1,96 @@
+"""What a study tells the jobs that fit laws, draw conclusions and plan. Imports no torch."""
+
+from robustlaws import settings as told
+from robustlaws.networks import wrn_flops
+
+# Which laws know a setting; the others must not become stale by it.
+_ONLY = {
+    "recipe": ("additive", "additive_two_stage", "bottleneck"),
+    "two_stage": ("additive_two_stage",),
+    "points": ("envelope",),
+}
+# What a fit has no use for, at fixed values.
+_ENVELOPE = {"observations": "final", "huber_delta": 0.001, "starts": "small", "small_on_large": None}
+_UNUSED = {
+    "envelope": _ENVELOPE,
+    "accuracy": _ENVELOPE | {"min_train_fraction": 0.5, "budgets": 2, "extrapolate": 1.0},
+}
+_ELSEWHERE = ("fit", "human_accuracy", "at_flops", "beside_published")  # no law is told these
+_AS_A_RULE = 10.0  # times the dearest run: the budget that is planned where none is given
+_PLANNERS = ("additive", "additive_two_stage", "bottleneck", "envelope")  # the first of these that is fitted
+
+
+class Analysing:
+    """The part of :class:`robustlaws.study.Study` that concerns laws and plans."""
+
+    def law(self, law):
+        """Return the settings of the fit of a law, or of the line from loss to accuracy ("accuracy")."""
+        own = {
+            name: value
+            for name, value in self.config["laws"].items()
+            if name not in _ELSEWHERE and law in _ONLY.get(name, (law,))
+        }
+        own.setdefault("small_on_large", None)
+        own |= _UNUSED.get(law, {})
+        return told.LawFit(law=law, seed=self._seed("law", law), **own)
+
+    @property
+    def beside_published(self):
+        """Whether the paper's own runs are fitted too."""
+        return self.config["laws"].get("beside_published", True)
+
+    def limits(self):
+        """Return the settings of the numbers that are drawn out of the laws."""
+        own = self.config["laws"]
+        human = None if self.human_level_measured else own.get("human_accuracy")
+        return told.Limits(tuple(own.get("at_flops", ())), human, own["level"])
+
+    @property
+    def human_level_measured(self):
+        """Whether the human level is that of the participants of this study."""
+        return self.config["laws"].get("human_accuracy") == "study"
+
+    @property
+    def planning_law(self):
+        """The law that is planned with."""
+        fitted = self.config["laws"]["fit"]
+        return self.config.get("plan", {}).get("law", next(law for law in _PLANNERS if law in fitted))
+
+    def plan(self):
+        """Return the settings of the planner."""
+        config, own = self.config, dict(self.config.get("plan", {}))
+        own.pop("law", None)
+        if not any(name in own for name in ("flops", "gpu_hours", "accuracy")):
+            dearest = max(wrn_flops.training_flops(t, t.draws)["flops"] for t in map(self.training, self.runs.values()))
+            own["flops"] = _AS_A_RULE * dearest
+        training = config["training"]
+        by_size = "paper"
+        shape = next(iter(config["models"].values()))
+        return told.Plan(
+            law=self.planning_law,
+            overhead=own.pop("overhead", 0.1),
+            quantity=own.pop("quantity", "N_star"),
+            **{name: own.pop(name, None) for name in ("dataset", "fid", "flops", "gpu_hours", "accuracy", "speed")},
+            architecture=self._architecture(shape),
+            attack_steps=training["attack_steps"],
+            batch=None if training["batch"] == by_size else training["batch"],
+            learning_rate=None if training["learning_rate"] == by_size else training["learning_rate"],
+            accounting_epoch=training.get("epoch_images"),
+            models=tuple({"name": name, **model} for name, model in config["models"].items()),
+            datasets=tuple({"name": name, "images": d["images"]} for name, d in config["datasets"].items()),
+            runs=tuple(self.runs),
+            level=config["laws"]["level"],
+            seed=self._seed("plan"),
+            small_on_large=config["laws"].get("small_on_large"),
+            pool=training.get("pool", "size"),
+            least_images=_least_images(training.get("epoch_images"), training["warmup_fraction"]),
+            taken=tuple(self.checkpoints),
+            **own,
+        )
+
+
+def _least_images(epoch_images, warmup_fraction):
+    """Return the images of the shortest run whose schedule has an epoch of warm-up: 41 of the paper's epochs."""
+    if not epoch_images:
+        return 1
+    return epoch_images * (int(1 / warmup_fraction) + 1 if warmup_fraction else 1)

@@ -1,0 +1,213 @@
+"""The explorer's page: what its data hold, that names stay names, and that nothing but its own scripts may run."""
+
+import base64
+import hashlib
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from robustlaws.figures.drawing import style
+from robustlaws.report import explorer
+from robustlaws.storage import tables
+from tests.unit.figures.test_figures_recipes import predictions, run
+
+HOSTILE = "</script><img src=x onerror=\"window.evil=1\"><b>bold</b> & 'quoted' <!-- {{ 7 * 7 }} %{x}"
+KNOWN = {"value": 0.5, "low": 0.4, "high": 0.6, "determined": True, "why": ""}
+UNKNOWN = KNOWN | {"determined": False, "why": "only 2 model sizes"}
+DATASETS = {"edm-18": 2.0, "edm-5": 8.8}
+
+
+def rows():
+    """Return eight runs on two datasets, and one of a mixture without a FID by another recipe."""
+    found = [
+        run(model, dataset, size, fid=fid, params=params, flops=8000.0 * params * size,
+            adv_loss=3 * params**-0.1 + size**-0.05 + fid / 20, adv_acc=0.3 + size / 1e5, depth=10, width=width)
+        for model, params, width in (("wrn-10-1", 80_000, 1), ("wrn-10-2", 300_000, 2))
+        for dataset, fid in DATASETS.items()
+        for size in (2000, 20_000)
+    ]  # fmt: skip
+    found.append(run(dataset="half-real", recipe="fast", fid=None, real_fraction=0.5, adv_acc=None, test_images=None))
+    return found
+
+
+def law(name="additive", cell=KNOWN, **parameters):
+    """Return the content of a law file whose exponents are all `cell`."""
+    entries = [
+        {"dataset": dataset, "fid": fid, "exponents": {"N_star": cell, "D_star": cell}, "parameters": parameters}
+        for dataset, fid in DATASETS.items()
+    ]
+    return {"law": name, "title": f"Approach of {name}", "datasets": entries}
+
+
+def allocations(name="additive"):
+    """Return rows of tables.ALLOCATIONS over four budgets, the last of them beyond the study's, and for FID 0."""
+    return [
+        {"law": name, "dataset": dataset, "fid": fid, "flops": budget, "params": budget**0.4, "params_low": 1e3,
+         "params_high": 1e7, "images": budget**0.5 / 10, "images_low": 1e2, "images_high": None,
+         "loss": 60 * budget**-0.1, "loss_low": 0.5, "loss_high": 2.0, "measured": budget < 1e14}
+        for dataset, fid in (*DATASETS.items(), (None, 0.0))
+        for budget in (1e12, 1e13, 3e13, 1e14)
+    ]  # fmt: skip
+
+
+def write(folder, *, runs=None, laws=None, budgets=None, title="tiny", description="A tiny study.", line=KNOWN):
+    """Write the explorer of a study and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = rows() if runs is None else runs
+    laws = [law()] if laws is None else laws
+    tables.write(folder / "runs.parquet", runs, tables.RUNS)
+    files = []
+    for content in laws:
+        files.append(folder / f"{content['law']}.json")
+        files[-1].write_text(json.dumps(content))
+    mine = [row for row in runs if row["fid"] is not None and row["adv_loss"]]
+    tables.write(folder / "predictions.parquet", predictions(mine, factor=lambda row: 1.02), tables.PREDICTIONS)
+    tables.write(folder / "budgets.parquet", allocations() if budgets is None else budgets, tables.ALLOCATIONS)
+    (folder / "accuracy.json").write_text(json.dumps({"intercept": line | {"value": 1.2}, "slope": line}))
+    explorer.write(
+        folder / "explorer.html", runs=folder / "runs.parquet", predictions=[folder / "predictions.parquet"],
+        allocations=[folder / "budgets.parquet"], laws=files, accuracy=folder / "accuracy.json", title=title,
+        description=description,
+    )  # fmt: skip
+    return folder / "explorer.html"
+
+
+class Parts(HTMLParser):
+    """The elements of a page, and the text of its scripts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.scripts, self._inside = [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag == "script":
+            self.scripts.append("")
+            self._inside = True
+
+    def handle_endtag(self, tag):
+        self._inside = self._inside and tag != "script"
+
+    def handle_data(self, data):
+        if self._inside:
+            self.scripts[-1] += data
+
+
+def data_of(page):
+    return json.loads(Parts(page.read_text()).scripts[0])
+
+
+def quantity(data, key):
+    return next(one for one in data["quantities"] if one["key"] == key)
+
+
+def test_every_numeric_column_of_the_runs_can_be_an_axis():
+    numeric = {name for name, column in tables.RUNS.items() if column.kind in ("int64", "float64")}
+    assert set(explorer.QUANTITIES) == numeric
+
+
+def test_looks_follow_those_of_the_figures():
+    assert len(explorer.DARK_COLOURS) == len(style.COLOURS) == len(set(explorer.DARK_COLOURS))
+    assert len(explorer.SYMBOLS) == len(explorer.GLYPHS) == len(style.MARKERS)
+
+
+def test_the_page_loads_nothing_and_lets_only_its_own_scripts_run(tmp_path):
+    text = write(tmp_path).read_text()
+    parts = Parts(text)
+    assert not [attributes for _, attributes in parts.elements if {"src", "href", "action", "srcset"} & set(attributes)]
+    (policy,) = (a["content"] for tag, a in parts.elements if tag == "meta" and "http-equiv" in a)
+    digests = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        for script in parts.scripts
+        if script[0] != "{"
+    ]
+    assert len(digests) == 3
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    assert re.sub(" +", " ", policy).startswith(f"default-src 'none'; script-src {allowed} ;")
+    assert "unsafe-eval" not in policy
+    assert "'unsafe-inline'" not in policy.split("style-src")[0]
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path):
+    assert write(tmp_path / "one").read_bytes() == write(tmp_path / "two").read_bytes()
+
+
+def test_residuals_and_predictions_are_those_of_the_laws(tmp_path):
+    data = data_of(write(tmp_path))
+    found = quantity(data, "residual additive")
+    assert found["values"][:8] == pytest.approx([100 * math.log(1.02)] * 8)
+    assert found["values"][8] is None  # the mixture, of which the law says nothing
+    assert found["texts"][0] == "+1.98%"
+    losses = [row["adv_loss"] for row in rows()[:8]]
+    assert quantity(data, "predicted additive")["values"][:8] == pytest.approx([1.02 * loss for loss in losses])
+
+
+def test_a_column_without_numbers_is_no_axis(tmp_path):
+    keys = {one["key"] for one in data_of(write(tmp_path))["quantities"]}
+    assert "adv_acc" in keys
+    assert not {"autoattack_acc", "forward_flops", "clean_loss"} & keys
+
+
+def test_lines_of_a_law_hold_its_optimum_and_its_accuracy(tmp_path):
+    (found,) = data_of(write(tmp_path))["laws"]
+    assert [line["name"] for line in found["lines"]] == ["edm-18 (FID 2.00)", "edm-5 (FID 8.80)", "FID 0 (no dataset)"]
+    assert [line["dataset"] for line in found["lines"]] == [0, 1, None]
+    line = found["lines"][0]
+    assert line["measured"] == [True, True, True, False]
+    assert line["of"]["params"] == pytest.approx([budget**0.4 for budget in line["of"]["flops"]])
+    # the line of `write`: intercept 1.2, slope 0.5, held within [0, 1]
+    assert line["of"]["adv_acc"] == pytest.approx([min(1.2 + 0.5 * loss, 1) for loss in line["of"]["adv_loss"]])
+    assert "at 1e12 FLOPs; N* 63.1k [1k, 10M]; D* 100k [100, no end]; L* 3.786 [0.5000, 2.000]" in line["texts"][0]
+
+
+@pytest.mark.parametrize(
+    ("content", "given"),
+    [
+        (law(cell=UNKNOWN), set()),
+        # the envelope's L* has parameters of its own
+        (law("envelope", UNKNOWN, coefficient=KNOWN, exponent=KNOWN), {"flops", "adv_loss", "adv_acc"}),
+        (law("envelope", KNOWN, coefficient=KNOWN, exponent=UNKNOWN), {"flops", "params", "images"}),
+    ],
+)
+def test_what_is_not_determined_is_not_drawn(tmp_path, content, given):
+    page = write(tmp_path, laws=[content], budgets=allocations(content["law"]))
+    (found,) = data_of(page)["laws"]
+    assert {key for line in found["lines"] for key in line["of"]} == given
+    assert bool(found["lines"]) == bool(given)
+    assert any("not determined: only 2 model sizes." in remark for remark in found["remarks"])
+    texts = " ".join(text for line in found["lines"] for text in line["texts"])
+    assert ("N*" in texts) == ("params" in given)
+    assert ("L*" in texts) == ("accuracy" in texts) == ("adv_loss" in given)
+
+
+def test_without_a_line_to_accuracy_no_law_gives_one(tmp_path):
+    (found,) = data_of(write(tmp_path, line=UNKNOWN))["laws"]
+    assert all("adv_acc" not in line["of"] for line in found["lines"])
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--<script>", "a & b", "\u2028\u2029", '"quoted"', "ü ☃"])
+def test_json_in_a_script_is_the_same_data_and_ends_nothing(text):
+    found = explorer.as_json({text: [text, 1.5, None, True]})
+    assert json.loads(found) == {text: [text, 1.5, None, True]}
+    assert not set("<>&\u2028\u2029") & set(found)
+
+
+def test_a_number_that_json_has_no_word_for_is_refused():
+    with pytest.raises(ValueError, match="JSON"):
+        explorer.as_json([math.nan])
+
+
+def hostile(folder):
+    runs = [run(HOSTILE, HOSTILE, recipe=recipe, fid=fid) for recipe, fid in ((None, 2.0), (HOSTILE, 3.0))]
+    return write(folder, runs=runs, laws=[law() | {"title": HOSTILE}], title=HOSTILE, description=HOSTILE)
+
+
+def test_names_are_no_markup(tmp_path):
+    elements = [tag for tag, _ in Parts(hostile(tmp_path).read_text()).elements]
+    assert elements.count("script") == 4
+    assert "img" not in elements
+    assert "b" not in elements
