@@ -41,7 +41,3 @@ def main(argv=None):
         return 2
     except KeyboardInterrupt:
         return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main())

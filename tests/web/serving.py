@@ -37,7 +37,7 @@ class Server:
 
     def __init__(self, study, *options, port=0):
         self.study = study
-        command = [sys.executable, "-m", "robustlaws.cli", "serve", str(study), "--port", str(port), *options]
+        command = [sys.executable, "-m", "robustlaws", "serve", str(study), "--port", str(port), *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.told, self.address, self.organiser = "", None, None
         for line in self.process.stdout:

@@ -93,7 +93,7 @@ def test_a_damaged_shard_is_made_again_and_finished_runs_stay(copy, finished):
     assert planned["sample_shard"] == {SHARD.removeprefix("results/tiny/")}
     assert len(planned["train_run"]) == 2
     moved.rename(path)
-    command = [sys.executable, "-m", "robustlaws.cli", "remake", SHARD, *SNAKEMAKE[1:], "--cores", "2"]
+    command = [sys.executable, "-m", "robustlaws", "remake", SHARD, *SNAKEMAKE[1:], "--cores", "2"]
     done = subprocess.run(command, cwd=copy.folder, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-2] == f"{SHARD}: the same images as before; what was made from them stays"
     assert path.stat().st_mtime_ns <= there.st_mtime_ns

@@ -133,7 +133,7 @@ def test_clean_leaves_what_people_answered(answered):
 
 
 def test_the_export_by_hand_is_the_same(answered, tmp_path):
-    command = [sys.executable, "-m", "robustlaws.cli", "answers", "results/tiny", "--output", str(tmp_path / "all.csv")]
+    command = [sys.executable, "-m", "robustlaws", "answers", "results/tiny", "--output", str(tmp_path / "all.csv")]
     done = subprocess.run(command, cwd=answered.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "all.csv").read_bytes() == (answered.folder / HUMANS / "people.csv").read_bytes()

@@ -44,7 +44,7 @@ def test_the_commands_of_show_make_a_file_again(finished, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    show = f"{shlex.quote(sys.executable)} -m robustlaws.cli show {REMADE}"
+    show = f"{shlex.quote(sys.executable)} -m robustlaws show {REMADE}"
     run(run(show).partition("to make it again")[2].partition("\n")[2])
     after = provenance.read(copy / REMADE)
     assert after["start"] > before[0]["end"]

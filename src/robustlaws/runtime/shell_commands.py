@@ -6,7 +6,6 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-_MODULES = {"robustlaws": "robustlaws.cli", "snakemake": "snakemake"}
 _LIBRARY = Path(__file__).parents[2]
 
 
@@ -20,9 +19,9 @@ def call(name):
     script = python.with_name(name)
     if script.is_file():
         return _quoted(script)
-    if find_spec(_MODULES[name]) is None:  # in the environment of a rule: as whoever started it calls it
+    if find_spec(name) is None:  # in the environment of a rule: as whoever started it calls it
         return name
-    words = f"{_quoted(python)} -m {_MODULES[name]}"
+    words = f"{_quoted(python)} -m {name}"
     return words if name != "robustlaws" or _installed() else f"PYTHONPATH={_quoted(_LIBRARY)} {words}"
 
 

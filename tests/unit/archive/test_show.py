@@ -100,7 +100,7 @@ def test_the_commands_name_the_programs_wherever_they_are(commands, law, install
     inner = made(Path("results/a.json"))
     first, _, last = commands(inner)
     python = "'no scripts/python'"
-    assert f"{python} -m robustlaws.cli show results/a.json --config" in first
+    assert f"{python} -m robustlaws show results/a.json --config" in first
     assert last.startswith(f"{python} -m snakemake --cores 2 --force results/a.json ")
     monkeypatch.chdir(tmp_path / "results")
     monkeypatch.setattr("sys.executable", str(installed / "python"))

@@ -45,7 +45,7 @@ def table(tmp_path_factory):
 def filled(table, tmp_path_factory):
     """A folder that was filled from the CSV, and what was printed."""
     out = tmp_path_factory.mktemp("fit") / "out"
-    command = [sys.executable, "-m", "robustlaws.cli", "fit", str(table), "--out", str(out), *QUICK]
+    command = [sys.executable, "-m", "robustlaws", "fit", str(table), "--out", str(out), *QUICK]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return out, done
@@ -250,7 +250,7 @@ def test_a_kill_between_two_moves_leaves_whole_files_and_a_mark_that_says_so(mov
 
 def test_a_killed_fit_leaves_nothing_under_a_finished_name_and_the_next_one_heals(table, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "robustlaws.cli", "fit", str(table), "--out", str(out), *QUICK]
+    command = [sys.executable, "-m", "robustlaws", "fit", str(table), "--out", str(out), *QUICK]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         for line in running.stderr:
             if "left; limits" in line:

@@ -169,7 +169,10 @@ def test_a_snakemake_of_the_same_study_is_refused_and_one_that_is_gone_is_not(tm
 
 
 def test_the_record_goes_with_its_process(tmp_path):
-    program = "import sys; from robustlaws.runtime import workflow_lock; workflow_lock.register('digits', 'log', sys.argv[1]); print(1)"
+    program = (
+        "import sys; from robustlaws.runtime import workflow_lock;"
+        " workflow_lock.register('digits', 'log', sys.argv[1]); print(1)"
+    )
     subprocess.run([sys.executable, "-c", program, tmp_path], check=True)
     assert os.listdir(tmp_path / ".snakemake/robustlaws") == []
 
