@@ -32,6 +32,7 @@ $(READY): pyproject.toml envs/lock.txt
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python -m robustlaws.study workflow/schemas/config.yaml config/*.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
@@ -40,4 +41,4 @@ check: $(READY)
 clean:
 	@if ls results/*/humans/*/study.sqlite >/dev/null 2>&1; then \
 	  echo "make clean: people's answers are in" results/*/humans/*/study.sqlite"; move or delete them first" >&2; exit 1; fi
-	rm -rf results .snakemake .pytest_cache .ruff_cache .hypothesis
+	rm -rf results .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis
