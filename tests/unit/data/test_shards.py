@@ -306,7 +306,7 @@ with shards.Writer(folder / "s.h5", 100_000, (32, 32, 3), {}, folder / "p") as w
         writer.append(images, np.zeros(1000, int))
     writer.finish({})
 made = peak()
-assert not verifying.verify([folder]).findings
+assert not verify.verify([folder]).findings
 print(before, made, peak())
 """
     ran = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)

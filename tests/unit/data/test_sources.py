@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from robustlaws import registry
 from robustlaws.data import SOURCES, cifar10, encoded_images, npz, shards, sources
 from robustlaws.settings import Import
 
@@ -388,4 +389,4 @@ def test_one_hot_rows_are_classes(kind):
 def test_the_table_names_what_is_there():
     assert {"cifar10", "digits", "folder", "hub_parquet", "npz"} <= set(SOURCES)
     for name in SOURCES:
-        assert callable(sources.named.load(name, SOURCES))
+        assert callable(registry.load(name, SOURCES))

@@ -97,7 +97,7 @@ def test_a_study_of_other_recipes_alone_draws_nothing(tmp_path):
     inputs = build(tmp_path / "in", change=renamed)
     assert "no curves of the study's own recipe" in draw("learning_curves", tmp_path, inputs)[1]
     assert "no runs of the study's own recipe" in draw("accuracy", tmp_path, inputs)[1]
-    assert sources.of_the_study(sources.records.table([], sources.tables.CURVES)).empty
+    assert sources.of_the_study(tables.table([], tables.CURVES)).empty
 
 
 def test_allocation_ends_with_fid_0_and_shows_the_laws_as_they_are(tmp_path):

@@ -38,7 +38,7 @@ def test_a_stopped_job_goes_on_and_ends_with_the_same_file(monkeypatch, tmp_path
     path, kind = write(tmp_path, *some(200))
     whole = staged(tmp_path, [path], kind).read_bytes()
     (tmp_path / "samples.h5").unlink()
-    monkeypatch.setattr(files.layouts, "_BYTES", 30 * SIZE * SIZE * 3)  # blocks of 30 images
+    monkeypatch.setattr(files.formats, "_BYTES", 30 * SIZE * SIZE * 3)  # blocks of 30 images
     stops = 0
     for after in (1, 3, 4, 203, 206, 210):
         interrupted(monkeypatch, after)
@@ -61,17 +61,17 @@ def test_a_stopped_job_goes_on_and_ends_with_the_same_file(monkeypatch, tmp_path
 @pytest.mark.parametrize("fails", ["write", "stamp"])
 def test_a_disk_that_fails_at_the_end_costs_no_unpacked_image(monkeypatch, tmp_path, caplog, fails):
     path, _ = deflated(tmp_path, *some(200))
-    stamp = {"format": files.stamps.FORMAT, "config": "x" * 100_000}
+    stamp = {"format": files.embedded.FORMAT, "config": "x" * 100_000}
     monkeypatch.setattr(files.provenance, "current", lambda _: stamp)
     whole = staged(tmp_path, [path], "npz").read_bytes()
-    assert files.stamps.read(tmp_path / "samples.h5") == stamp
+    assert files.embedded.read(tmp_path / "samples.h5") == stamp
     assert len(whole) < 200 * (SIZE * SIZE * 3 + 1) + 200_000  # no room is left over
     (tmp_path / "samples.h5").unlink()
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    where = {"write": (files, "bytes"), "stamp": (files.stamps, "stamp_hdf5")}[fails]
+    where = {"write": (files, "bytes"), "stamp": (files.embedded, "stamp_hdf5")}[fails]
     with monkeypatch.context() as patch:
         patch.setattr(*where, full, raising=False)
         with pytest.raises(OSError, match="No space left"):
@@ -85,7 +85,7 @@ def test_a_disk_that_fails_at_the_end_costs_no_unpacked_image(monkeypatch, tmp_p
 def test_a_state_of_other_files_is_not_taken_up(monkeypatch, tmp_path):
     images, labels = some(200)
     path, _ = deflated(tmp_path, images, labels)
-    monkeypatch.setattr(files.layouts, "_BYTES", 30 * SIZE * SIZE * 3)
+    monkeypatch.setattr(files.formats, "_BYTES", 30 * SIZE * SIZE * 3)
     with monkeypatch.context() as patch:
         interrupted(patch, 8)
         with pytest.raises(files.Stopped):
@@ -101,7 +101,7 @@ def test_a_state_of_other_files_is_not_taken_up(monkeypatch, tmp_path):
 _CHILD = """
 import json, sys
 from pathlib import Path
-from robustlaws.generators import files
+from robustlaws.generators.sampled_files import sampler as files
 from robustlaws.settings import Compute, Sampling, Staging
 
 def memory(name):  # MB

@@ -70,10 +70,10 @@ def test_the_modules_behind_training_are_found():
     for name in (
         "training.trades",
         "networks.wrn",
-        "data.batches",
+        "data.sample_order",
         "attacks.pgd",
-        "threat",
-        "training.averaging",
+        "attacks.threat_model",
+        "training.weight_average",
         "seeds",
     ):
         assert f"robustlaws.{name}" in behind

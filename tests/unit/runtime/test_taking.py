@@ -32,6 +32,7 @@ def run(program, *arguments):
 
 HOLDS = """
 import sys, time
+from robustlaws.runtime import folder_lock
 from robustlaws.runtime.folder_lock import held
 with held(sys.argv[1]):
     print("has it", flush=True)
@@ -75,7 +76,7 @@ def test_a_holder_on_another_machine_counts_as_long_as_it_gives_signs_of_life(tm
 
 
 def test_a_holder_that_was_given_up_ends(tmp_path):
-    process = run(HOLDS.replace("with held", "holding._BEAT = 0.1\nwith held"), tmp_path)
+    process = run(HOLDS.replace("with held", "folder_lock._BEAT = 0.1\nwith held"), tmp_path)
     write(tmp_path / "holder.json", elsewhere(id="y"))
     assert process.wait(30) == 1
 
