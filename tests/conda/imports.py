@@ -120,7 +120,7 @@ def _of_tables(path, tree):
               for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}  # fmt: skip
     found = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "named.load":
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "registry.load":
             place, name = places.get(node.args[1].id, (path, node.args[1].id))
             for line in ast.parse(place.read_text()).body:
                 if isinstance(line, ast.Assign) and line.targets[0].id == name:

@@ -31,8 +31,8 @@ def needs():
     code = [(environment, script) for environment, script in imports.rules().values() if script]
     code += [("driver", path) for path in imports.snakefiles()]
     # the commands of the human study, which docs/humans.md starts in that environment
-    commands = ("serving", "participants", "exporting")
-    code += [("humans", imports.SOURCE / f"robustlaws/humans/{name}.py") for name in commands]
+    commands = ("serve", "participants", "export")
+    code += [("humans", imports.SOURCE / f"robustlaws/humans/web/{name}.py") for name in commands]
     found = {name: {} for name in ENVIRONMENTS}
     for environment, path in code:
         for package, modules in imports.needed(path).items():
