@@ -17,11 +17,11 @@ test: $(READY)
 
 setup: $(READY)
 
-# After a Snakemake that was killed; refuses while one is at work here, on any machine, or its jobs are in SLURM.
+# Remove a stale Snakemake lock. Refuses while a Snakemake runs in this folder, on any machine, or has jobs in SLURM.
 unlock: $(READY)
 	@$(BIN)/python -m robustlaws.runtime.workflow_lock
 
-# The whole closure is pinned, so pip has nothing to search for.
+# The lock file pins every package, so pip resolves nothing.
 $(READY): pyproject.toml envs/lock.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement envs/lock.txt
@@ -37,8 +37,8 @@ check: $(READY)
 	$(BIN)/python -m robustlaws.study workflow/schemas/config.yaml config/*.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
 
-# What people have answered cannot be computed again.
+# Refuses while a human-study database exists: answers cannot be recomputed.
 clean:
 	@if ls results/*/humans/*/study.sqlite >/dev/null 2>&1; then \
-	  echo "make clean: people's answers are in" results/*/humans/*/study.sqlite"; move or delete them first" >&2; exit 1; fi
+	  echo "make clean: the human-study database" results/*/humans/*/study.sqlite "holds people's answers; move or delete it first" >&2; exit 1; fi
 	rm -rf results .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis

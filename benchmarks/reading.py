@@ -1,6 +1,6 @@
 """How fast training images are read in random order and in how much memory, beside np.load and webdataset.
 
-    python benchmarks/reading.py                    # 200,000 CIFAR-sized images, 5 rounds, and 50 GB of holes
+    python benchmarks/reading.py                    # 200,000 CIFAR-sized images, 5 rounds, and a 50 GB sparse file
     python benchmarks/reading.py --folder DIR       # keep the data there for the next time
 
 All variants give the same images as uint8 tensors in batches of 1024, shuffled: np.load holds all and permutes them,
@@ -41,7 +41,7 @@ from robustlaws.networks import wrn, wrn_flops
 from robustlaws.settings import Architecture
 from robustlaws.training import trades
 
-SHARDS, SPARSE_IMAGES = 4, 1_020_000  # files of each layout; images of a file of holes
+SHARDS, SPARSE_IMAGES = 4, 1_020_000  # files of each layout; images of a sparse file
 SHAPE, PIXELS = (32, 32, 3), 32 * 32 * 3
 PAPER_FLOPS, PAPER_SMALLEST = 200e12, (28, 4)  # a GPU's FLOP/s and the smallest model (spec/interop.md 4b)
 PEERS = "np.load, whole npz", "webdataset"
@@ -80,7 +80,7 @@ def prepare(folder, images, gigabytes):
                     tar.addfile(about, io.BytesIO(content))
     pixels, labels = (np.concatenate(part) for part in zip(*everything, strict=True))
     np.savez(folder / "all.npz", image=pixels, label=labels)
-    for name, size in (("holes 1 GB", 1), ("holes", gigabytes)):
+    for name, size in (("sparse 1 GB", 1), ("sparse", gigabytes)):
         (folder / name).mkdir(exist_ok=True)
         per_file = min(SPARSE_IMAGES, int(size * 1e9 / PIXELS))
         for number in range(-(-int(size * 1e9) // (PIXELS * per_file))):
@@ -153,8 +153,8 @@ def variants(gigabytes):
         "reader, contiguous, not verified": lambda *a: ours(a[0], "contiguous", a[1], verify=False),
         "reader, chunked": lambda *a: ours(a[0], "chunked", a[1]),
         "reader, zstd": lambda *a: ours(a[0], "zstd", a[1]),
-        "reader, 1 GB of holes": lambda *a: ours(a[0], "holes 1 GB", a[1]),
-        f"reader, {gigabytes} GB of holes": lambda *a: ours(a[0], "holes", a[1]),
+        "reader, 1 GB sparse file": lambda *a: ours(a[0], "sparse 1 GB", a[1]),
+        f"reader, {gigabytes} GB sparse file": lambda *a: ours(a[0], "sparse", a[1]),
         PEERS[0]: whole_npz,
         PEERS[1]: tar_files,
         "webdataset, 1 worker process": lambda *a: tar_files(*a, workers=1),
@@ -284,7 +284,7 @@ def main():
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--passes", type=int, default=2, help="over the images, timed")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--gigabytes", type=int, default=50, help="of holes; 0.3 %% of it on the disk")
+    parser.add_argument("--gigabytes", type=int, default=50, help="size of the sparse file; 0.3 %% of it on the disk")
     parser.add_argument("--folder", type=Path, help="for the data (6 times its size); a temporary one if not given")
     parser.add_argument("--out", help="JSON file to write")
     told = parser.parse_args()
