@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cluster.slurm import cluster, why_not
+from tests.support.slurm import cluster, why_not
 
 
 @pytest.fixture(scope="module")

@@ -3,48 +3,19 @@
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
 
-from tests.cluster.slurm import run, until
-from tests.workflow.conftest import fresh_checkout, without_humans
+from tests.support.checkouts import fresh_checkout
+from tests.support.cluster_studies import LONG, SNAKEMAKE, site, small
+from tests.support.slurm import run, until
 
-SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
 # looked at more often than a real cluster would like
 OFTEN = (
     "--slurm-init-seconds-before-status-checks=8", "--seconds-between-status-checks=8",
     "--max-status-checks-per-second=1", "--latency-wait=10",
 )  # fmt: skip
-LONG = "runs/wrn-10-1/edm-4/1024/1"
-
-
-def small(config):
-    """Make the tiny study smaller: one generator, three runs, one law."""
-    config["source"]["test_images"] = 40
-    config["generators"] = {"edm": config["generators"]["edm"]}
-    config["datasets"] = {
-        "edm-2": {"generator": "edm", "steps": 2, "images": 512},
-        "edm-4": {"generator": "edm", "steps": 4, "images": 1024},
-    }
-    config["sampling"]["shard_images"] = 512
-    del config["mixtures"]
-    model = {"models": ["wrn-10-1"], "sizes": [128]}
-    config["grid"] = [{**model, "datasets": ["edm-2", "edm-4"]}, {**model, "datasets": ["edm-4"], "sizes": [1024]}]
-    config["attacks"]["autoattack"] |= {
-        "runs": [LONG.removeprefix("runs/")],
-        "version": "custom",
-        "attacks": ["apgd-ce"],
-        "chunk": 20,
-    }
-    without_humans(config)
-    config["laws"]["fit"] = ["additive"]
-    config["figures"] = ["samples", "learning_curves"]
-    # so slow that the longest run is not done in the two seconds that SLURM leaves it, past its limit
-    config["training"]["attack_steps"] = 80
-    config["compute"]["state_minutes"] = 0.001
 
 
 def larger(config):
@@ -77,16 +48,6 @@ class Driver:
     def end(self, seconds=900):
         """Wait for the end, which must be a good one."""
         assert self.process.wait(seconds) == 0, self.said
-
-
-def site(checkout, **decided):
-    """Write what the site decides into the one place of the profile, as a user would."""
-    path = checkout.folder / "profiles/slurm/config.yaml"
-    text = path.read_text()
-    for name, value in decided.items():
-        text, found = re.subn(rf"(?m)^  {name}: .*$", f"  {name}: {value}", text)
-        assert found == 1, name
-    path.write_text(text)
 
 
 def running(slurm, what):

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from tests.cluster.test_cluster import SNAKEMAKE, site, small
-from tests.workflow.conftest import fresh_checkout
+from tests.support.checkouts import fresh_checkout
+from tests.support.cluster_studies import SNAKEMAKE, site, small
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import robustlaws
-from tests.conda import imports
+from tests.support import conda_imports
 
-ENVIRONMENTS = sorted(path.stem for path in imports.ROOT.glob("envs/*.yaml"))
+ENVIRONMENTS = sorted(path.stem for path in conda_imports.ROOT.glob("envs/*.yaml"))
 # Modules whose imports in functions are for jobs: what starts the workflow does not call these functions.
 # Likewise states of work, which only jobs with a GPU have, and the command that starts a Snakemake.
 UNREACHED = {
@@ -28,28 +28,32 @@ UNIMPORTED = {"python", "pip", "snakemake-minimal", "snakemake-executor-plugin-s
 @pytest.fixture(scope="module")
 def needs():
     """Of each environment {package: modules that import it}, over the rules that have it; the driver reads them all."""
-    code = [(environment, script) for environment, script in imports.rules().values() if script]
-    code += [("driver", path) for path in imports.snakefiles()]
+    code = [(environment, script) for environment, script in conda_imports.rules().values() if script]
+    code += [("driver", path) for path in conda_imports.snakefiles()]
     # the commands of the human study, which docs/humans.md starts in that environment
     commands = ("serve", "participants", "export")
-    code += [("humans", imports.SOURCE / f"robustlaws/humans/web/{name}.py") for name in commands]
+    code += [("humans", conda_imports.SOURCE / f"robustlaws/humans/web/{name}.py") for name in commands]
     found = {name: {} for name in ENVIRONMENTS}
     for environment, path in code:
-        for package, modules in imports.needed(path).items():
+        for package, modules in conda_imports.needed(path).items():
             if reached := {module for module in modules if (environment, module) not in UNREACHED}:
                 found[environment].setdefault(package, set()).update(reached)
     return found
 
 
 def test_every_rule_with_a_script_has_an_environment():
-    bare = [rule for rule, (environment, script) in imports.rules().items() if script and environment is None]
+    bare = [rule for rule, (environment, script) in conda_imports.rules().items() if script and environment is None]
     assert bare == []
-    assert {environment for environment, script in imports.rules().values() if script} == {"gpu", "analysis", "humans"}
+    assert {environment for environment, script in conda_imports.rules().values() if script} == {
+        "gpu",
+        "analysis",
+        "humans",
+    }
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_environment_has_what_its_code_imports_and_nothing_else(name, needs):
-    listed = set(imports.environment(name))
+    listed = set(conda_imports.environment(name))
     missing = {package: sorted(modules) for package, modules in needs[name].items() if package not in listed}
     assert missing == {}, f"envs/{name}.yaml lacks"
     assert listed - set(needs[name]) - UNIMPORTED == set(), f"nothing imports these of envs/{name}.yaml"
@@ -71,21 +75,23 @@ def test_nothing_that_starts_the_workflow_needs_torch(needs):
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_the_pins_are_those_of_the_project(name):
-    project = tomllib.loads((imports.ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((conda_imports.ROOT / "pyproject.toml").read_text())["project"]
     pins = {}
     for line in project["dependencies"]:
         asked = Requirement(line)
-        (pins[imports.conda_name(asked.name)],) = (part.version for part in asked.specifier if part.operator == "==")
+        (pins[conda_imports.conda_name(asked.name)],) = (
+            part.version for part in asked.specifier if part.operator == "=="
+        )
     pins["python"] = re.search(r"[\d.]+", project["requires-python"])[0]
-    given = imports.environment(name)
+    given = conda_imports.environment(name)
     assert {package: version for package, version in given.items() if package != "pip"} == {
         package: pins[package] for package in given if package != "pip"
     }
 
 
 def test_the_lock_holds_the_pins_of_the_project():
-    project = tomllib.loads((imports.ROOT / "pyproject.toml").read_text())["project"]
-    lines = (line.partition("==") for line in (imports.ROOT / "envs/lock.txt").read_text().split())
+    project = tomllib.loads((conda_imports.ROOT / "pyproject.toml").read_text())["project"]
+    lines = (line.partition("==") for line in (conda_imports.ROOT / "envs/lock.txt").read_text().split())
     locked = {canonicalize_name(name): version for name, _, version in lines}
     asked = [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["dev"]]
     assert {one.name: locked.get(canonicalize_name(one.name)) for one in asked} == {
@@ -96,6 +102,6 @@ def test_the_lock_holds_the_pins_of_the_project():
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_only_what_conda_lacks_comes_from_pip(name):
-    file = yaml.safe_load((imports.ROOT / "envs" / f"{name}.yaml").read_text())
-    assert imports.pip_section(file) == (["pyautoattack ==0.2.0"] if name == "gpu" else [])
+    file = yaml.safe_load((conda_imports.ROOT / "envs" / f"{name}.yaml").read_text())
+    assert conda_imports.pip_section(file) == (["pyautoattack ==0.2.0"] if name == "gpu" else [])
     assert file["channels"][-1] == "nodefaults"

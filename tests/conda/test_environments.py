@@ -3,9 +3,9 @@
 import re
 import sys
 
-from tests.conda import imports
-from tests.conda.conftest import FIGURES, LAWS, LOGS, RULES, RUN, lacks, login
-from tests.workflow.conftest import Checkout
+from tests.support import conda_imports
+from tests.support.checkouts import Checkout
+from tests.support.conda_studies import FIGURES, LAWS, LOGS, RULES, RUN, lacks, login
 
 ONLY = ("--allowed-rules", *RULES, "--")
 
@@ -40,7 +40,7 @@ def test_a_changed_environment_makes_what_has_it_stale_where_snakemake_is_told_t
     # package makes stale, the ledger of revisions says
     assert checkout.planned() == {}
     assert Checkout(checkout.folder).planned() == {}
-    have = {rule for rule, (environment, _) in imports.rules().items() if environment == "analysis"}
+    have = {rule for rule, (environment, _) in conda_imports.rules().items() if environment == "analysis"}
     told = checkout.planned("--rerun-triggers", "mtime", "params", "input", "software-env")
     unneeded = {"cost", "fetch_file", "published"}  # by this study, which has no human one either
     unneeded |= {"simulate_participants", "collect_answers", "judge_images", "draw_quiz"}

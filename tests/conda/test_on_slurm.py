@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.cluster.slurm import cluster, why_not
-from tests.conda.conftest import LAWS, RULES, lacks, login
+from tests.support.conda_studies import LAWS, RULES, lacks, login
+from tests.support.slurm import cluster, why_not
 
 # or the first look is after 40 s
 WATCHED = ("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2")

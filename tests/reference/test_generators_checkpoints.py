@@ -11,7 +11,7 @@ import torch
 
 from robustlaws.generators import network_files
 from robustlaws.storage.atomic import digest
-from tests.reference import official
+from tests.support import official_checkpoints
 
 CPU = torch.device("cpu")
 
@@ -23,19 +23,19 @@ def edm(fixture_arrays):
 
 @pytest.mark.parametrize(
     ("how", "scalar"),
-    [(how, np.float64) for how in official.CONTAINERS]
-    + [(how, official.OldScalar) for how in ("pickle 2", "pickle 4", "zip")],
+    [(how, np.float64) for how in official_checkpoints.CONTAINERS]
+    + [(how, official_checkpoints.OldScalar) for how in ("pickle 2", "pickle 4", "zip")],
 )
 @pytest.mark.parametrize("kind", ["edm", "pfgmpp"])
 def test_a_file_in_the_official_format_gives_the_recorded_network(kind, how, scalar, fixture_arrays, tmp_path):
     arrays, _ = fixture_arrays(f"{kind}_tiny")
-    checkpoint = official.Checkpoint.recorded(arrays)
+    checkpoint = official_checkpoints.Checkpoint.recorded(arrays)
     checkpoint.scalar = scalar
-    with official.registered():
-        official.write(tmp_path / "a.pkl", checkpoint.content(), how)
-    official.convert(tmp_path, kind=kind, sha256=digest(tmp_path / "a.pkl"))
+    with official_checkpoints.registered():
+        official_checkpoints.write(tmp_path / "a.pkl", checkpoint.content(), how)
+    official_checkpoints.convert(tmp_path, kind=kind, sha256=digest(tmp_path / "a.pkl"))
     module, about = network_files.load(tmp_path / "config.json", tmp_path / "w.safetensors", CPU)
-    assert official.same(module, checkpoint.tensors)
+    assert official_checkpoints.same(module, checkpoint.tensors)
     assert about.get("augmented_dimension") == {"edm": None, "pfgmpp": 2048}[kind]
     x, sigma, onehot = (torch.from_numpy(arrays[name]) for name in ("x", "sigma", "onehot"))
     with torch.no_grad():
@@ -45,36 +45,36 @@ def test_a_file_in_the_official_format_gives_the_recorded_network(kind, how, sca
 
 
 def test_an_import_says_where_the_weights_come_from_and_under_which_licence(edm, tmp_path, caplog):
-    checkpoint = official.Checkpoint.recorded(edm)
-    with official.registered():
-        official.write(tmp_path / "a.pkl", checkpoint.content(), "pickle 4")
+    checkpoint = official_checkpoints.Checkpoint.recorded(edm)
+    with official_checkpoints.registered():
+        official_checkpoints.write(tmp_path / "a.pkl", checkpoint.content(), "pickle 4")
     with caplog.at_level(logging.INFO, "robustlaws"):
-        official.convert(tmp_path)
+        official_checkpoints.convert(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     source = config["source"]
     assert (source["sha256"], source["bytes"]) == (digest(tmp_path / "a.pkl"), (tmp_path / "a.pkl").stat().st_size)
-    assert [entry["length"] for entry in source["module_src"]] == [len(official.SOURCE)]
+    assert [entry["length"] for entry in source["module_src"]] == [len(official_checkpoints.SOURCE)]
     assert source["classes"] == ["EDMPrecond", "GroupNorm", "Linear", "SongUNet", "UNetBlock"]
     assert source["arguments"] == checkpoint.arguments
     assert "CC BY-NC-SA 4.0 (non-commercial" in config["licence"]
     assert config["licence"] in caplog.text
     once = [(tmp_path / name).read_bytes() for name in ("config.json", "w.safetensors")]
     assert not any(b"the text of the module" in content for content in once)
-    official.convert(tmp_path)
+    official_checkpoints.convert(tmp_path)
     assert [(tmp_path / name).read_bytes() for name in ("config.json", "w.safetensors")] == once
 
 
 def test_the_training_state_of_pfgmpp_gives_its_average(tmp_path):
-    raw, averaged = official.small(pfgmpp=True, D=128), official.small(pfgmpp=True, D=128)
+    raw, averaged = official_checkpoints.small(pfgmpp=True, D=128), official_checkpoints.small(pfgmpp=True, D=128)
     raw.tensors = {key: tensor + 1 for key, tensor in raw.tensors.items()}
     moments = {"step": 3, "exp_avg": torch.ones(4), "exp_avg_sq": torch.ones(4)}
     optimizer = {"state": {0: moments}, "param_groups": [{"lr": 1e-3, "betas": (0.9, 0.999), "params": [0]}]}
-    with official.registered():
+    with official_checkpoints.registered():
         content = {"optimizer_state": optimizer, "step": 3, "ema": averaged.network(D=128), "net": raw.network()}
-        official.write(tmp_path / "training-state-000003.pt", content, "zip")
-    official.convert(tmp_path, "training-state-000003.pt", "pfgmpp")
+        official_checkpoints.write(tmp_path / "training-state-000003.pt", content, "zip")
+    official_checkpoints.convert(tmp_path, "training-state-000003.pt", "pfgmpp")
     module, about = network_files.load(tmp_path / "config.json", tmp_path / "w.safetensors", CPU)
-    assert official.same(module, averaged.tensors)
+    assert official_checkpoints.same(module, averaged.tensors)
     assert about["augmented_dimension"] == 128
 
 
@@ -95,7 +95,7 @@ class Rebuilt:
 def with_buffer(value):
     def change(checkpoint):
         content = checkpoint.content()
-        official.model(content)["_buffers"]["x"] = value
+        official_checkpoints.model(content)["_buffers"]["x"] = value
         return content
 
     return change
@@ -204,9 +204,9 @@ BROKEN = {
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_network_of_another_kind_gets_one_clear_line(broken, how, tmp_path):
     change, says = BROKEN[broken]
-    with official.registered():
-        official.write(tmp_path / "a.pkl", change(official.small()), how)
-    official.refused(tmp_path, says)
+    with official_checkpoints.registered():
+        official_checkpoints.write(tmp_path / "a.pkl", change(official_checkpoints.small()), how)
+    official_checkpoints.refused(tmp_path, says)
 
 
 @pytest.mark.parametrize(
@@ -220,12 +220,12 @@ def test_a_network_of_another_kind_gets_one_clear_line(broken, how, tmp_path):
     ],
 )
 def test_a_network_of_the_other_method_is_refused(more, kind, says, tmp_path):
-    with official.registered():
-        official.write(tmp_path / "a.pkl", official.small(**more).content(), "pickle 4")
-    official.refused(tmp_path, says, kind=kind)
+    with official_checkpoints.registered():
+        official_checkpoints.write(tmp_path / "a.pkl", official_checkpoints.small(**more).content(), "pickle 4")
+    official_checkpoints.refused(tmp_path, says, kind=kind)
 
 
 def test_a_file_that_is_not_the_one_meant_is_refused(tmp_path):
-    with official.registered():
-        official.write(tmp_path / "a.pkl", official.small().content(), "pickle 4")
-    official.refused(tmp_path, "has the SHA-256 .*; the generator asks for 0000", sha256="0" * 64)
+    with official_checkpoints.registered():
+        official_checkpoints.write(tmp_path / "a.pkl", official_checkpoints.small().content(), "pickle 4")
+    official_checkpoints.refused(tmp_path, "has the SHA-256 .*; the generator asks for 0000", sha256="0" * 64)

@@ -16,8 +16,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from robustlaws.generators.official import pickle_machine, torch_files
-from tests.reference import official
-from tests.reference.official import Payload, text
+from tests.support import official_checkpoints
+from tests.support.official_checkpoints import Payload, text
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(min_size=1),
@@ -43,7 +43,7 @@ def test_plain_values_are_those_that_python_reads(value, protocol):
 def test_tensors_are_those_that_torch_reads(how, tmp_path):
     row = torch.arange(24.0)
     state = {"a": row, "b": row[4:10].view(2, 3), "c": row.view(4, 6).T, "d": torch.nn.Parameter(row[1:2, None])}
-    official.write(tmp_path / "a.pt", collections.OrderedDict(state), how)
+    official_checkpoints.write(tmp_path / "a.pt", collections.OrderedDict(state), how)
     with torch_files.opened(tmp_path / "a.pt") as content:
         read = {name: tensor.load() for name, tensor in content.items()}
     loaded = state if "pickle" in how else torch.load(tmp_path / "a.pt", weights_only=True)
@@ -201,33 +201,35 @@ def test_a_file_that_would_run_something_is_refused_and_does_nothing(hostile, pl
     path, trace = tmp_path / "files" / "a.pkl", tmp_path / "trace"
     PLACES[place](path, program(str(trace)))
     # inside a storage the names that are known elsewhere are unknown
-    official.refused(tmp_path / "files", says if runs or place in ("alone", "in the zip") else ".", trace=trace)
+    official_checkpoints.refused(
+        tmp_path / "files", says if runs or place in ("alone", "in the zip") else ".", trace=trace
+    )
     if place == "alone" and runs:
         pickle.loads(path.read_bytes())
         assert trace.exists(), "the program is harmless, so the test shows nothing"
 
 
-@pytest.mark.parametrize("how", official.CONTAINERS)
+@pytest.mark.parametrize("how", official_checkpoints.CONTAINERS)
 @pytest.mark.parametrize("where", ["beside", "an attribute", "a tensor"])
 def test_a_payload_in_a_real_checkpoint_is_refused(where, how, tmp_path):
     (tmp_path / "files").mkdir()
-    trace, checkpoint = tmp_path / "trace", official.small()
-    with official.registered():
+    trace, checkpoint = tmp_path / "trace", official_checkpoints.small()
+    with official_checkpoints.registered():
         content = checkpoint.content(**({"scale": Payload(trace)} if where == "an attribute" else {}))
         if where == "a tensor":
-            official.model(content)["_buffers"]["x"] = Payload(trace)
+            official_checkpoints.model(content)["_buffers"]["x"] = Payload(trace)
         content |= {"step": Payload(trace)} if where == "beside" else {}
-        official.write(tmp_path / "files" / "a.pkl", content, how)
-    official.refused(tmp_path / "files", r"asks for (posix|os)\.mkdir", trace=trace)
+        official_checkpoints.write(tmp_path / "files" / "a.pkl", content, how)
+    official_checkpoints.refused(tmp_path / "files", r"asks for (posix|os)\.mkdir", trace=trace)
 
 
 @pytest.mark.parametrize("how", ["pickle 2", "pickle 4", "zip"])
 def test_the_source_text_in_a_file_is_not_run_nor_kept(how, tmp_path):
     source = f"import os\nos.mkdir({str(tmp_path / 'trace')!r})  # a secret of the file\n"
-    with official.registered():
-        content = official.small().content(outer={"module_src": source}, model={"module_src": source})
-        official.write(tmp_path / "a.pkl", content, how)
-    official.convert(tmp_path)
+    with official_checkpoints.registered():
+        content = official_checkpoints.small().content(outer={"module_src": source}, model={"module_src": source})
+        official_checkpoints.write(tmp_path / "a.pkl", content, how)
+    official_checkpoints.convert(tmp_path)
     assert not (tmp_path / "trace").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pkl", "config.json", "w.safetensors"]
     config = (tmp_path / "config.json").read_text()
@@ -300,41 +302,41 @@ DAMAGED = {
 @pytest.mark.parametrize("damaged", DAMAGED)
 def test_a_damaged_file_gets_one_line(damaged, tmp_path):
     write, says = DAMAGED[damaged]
-    with official.registered():
-        official.write(tmp_path / "whole", official.small().content(), "pickle 4")
+    with official_checkpoints.registered():
+        official_checkpoints.write(tmp_path / "whole", official_checkpoints.small().content(), "pickle 4")
     write(tmp_path / "a.pkl", (tmp_path / "whole").read_bytes())
-    official.refused(tmp_path, says)
+    official_checkpoints.refused(tmp_path, says)
 
 
 def test_a_file_that_is_too_large_or_takes_too_long_is_refused(tmp_path, monkeypatch):
-    with official.registered():
-        official.write(tmp_path / "a.pkl", official.small().content(), "pickle 4")
+    with official_checkpoints.registered():
+        official_checkpoints.write(tmp_path / "a.pkl", official_checkpoints.small().content(), "pickle 4")
     with monkeypatch.context() as patch:
         patch.setattr(torch_files, "FILE_BYTES", 1000)
-        official.refused(tmp_path, r"0\.0 GB; checkpoints of these networks have less than 0\.0 GB")
+        official_checkpoints.refused(tmp_path, r"0\.0 GB; checkpoints of these networks have less than 0\.0 GB")
     monkeypatch.setattr(pickle_machine, "STEPS", 100)
-    official.refused(tmp_path, "takes more than 100 steps")
+    official_checkpoints.refused(tmp_path, "takes more than 100 steps")
 
 
 def test_a_network_that_contains_itself_is_refused(tmp_path):
     modules = {}
-    with official.registered():
-        content = official.small().content()
+    with official_checkpoints.registered():
+        content = official_checkpoints.small().content()
         inner = torch.nn.ModuleDict()
         inner._modules = modules
         modules["again"] = inner
-        official.model(content)["_modules"]["loop"] = inner
-        official.write(tmp_path / "a.pkl", content, "pickle 4")
-    official.refused(tmp_path, "of too many in one another")
+        official_checkpoints.model(content)["_modules"]["loop"] = inner
+        official_checkpoints.write(tmp_path / "a.pkl", content, "pickle 4")
+    official_checkpoints.refused(tmp_path, "of too many in one another")
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Return the bytes of a small checkpoint in each container."""
     folder, content = tmp_path_factory.mktemp("whole"), {}
-    with official.registered():
-        for how in official.CONTAINERS:
-            official.write(folder / "a.pkl", official.small().content(), how)
+    with official_checkpoints.registered():
+        for how in official_checkpoints.CONTAINERS:
+            official_checkpoints.write(folder / "a.pkl", official_checkpoints.small().content(), how)
             content[how] = (folder / "a.pkl").read_bytes()
     return content
 
@@ -354,7 +356,7 @@ def test_damage_anywhere_is_survived(data, how, whole, scratch):
     (scratch / "a.pkl").write_bytes(raw[:cut])
     tracemalloc.start()
     try:
-        official.convert(scratch)
+        official_checkpoints.convert(scratch)
     except ValueError as error:
         line = str(error)
         assert line.startswith(f"{scratch / 'a.pkl'}: ")

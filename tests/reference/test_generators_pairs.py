@@ -11,13 +11,13 @@ from robustlaws.generators.official import convert
 from robustlaws.networks import discriminator
 from robustlaws.settings import Encoder, EncoderImport
 from robustlaws.storage.atomic import digest
-from tests.reference import official
+from tests.support import official_checkpoints
 
 CPU = torch.device("cpu")
 
 
 def test_the_sizes_of_the_official_networks_are_those_of_their_arguments(fixture_arrays):
-    shapes = json.loads((official.DATA / "state_dict_shapes.json").read_text())
+    shapes = json.loads((official_checkpoints.DATA / "state_dict_shapes.json").read_text())
     for name in ("dg_classifier_32x32", "dg_discriminator_cond"):
         table = {key: tuple(shape) for key, shape, _ in shapes[name]["tensors"]}
         with torch.device("meta"):
@@ -46,7 +46,7 @@ def pair(fixture_arrays):
 
 def convert_pair(folder, pair, how="zip", **changes):
     for name, state in pair.items():
-        official.write(folder / f"{name}.pt", state, how)
+        official_checkpoints.write(folder / f"{name}.pt", state, how)
     outputs = {
         f"{name}_{part}_path": folder / f"{name}.{end}"
         for name in pair
@@ -67,7 +67,7 @@ def test_the_pair_gives_the_recorded_log_ratio(how, pair, fixture_arrays, tmp_pa
     loaded = {}
     for name, state in pair.items():
         loaded[name], about = network_files.load(tmp_path / f"{name}.json", tmp_path / f"{name}.safetensors", CPU)
-        assert official.same(loaded[name], state)
+        assert official_checkpoints.same(loaded[name], state)
         assert (about["kind"], about["source"]["sha256"]) == (name, digest(tmp_path / f"{name}.pt"))
         assert "non-commercial" in about["licence"]
     x, t, labels = (torch.from_numpy(arrays[name]) for name in ("x_scaled", "tau", "labels"))
@@ -82,7 +82,7 @@ def test_a_discriminator_without_classes_loads(pair, tmp_path):
     state = {key: tensor for key, tensor in pair["discriminator"].items() if key != "label_emb.weight"}
     convert_pair(tmp_path, pair | {"discriminator": state})
     module, _ = network_files.load(tmp_path / "discriminator.json", tmp_path / "discriminator.safetensors", CPU)
-    assert official.same(module, state)
+    assert official_checkpoints.same(module, state)
     assert module.settings.label_table == 0
 
 
@@ -116,7 +116,10 @@ BROKEN_PAIRS = {
         changed("extractor", lambda s: {"state_dict": s}),
         "state_dict is a value of type dict, not a tensor",
     ),
-    "a payload": (changed("extractor", lambda s: s.update(x=official.Payload("/nowhere/x"))), r"asks for posix\.mkdir"),
+    "a payload": (
+        changed("extractor", lambda s: s.update(x=official_checkpoints.Payload("/nowhere/x"))),
+        r"asks for posix\.mkdir",
+    ),
     "another network": (changed("extractor", lambda s: {"conv1.weight": torch.ones(2)}), "is missing, .* conv1.weight"),
 }
 

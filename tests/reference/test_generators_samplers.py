@@ -12,8 +12,8 @@ from robustlaws.generators import dg, edm, heun, pfgmpp
 from robustlaws.generators.latents import Draws
 from robustlaws.networks import discriminator
 from robustlaws.settings import Churn, Guidance, Sampling
-from tests.reference import analytic
-from tests.reference.test_generators_networks import denoiser
+from tests.support import analytic_denoisers
+from tests.support.recorded_generators import denoiser
 
 
 class Recording(dict):
@@ -50,7 +50,7 @@ def test_edm_goes_through_the_official_states(steps, fixture_arrays):
     arrays, _ = fixture_arrays("edm_sampler")
     levels, seen, n = heun.noise_levels(steps), Recording(), f"n{steps}_"
     start = torch.from_numpy(arrays["latents"]) * levels[0]
-    made = heun.integrate(analytic.mixture_denoiser(arrays), start, levels, record=seen)
+    made = heun.integrate(analytic_denoisers.mixture_denoiser(arrays), start, levels, record=seen)
     held(
         f"edm n = {steps}", 1e-9,
         levels=(levels, arrays[n + "t_steps"]), x=(seen["x"], arrays[n + "x"]),
@@ -64,7 +64,7 @@ def test_edm_without_classes(fixture_arrays):
     arrays, _ = fixture_arrays("edm_sampler")
     levels = heun.noise_levels(18)
     start = torch.from_numpy(arrays["latents"]) * levels[0]
-    made = heun.integrate(analytic.mixture_denoiser(arrays, labelled=False), start, levels)
+    made = heun.integrate(analytic_denoisers.mixture_denoiser(arrays, labelled=False), start, levels)
     held("edm without classes", 1e-9, final=(made, arrays["n18_final_nolabel"]))
 
 
@@ -78,7 +78,9 @@ def test_edm_with_churn(fixture_arrays):
 
     start = torch.from_numpy(arrays["latents"]) * levels[0]
     churn = Churn(s_churn=40, s_min=0.05, s_max=50, s_noise=1.003)
-    made = heun.integrate(analytic.mixture_denoiser(arrays), start, levels, churn=churn, noise=noise, record=seen)
+    made = heun.integrate(
+        analytic_denoisers.mixture_denoiser(arrays), start, levels, churn=churn, noise=noise, record=seen
+    )
     held("edm with churn", 1e-9, x_hat=(seen["x_hat"], arrays["churn_x_hat"]), final=(made, arrays["churn_final"]))
     assert drawn == list(range(10))  # the official stream: also where S_min and S_max silence the noise
 
@@ -87,7 +89,7 @@ def test_edm_keeps_to_what_the_network_knows(fixture_arrays):
     arrays, _ = fixture_arrays("edm_sampler")
     levels, seen = heun.noise_levels(6, rho=5, limits=(0.01, 40.0)), Recording()
     start = torch.from_numpy(arrays["latents"]) * levels[0]
-    made = heun.integrate(analytic.mixture_denoiser(arrays), start, levels, record=seen)
+    made = heun.integrate(analytic_denoisers.mixture_denoiser(arrays), start, levels, record=seen)
     held(
         "edm with limits", 1e-9,
         sigma=(seen["sigma"], arrays["clamp_sigma_calls"]), final=(made, arrays["clamp_final"]),
@@ -111,7 +113,11 @@ def test_the_streams_of_images_are_the_official_ones(fixture_arrays):
 @pytest.mark.parametrize(("kind", "steps"), [("gmm", 5), ("gmm", 18), ("poisson", 18)])
 def test_pfgmpp_goes_through_the_official_states(augmented, kind, steps, fixture_arrays):
     arrays, _ = fixture_arrays("pfgmpp_sampler")
-    denoiser = analytic.mixture_denoiser(arrays) if kind == "gmm" else analytic.points_denoiser(arrays, augmented)
+    denoiser = (
+        analytic_denoisers.mixture_denoiser(arrays)
+        if kind == "gmm"
+        else analytic_denoisers.points_denoiser(arrays, augmented)
+    )
     seen, n = Recording(), f"D{augmented}_{kind}_n{steps}_"
     start = torch.from_numpy(arrays[f"D{augmented}_latents"])
     made = heun.integrate(denoiser, start, heun.noise_levels(steps), record=seen)
@@ -183,10 +189,10 @@ def test_guidance_goes_through_the_official_states(case, fixture_arrays):
     c = {key.removeprefix(f"{case}_"): value for key, value in arrays.items()}
     window = {"time_min": told["time_min"], "time_max": told["time_max"]}
     settings = Guidance(weight=told["w1"], boosting=bool(told["boosting"]), **window)
-    guide = dg.Guidance(partial(dg.field, analytic.discriminator(arrays), **window), settings)
+    guide = dg.Guidance(partial(dg.field, analytic_denoisers.discriminator(arrays), **window), settings)
     levels, seen = heun.noise_levels(told["n"]), Recording()
     made = heun.integrate(
-        analytic.mixture_denoiser(arrays), torch.from_numpy(arrays["latents"]) * levels[0], levels,
+        analytic_denoisers.mixture_denoiser(arrays), torch.from_numpy(arrays["latents"]) * levels[0], levels,
         noise=lambda step: torch.from_numpy(c["noise"][step]), guidance=guide, record=seen,
     )  # fmt: skip
     guided = told["w1"] != 0
@@ -217,7 +223,7 @@ def test_the_field_alone_is_the_official_one(fixture_arrays):
     arrays, _ = fixture_arrays("dg_guidance")
     for step in range(17):
         given = (torch.from_numpy(arrays[f"cond_{name}"][step]) for name in ("x_hat", "t_hat"))
-        g, ratio = dg.field(analytic.discriminator(arrays), *given, 0.01, 1.0)
+        g, ratio = dg.field(analytic_denoisers.discriminator(arrays), *given, 0.01, 1.0)
         theirs = arrays["cond_guidance"][step]
         assert off(g / np.abs(theirs).max(), theirs / np.abs(theirs).max()) < 3e-5
         assert off(ratio, arrays["cond_log_ratio"][step]) < 1e-5

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from robustlaws.networks import wrn, wrn_flops
-from tests.conftest import REFERENCE
-from tests.reference.recorded import PRECISIONS, network
+from tests.support.recorded import PRECISIONS, REFERENCE, network
 
 LIMIT = {"f32": 1e-5, "f64": 1e-9}
 TABLE = json.loads((REFERENCE / "flops.json").read_text())["models"]

@@ -6,7 +6,7 @@ import torch
 
 from robustlaws.attacks import pgd
 from robustlaws.attacks.kl_attack import divergence
-from tests.reference.recorded import PRECISIONS, network
+from tests.support.recorded import PRECISIONS, network
 
 OBJECTIVES = {"cw": "cw", "ce": "cross_entropy"}
 

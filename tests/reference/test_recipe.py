@@ -11,8 +11,8 @@ from robustlaws.settings import Architecture, accounting
 from robustlaws.training import distributed, schedule, weight_average
 from robustlaws.training.optimiser import Nesterov
 from robustlaws.training.run_state import Run
-from tests.reference.recorded import PRECISIONS
-from tests.unit.training.test_training import told
+from tests.support.recorded import PRECISIONS
+from tests.support.training_runs import told
 
 
 class Recorded:

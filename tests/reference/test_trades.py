@@ -7,7 +7,7 @@ import torch
 from robustlaws.attacks import kl_attack
 from robustlaws.networks import wrn
 from robustlaws.training import trades
-from tests.reference.recorded import PRECISIONS, network
+from tests.support.recorded import PRECISIONS, network
 
 
 @pytest.fixture(params=["f32", "f64"])

@@ -6,8 +6,8 @@ import pytest
 from robustlaws.data import shards
 from robustlaws.humans.stimuli import bundle
 from robustlaws.humans.web.store import Store
+from tests.support import stimuli_studies
 from tests.support.stored import Clock
-from tests.web import made_up
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def begin(tmp_path):
     stores = []
 
     def make(folder="study", **more):
-        paths = bundle.locate(made_up.folder(tmp_path / folder, **more))
+        paths = bundle.locate(stimuli_studies.folder(tmp_path / folder, **more))
         store = Store(paths.database, bundle.read(paths), clock=Clock())
         stores.append(store)
         store.add(["p1"], "person")

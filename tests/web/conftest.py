@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.web import browsing, made_up
-from tests.web.serving import Inside, Server
+from tests.support import stimuli_studies, web_browser
+from tests.support.web_server import Inside, Server
 
 
 @pytest.fixture
 def study(tmp_path):
-    """Return the folder of a small study; tests that need another one make it by `made_up.folder`."""
-    return made_up.folder(tmp_path / "study")
+    """Return the folder of a small study; tests that need another one make it by `stimuli_studies.folder`."""
+    return stimuli_studies.folder(tmp_path / "study")
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def playwright():
 
 @pytest.fixture(scope="module")
 def browser(playwright):
-    started, _ = browsing.launch(playwright)
+    started, _ = web_browser.launch(playwright)
     yield started
     started.close()
 

@@ -7,11 +7,21 @@ import pytest
 
 from robustlaws.humans.stimuli import bundle
 from robustlaws.storage import human_tables, tables
-from tests.web import browsing, made_up
-from tests.web.browsing import agree_by_keyboard, by_keyboard, by_touch, changed, come_in, image, opinion, token, work
-from tests.web.serving import codes
+from tests.support import stimuli_studies, web_browser
+from tests.support.web_browser import (
+    agree_by_keyboard,
+    by_keyboard,
+    by_touch,
+    changed,
+    come_in,
+    image,
+    opinion,
+    token,
+    work,
+)
+from tests.support.web_server import codes
 
-pytestmark = pytest.mark.skipif(browsing.CHROMIUM is None, reason="no chromium")
+pytestmark = pytest.mark.skipif(web_browser.CHROMIUM is None, reason="no chromium")
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
 
@@ -44,13 +54,13 @@ def with_marked_key(study):
 def test_two_people_finish_at_the_same_time_one_of_them_after_a_crash_and_learn_nothing(
     playwright, open_page, serve, tmp_path
 ):
-    study = with_marked_key(made_up.folder(tmp_path / "study", batches=1, images=50))
+    study = with_marked_key(stimuli_studies.folder(tmp_path / "study", batches=1, images=50))
     code = codes(study, "ann", "bob")
     server = serve(study)
-    with browsing.tapped(server) as tap:
-        doomed, process = browsing.launch(playwright)
+    with web_browser.tapped(server) as tap:
+        doomed, process = web_browser.launch(playwright)
         ann = doomed.new_context(viewport={"width": 1280, "height": 800}).new_page()
-        bob = open_page(**browsing.PHONE)
+        bob = open_page(**web_browser.PHONE)
         come_in(ann, tap.address, code["ann"])
         agree_by_keyboard(ann)
         come_in(bob, tap.address, code["bob"])
@@ -93,7 +103,7 @@ def fits_a_thumb(page):
     """Check that image and buttons are on one screen of a phone, and large enough to touch."""
     boxes = [one.bounding_box() for one in page.locator(".picture img, .confidence button").all()]
     assert boxes[0]["y"] >= 0
-    assert max(box["y"] + box["height"] for box in boxes) <= browsing.PHONE["viewport"]["height"]
+    assert max(box["y"] + box["height"] for box in boxes) <= web_browser.PHONE["viewport"]["height"]
     assert min(min(one.bounding_box()["height"], one.bounding_box()["width"])
                for one in page.locator(".choice, button:visible").all()) >= 44  # fmt: skip
 
@@ -117,12 +127,12 @@ def nothing_secret(responses, study):
 
 
 def test_a_page_of_images_saves_each_answer_at_once_and_again_when_the_network_is_back(open_page, serve, tmp_path):
-    study = made_up.folder(tmp_path / "study", batches=1, images=6, page="batch", smooth=True)
+    study = stimuli_studies.folder(tmp_path / "study", batches=1, images=6, page="batch", smooth=True)
     server = serve(study)
     page = open_page(viewport={"width": 1280, "height": 800})
     come_in(page, server.address, codes(study, "ann")["ann"])
     agree_by_keyboard(page)
-    assert not browsing.problems(page)
+    assert not web_browser.problems(page)
     rendering = page.locator(".picture img").evaluate_all("all => all.map(one => getComputedStyle(one).imageRendering)")
     assert rendering == ["auto"] * 6
 
@@ -174,7 +184,7 @@ def leaving_is_asked_about(page):
 
 
 def test_an_answer_waits_for_a_server_that_is_away(open_page, serve, tmp_path):
-    study = made_up.folder(tmp_path / "study", batches=1, images=3)
+    study = stimuli_studies.folder(tmp_path / "study", batches=1, images=3)
     server = serve(study)
     page = open_page()
     come_in(page, server.address, codes(study, "ann")["ann"])
@@ -207,7 +217,7 @@ def test_an_answer_waits_for_a_server_that_is_away(open_page, serve, tmp_path):
 
 
 def test_without_scripts_the_study_works_from_the_first_page_to_the_last(open_page, serve, tmp_path):
-    study = made_up.folder(tmp_path / "study", batches=1, images=2, classes=[str(digit) for digit in range(10)])
+    study = stimuli_studies.folder(tmp_path / "study", batches=1, images=2, classes=[str(digit) for digit in range(10)])
     server = serve(study)
     page = open_page(java_script_enabled=False)
     page.goto(server.address)
@@ -239,7 +249,7 @@ def test_without_scripts_the_study_works_from_the_first_page_to_the_last(open_pa
 
 
 def test_an_image_is_hidden_and_the_next_one_comes_when_its_time_is_over(open_page, serve, tmp_path):
-    study = made_up.folder(tmp_path / "study", batches=1, images=2, image_seconds=0.5, answer_seconds=2.0)
+    study = stimuli_studies.folder(tmp_path / "study", batches=1, images=2, image_seconds=0.5, answer_seconds=2.0)
     server = serve(study)
     page = open_page()
     come_in(page, server.address, codes(study, "ann")["ann"])
@@ -256,7 +266,7 @@ def test_an_image_is_hidden_and_the_next_one_comes_when_its_time_is_over(open_pa
 
 
 def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(open_page, serve, tmp_path):
-    study = made_up.folder(tmp_path / "study", batches=1, images=1, enlarged=320)
+    study = stimuli_studies.folder(tmp_path / "study", batches=1, images=1, enlarged=320)
     code = codes(study, "ann", "bob")
     server = serve(study)
     page = open_page(viewport={"width": 1280, "height": 800})
@@ -264,7 +274,7 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(open_page, 
 
     def check():
         seen.append(page.locator("h1").inner_text())
-        assert not browsing.problems(page), seen[-1]
+        assert not web_browser.problems(page), seen[-1]
 
     page.goto(server.address)
     check()
@@ -296,4 +306,4 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(open_page, 
     assert len(set(seen)) == 7, seen
     # and the check itself: what nobody can read is found
     page.evaluate("document.querySelector('h1').style.color = 'rgba(128, 128, 128, 0.3)'")
-    assert {what for _, what, _ in browsing.problems(page)} == {"color-contrast"}
+    assert {what for _, what, _ in web_browser.problems(page)} == {"color-contrast"}

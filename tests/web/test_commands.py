@@ -11,9 +11,9 @@ import pytest
 from robustlaws import cli
 from robustlaws.humans.stimuli import bundle
 from robustlaws.storage import human_tables, tables
-from tests.web import made_up
-from tests.web.choosing import check_exported, choice
-from tests.web.serving import Participant, Server, client, codes, fields, until
+from tests.support import stimuli_studies
+from tests.support.stimuli_choices import check_exported, choice
+from tests.support.web_server import Participant, Server, client, codes, fields, until
 
 
 def test_codes_are_made_and_revoked_while_the_server_runs(study, serve, capsys):
@@ -78,13 +78,13 @@ def test_what_cannot_be_served_is_told_in_a_line(tmp_path, study, serve, capsys)
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 1
         assert told in said[0]
-    other = made_up.folder(tmp_path / "other")
+    other = stimuli_studies.folder(tmp_path / "other")
     server = serve(study)
     assert cli.main(["serve", str(other), "--port", str(server.port)]) == 2
     assert f"--port {server.port}: is in use" in capsys.readouterr().err
     assert "another server is at work on these images" in refusal(study)
     server.stop()
-    made_up.folder(study, seed=1)
+    stimuli_studies.folder(study, seed=1)
     assert "begun with other images or classes" in refusal(study)
 
 

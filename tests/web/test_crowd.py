@@ -9,8 +9,8 @@ import httpx2
 import pandas as pd
 
 from robustlaws.humans.stimuli import bundle
-from tests.web import made_up
-from tests.web.serving import Participant, client, codes, fields
+from tests.support import stimuli_studies
+from tests.support.web_server import Participant, client, codes, fields
 
 PEOPLE, BATCHES, IMAGES = 50, 3, 4  # batches of each part, images of each
 PATIENCE = 120  # seconds, for one request and for all that follow the last kill
@@ -59,7 +59,7 @@ class Stubborn(Participant):
 
 
 def test_what_fifty_participants_are_told_is_recorded_is_there_once_whenever_the_server_is_killed(tmp_path, serve):
-    study = made_up.folder(tmp_path / "study", batches=BATCHES, images=IMAGES)
+    study = stimuli_studies.folder(tmp_path / "study", batches=BATCHES, images=IMAGES)
     made = codes(study, *(f"p{number}" for number in range(PEOPLE)), kind="simulated")
     server = serve(study)
     people = {name: Stubborn(client(server), code, name) for name, code in made.items()}

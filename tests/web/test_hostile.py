@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 from robustlaws.humans.stimuli import bundle
 from robustlaws.humans.web import access_codes, request_guard
 from robustlaws.humans.web.request_guard import LARGEST
-from tests.web import made_up
-from tests.web.serving import JSON, Participant, client, error, fields
-from tests.web.serving import codes as make_codes
+from tests.support import stimuli_studies
+from tests.support.web_server import JSON, Participant, client, error, fields
+from tests.support.web_server import codes as make_codes
 
 SQL = "'; DROP TABLE answers; --"
 HTML = '<script src="https://example.org/x.js"></script>'
@@ -29,9 +29,9 @@ SECURE = {
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     """Return a server process that all of these tests share."""
-    from tests.web.serving import Server
+    from tests.support.web_server import Server
 
-    server = Server(made_up.folder(tmp_path_factory.mktemp("hostile") / "study"))
+    server = Server(stimuli_studies.folder(tmp_path_factory.mktemp("hostile") / "study"))
     yield server
     server.kill()
 
@@ -301,7 +301,9 @@ def everything(monkeypatch, inside, study):
 @pytest.mark.parametrize("page", ["single", "batch"])
 def test_a_browser_gets_the_same_bytes_whatever_is_secret(tmp_path, monkeypatch, inside, page):
     first, second = (
-        everything(monkeypatch, inside, made_up.folder(tmp_path / str(secrets), checks=2, secrets=secrets, page=page))
+        everything(
+            monkeypatch, inside, stimuli_studies.folder(tmp_path / str(secrets), checks=2, secrets=secrets, page=page)
+        )
         for secrets in (0, 1)
     )
     assert len(first[0]) > 60

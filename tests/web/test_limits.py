@@ -13,8 +13,8 @@ from robustlaws.humans.stimuli import bundle
 from robustlaws.humans.web import access_codes
 from robustlaws.humans.web.connection_limits import Connection
 from robustlaws.humans.web.rate_limits import Attempts
-from tests.web.serving import JSON, client, until
-from tests.web.serving import codes as make_codes
+from tests.support.web_server import JSON, client, until
+from tests.support.web_server import codes as make_codes
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
 SECONDS = 0.5

@@ -6,20 +6,20 @@ import time
 
 import pytest
 
-from tests.web import browsing, made_up
-from tests.web.browsing import agree_by_keyboard, by_keyboard, changed, come_in, token
-from tests.web.serving import codes
+from tests.support import stimuli_studies, web_browser
+from tests.support.web_browser import agree_by_keyboard, by_keyboard, changed, come_in, token
+from tests.support.web_server import codes
 
-pytestmark = pytest.mark.skipif(browsing.CHROMIUM is None, reason="no chromium")
+pytestmark = pytest.mark.skipif(web_browser.CHROMIUM is None, reason="no chromium")
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     """Return a server that these tests share; each has a participant of its own."""
-    from tests.web.serving import Server
+    from tests.support.web_server import Server
 
-    server = Server(made_up.folder(tmp_path_factory.mktemp("scripts") / "study", batches=1, images=5))
+    server = Server(stimuli_studies.folder(tmp_path_factory.mktemp("scripts") / "study", batches=1, images=5))
     yield server
     server.kill()
 
@@ -112,7 +112,7 @@ def test_an_answer_that_came_too_late_is_told_and_the_next_image_comes(at_work):
 
 
 def test_an_answer_that_came_too_late_is_told_at_its_image_on_a_page_of_images(open_page, serve, tmp_path):
-    study = made_up.folder(tmp_path / "study", batches=1, images=2, page="batch")
+    study = stimuli_studies.folder(tmp_path / "study", batches=1, images=2, page="batch")
     page = open_page()
     come_in(page, serve(study).address, codes(study, "ann")["ann"])
     agree_by_keyboard(page)
@@ -147,7 +147,7 @@ def test_why_an_answer_is_not_saved_yet_is_said_as_it_is(at_work, status, said):
 
 
 def test_where_there_is_a_time_limit_nothing_is_promised_that_it_breaks(open_page, serve, tmp_path):
-    study = made_up.folder(tmp_path / "study", batches=1, images=2, answer_seconds=60.0)
+    study = stimuli_studies.folder(tmp_path / "study", batches=1, images=2, answer_seconds=60.0)
     page = open_page()
     come_in(page, serve(study).address, codes(study, "ann")["ann"])
     page.get_by_text("An answer counts if it reaches the server in that time").wait_for()
@@ -181,7 +181,7 @@ def test_an_image_that_failed_before_the_scripts_ran_is_fetched_again(at_work):
 
 
 def test_images_further_down_a_page_are_not_taken_for_failed_ones(open_page, serve, tmp_path):
-    study = made_up.folder(tmp_path / "study", batches=1, images=60, page="batch", enlarged=600)
+    study = stimuli_studies.folder(tmp_path / "study", batches=1, images=60, page="batch", enlarged=600)
     page, asked = open_page(viewport={"width": 700, "height": 600}), []
     come_in(page, serve(study).address, codes(study, "ann")["ann"])
     page.on("request", lambda request: asked.append(request.url) if "/images/" in request.url else None)

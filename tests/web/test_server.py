@@ -7,14 +7,14 @@ import pytest
 from robustlaws import cli
 from robustlaws.humans.stimuli import bundle
 from robustlaws.humans.web.rate_limits import SessionLimit
-from tests.web import made_up
-from tests.web.choosing import check_exported, choice
-from tests.web.serving import JSON, Participant, client, codes, fields, until
+from tests.support import stimuli_studies
+from tests.support.stimuli_choices import check_exported, choice
+from tests.support.web_server import JSON, Participant, client, codes, fields, until
 
 
 @pytest.mark.parametrize("page", ["single", "batch"])
 def test_all_that_is_answered_is_exported_when_a_participant_finishes(tmp_path, serve, page):
-    study = made_up.folder(tmp_path / "study", page=page)
+    study = stimuli_studies.folder(tmp_path / "study", page=page)
     made, paths = codes(study, "p1", "p2"), bundle.locate(study)
     server = serve(study)
     with client(server) as http:
@@ -63,7 +63,7 @@ def test_a_browser_without_scripts_is_led_on(study, inside):
 
 
 def test_the_page_of_a_batch_comes_back_where_one_was(tmp_path, inside):
-    app = inside(made_up.folder(tmp_path / "study", page="batch", images=3, batches=1))
+    app = inside(stimuli_studies.folder(tmp_path / "study", page="batch", images=3, batches=1))
     one = app.participant()
     forms = fields(one.page().text)
     places = [
@@ -100,7 +100,7 @@ def test_times_are_the_browsers_where_they_can_be_true(study, inside):
 
 
 def test_times_on_the_page_of_a_batch_begin_with_the_answer_before(tmp_path, inside):
-    app = inside(made_up.folder(tmp_path / "study", page="batch", batches=1, images=6))
+    app = inside(stimuli_studies.folder(tmp_path / "study", page="batch", batches=1, images=6))
     one = app.participant()
     forms = fields(one.page().text)
     # the third says more than there was; then the connection is cut for a while, and the next two arrive at once
@@ -117,7 +117,7 @@ def test_times_on_the_page_of_a_batch_begin_with_the_answer_before(tmp_path, ins
 
 
 def test_an_answer_that_was_taken_back_is_one_before_too(tmp_path, inside):
-    app = inside(made_up.folder(tmp_path / "study", page="batch", batches=1, images=3))
+    app = inside(stimuli_studies.folder(tmp_path / "study", page="batch", batches=1, images=3))
     one = app.participant()
     forms = fields(one.page().text)
     app.clock.now += 10
@@ -129,7 +129,7 @@ def test_an_answer_that_was_taken_back_is_one_before_too(tmp_path, inside):
 
 
 def test_only_a_new_last_answer_is_a_reason_to_export(tmp_path, inside):
-    app = inside(made_up.folder(tmp_path / "study", batches=1, images=1))
+    app = inside(stimuli_studies.folder(tmp_path / "study", batches=1, images=1))
     one = app.participant()
     one.answer(fields(one.page().text)[0], 1)
     one.post("/continue")
@@ -144,7 +144,7 @@ def test_only_a_new_last_answer_is_a_reason_to_export(tmp_path, inside):
 
 def test_a_session_sends_so_many_requests_and_no_more(tmp_path, inside, monkeypatch):
     monkeypatch.setattr(SessionLimit.__init__, "__defaults__", (60, 600))  # 600 in 30 s: a busy machine is slower
-    app = inside(made_up.folder(tmp_path / "study", page="batch", batches=1, images=2))
+    app = inside(stimuli_studies.folder(tmp_path / "study", page="batch", batches=1, images=2))
     one, other = app.participant("p1"), app.participant("p2")
     form = fields(one.page().text)[0]
     told = [one.http.post("/undo", data={"csrf": form["csrf"]}, headers=JSON) for _ in range(60)]
@@ -162,12 +162,12 @@ def test_a_session_sends_so_many_requests_and_no_more(tmp_path, inside, monkeypa
 
 
 def test_who_agreed_to_another_text_sees_it_before_the_next_image(tmp_path, inside):
-    study = made_up.folder(tmp_path / "study", batches=1, images=1)
+    study = stimuli_studies.folder(tmp_path / "study", batches=1, images=1)
     app = inside(study)
     one, done = app.participant(), app.participant("p2")
     one.answer(fields(one.page().text)[0], 1)
     done.finish(choice)
-    made_up.folder(study, batches=1, images=1, consent="It is otherwise now.")
+    stimuli_studies.folder(study, batches=1, images=1, consent="It is otherwise now.")
     app = inside(study)
     http = app.client()
     http.post("/enter", data={"code": one.code})
@@ -187,7 +187,7 @@ def test_who_agreed_to_another_text_sees_it_before_the_next_image(tmp_path, insi
 
 
 def test_what_came_too_late_has_no_class(tmp_path, inside):
-    app = inside(made_up.folder(tmp_path / "study", answer_seconds=5.0, image_seconds=2.0, batches=1, images=2))
+    app = inside(stimuli_studies.folder(tmp_path / "study", answer_seconds=5.0, image_seconds=2.0, batches=1, images=2))
     one = app.participant()
     form = fields(one.page().text)[0]
     app.clock.now += 1
@@ -239,7 +239,7 @@ def test_simulated_participants_are_called_so_everywhere(study, inside):
 
 
 def test_the_organiser_sees_progress_and_agreement_and_no_answers(tmp_path, inside):
-    app = inside(made_up.folder(tmp_path / "study", batches=1, images=3, checks=1))
+    app = inside(stimuli_studies.folder(tmp_path / "study", batches=1, images=3, checks=1))
     key, ids = app.key, app.store.bundle.ids
     # part 1: a check, then images on which three agree as 3:0 and 2:1
     given = {ids[0]: [key[ids[0]].label, key[ids[0]].label, (key[ids[0]].label + 1) % 10], ids[1]: [1, 1, 1],
@@ -268,7 +268,7 @@ def test_the_organiser_sees_progress_and_agreement_and_no_answers(tmp_path, insi
     http.post("/enter", data={"code": app.store.organiser(again=True)})
     page = http.get("/organiser").text
     assert "0.45" in page
-    for secret in (*ids, *made_up.CLASSES, "adversarial", "label"):
+    for secret in (*ids, *stimuli_studies.CLASSES, "adversarial", "label"):
         assert secret not in page
     for path in ("/answers", "/undo", "/consent"):
         csrf = fields(page, "/leave")
@@ -290,7 +290,9 @@ def test_the_images_are_those_of_the_study(study, inside):
 
 def test_another_study_on_the_same_machine_ends_no_session(tmp_path, inside):
     """Cookies know no ports."""
-    apps = [inside(made_up.folder(tmp_path / name, images=images)) for name, images in (("one", 3), ("other", 4))]
+    apps = [
+        inside(stimuli_studies.folder(tmp_path / name, images=images)) for name, images in (("one", 3), ("other", 4))
+    ]
     one, other = (app.participant() for app in apps)
     assert set(one.http.cookies).isdisjoint(other.http.cookies)
     one.http.cookies.update(other.http.cookies)

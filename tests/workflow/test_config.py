@@ -1,6 +1,6 @@
 """A config that cannot be made stops before any job."""
 
-from tests.workflow.conftest import fresh_checkout
+from tests.support.checkouts import fresh_checkout
 
 
 def test_a_broken_config_stops_before_any_job_with_one_line(tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.workflow.conftest import fresh_checkout
+from tests.support.checkouts import fresh_checkout
 
 STAGES = {
     "data": {"import_data"},

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 
 from robustlaws.data import shards
 from robustlaws.runtime.workflow_lock import clear
+from tests.support.checkouts import SNAKEMAKE, Checkout
 from tests.support.full_disks import disk
-from tests.workflow.conftest import SNAKEMAKE, Checkout
 
 TEST_IMAGES, SHARD = "results/tiny/data/test.h5", "results/tiny/datasets/edm-4/shard-00001.h5"
 RUN, RUNS = "results/tiny/runs/wrn-10-1/edm-4/256/1", "results/tiny/tables/runs.parquet"

@@ -13,18 +13,18 @@ import torch
 from robustlaws.data import shards
 from robustlaws.networks import ddpmpp, discriminator
 from robustlaws.settings import Encoder
-from tests.reference import official
-from tests.workflow.conftest import fresh_checkout
+from tests.support import official_checkpoints
+from tests.support.checkouts import fresh_checkout
 
 
 def write_official_files(folder):
     """Write an EDM network and a guidance pair for grey images of 8x8 pixels as their authors keep them."""
-    grey = dataclasses.replace(official.SMALL, in_channels=1, out_channels=1)
-    checkpoint = official.small(img_channels=1)
+    grey = dataclasses.replace(official_checkpoints.SMALL, in_channels=1, out_channels=1)
+    checkpoint = official_checkpoints.small(img_channels=1)
     torch.manual_seed(1)
     checkpoint.tensors = ddpmpp.Preconditioned(ddpmpp.build(grey), 0.5).state_dict()
-    with official.registered():
-        official.write(folder / "edm.pkl", checkpoint.content(), "pickle 4")
+    with official_checkpoints.registered():
+        official_checkpoints.write(folder / "edm.pkl", checkpoint.content(), "pickle 4")
     for name, told in (
         ("extractor", Encoder(8, 1, 64, (1, 2), 1, (), 10)),
         ("discriminator", Encoder(4, 128, 64, (1,), 1, (1,), 1, 10)),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from robustlaws.storage import tables
-from tests.workflow.conftest import fresh_checkout
+from tests.support.checkouts import fresh_checkout
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here"),

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from robustlaws.storage import human_tables, tables
+from tests.support.checkouts import Checkout
 from tests.support.openai_server import completion, serving
-from tests.web.serving import Participant, Server, client, codes
-from tests.workflow.conftest import Checkout
+from tests.support.web_server import Participant, Server, client, codes
 
 HUMANS = "results/tiny/humans/test"
 

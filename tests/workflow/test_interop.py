@@ -7,7 +7,7 @@ import subprocess
 import torch
 from safetensors.torch import load_file
 
-from tests.workflow.conftest import Checkout
+from tests.support.checkouts import Checkout
 
 RUN, OTHER = "wrn-10-1/edm-4/256/1", "wrn-10-1/edm-2/128/1"
 EXPORT = {

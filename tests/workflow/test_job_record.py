@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.workflow.job_record import ROOT, planned_jobs
+from tests.support.job_record import ROOT, planned_jobs
 
 RECORDS = ROOT / "tests/reference/data/job_record"
 
@@ -15,6 +15,6 @@ def test_planned_jobs_equal_the_record(study, tmp_path):
     config = shutil.copy(RECORDS / f"{study}.yaml", tmp_path)
     recorded = json.loads((RECORDS / f"{study}.json").read_text(encoding="utf-8"))
     planned = planned_jobs(config)
-    advice = f"if jobs should change: python -m tests.workflow.job_record {RECORDS}/{study}.yaml {RECORDS}/{study}.json"
+    advice = f"if jobs should change: python -m tests.support.job_record {RECORDS}/{study}.yaml {RECORDS}/{study}.json"
     assert {json.dumps(job) for job in planned} == {json.dumps(job) for job in recorded}, advice
     assert len(planned) == len(recorded)

@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from tests.workflow.conftest import ROOT, fresh_checkout
+from tests.support.checkouts import ROOT, fresh_checkout
 
 PAPER = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
 COUNT = """

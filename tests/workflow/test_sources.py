@@ -6,7 +6,7 @@ import h5py
 import pytest
 
 from robustlaws.data import shards
-from tests.workflow.conftest import fresh_checkout, without_humans
+from tests.support.checkouts import fresh_checkout, without_humans
 
 CIFAR10 = Path(__file__).parents[3] / "shared" / "cifar10"
 

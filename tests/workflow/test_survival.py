@@ -10,7 +10,7 @@ import pytest
 from robustlaws.runtime.workflow_lock import clear
 from robustlaws.storage import provenance, tables
 from robustlaws.storage.provenance import content_digest
-from tests.workflow.conftest import SNAKEMAKE, fresh_checkout
+from tests.support.checkouts import SNAKEMAKE, fresh_checkout
 
 # The job that is cut off, and what its log says once it computes.
 KILLED_IN = {

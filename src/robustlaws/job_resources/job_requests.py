@@ -19,7 +19,7 @@ RESUMED = (
 )  # fmt: skip
 COMPILED = ("train_generator", "train_extractor", "train_discriminator", "sample_shard", "train_run")
 
-# MB of a process that has loaded what a job loads, measured on finished jobs (tests/unit/job_resources/test_needs.py)
+# MB of a process that has loaded what a job loads, measured on finished jobs (tests/unit/job_resources/test_job_requests.py)
 # and, for CUDA 13 with torch 2.11, on an H200 (1,700); the workers of torch.compile there had 0.5 GB each, most of it
 # shared
 _SNAKEMAKE = 400  # two that carry a job of a cluster, 160 each

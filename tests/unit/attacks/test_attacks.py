@@ -14,7 +14,7 @@ from robustlaws.runtime import job_log
 from robustlaws.runtime import progress as progress_
 from robustlaws.settings import Architecture, AutoAttack, Compute, PgdCw, Threat, Training
 from robustlaws.storage.atomic import digest
-from tests.unit.training.test_training import told
+from tests.support.training_runs import told
 
 ARCHITECTURE = Architecture(10, 1, 10, 1, 8, (0.3,), (0.38,))
 

@@ -19,28 +19,10 @@ from pyautoattack.fab_pt import FABAttack_PT
 
 from robustlaws.attacks import autoattack, merge_chunks, record
 from robustlaws.data import shards
-from robustlaws.networks import checkpoint, wrn
+from robustlaws.networks import checkpoint
 from robustlaws.runtime.signals import Stopped
-from robustlaws.settings import AUTOATTACK, Architecture, AutoAttack, Compute, Threat
-
-ARCHITECTURE = Architecture(10, 1, 10, 1, 8, (0.3,), (0.38,))
-SETTINGS = AutoAttack("m/d/1/1", ARCHITECTURE, Threat("Linf", 0.012), 11, "standard", 50, 50)
-# Square first, and room for it: where a seed matters most.
-CHUNKED = replace(SETTINGS, threat=Threat("Linf", 0.05), chunk=8, version="custom", attacks=("square", "apgd-ce"))
-ORIGINAL = pyautoattack.AutoAttack.__init__
-
-
-def shortened(self, *arguments, **options):
-    """Build the package's attacks as it does, then give each less to do: both sides of every comparison run these."""
-    ORIGINAL(self, *arguments, **options)
-    for attack in (self.apgd, self.apgd_targeted, self.fab):
-        attack.n_iter = 2
-    self.square.n_queries = 40
-
-
-@pytest.fixture(autouse=True)
-def _short(monkeypatch):
-    monkeypatch.setattr(pyautoattack.AutoAttack, "__init__", shortened)
+from robustlaws.settings import AUTOATTACK, Compute
+from tests.support.autoattack_chunks import ARCHITECTURE, CHUNKED, SETTINGS, attack, scaled, shortened
 
 
 @pytest.fixture(scope="module")
@@ -60,23 +42,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def scaled(images):
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255).contiguous()
-
-
-def attack(folder, path, settings=SETTINGS, chunk=0, **changes):
-    """Attack one chunk and write its record to `path`."""
-    given = {
-        "weights_path": folder / "weights.safetensors",
-        "test_path": folder / "test.h5",
-        "outcome_path": path,
-        "state_path": f"{path}.partial",
-        "chunk": chunk,
-        "settings": settings,
-        "compute": Compute(),
-    }
-    autoattack.attack_chunk(**(given | changes))
-    return path
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    monkeypatch.setattr(pyautoattack.AutoAttack, "__init__", shortened)
 
 
 def plain(folder, settings=SETTINGS, chunk=0):
@@ -156,11 +124,11 @@ ELSEWHERE = """
 import sys
 from pathlib import Path
 import pyautoattack, torch
-from tests.unit.attacks import test_autoattack as here
-pyautoattack.AutoAttack.__init__ = here.shortened
+from tests.support import autoattack_chunks
+pyautoattack.AutoAttack.__init__ = autoattack_chunks.shortened
 folder, into, *chunks = sys.argv[1:]
 for chunk in chunks:
-    here.attack(Path(folder), Path(into) / f"{chunk}.h5", here.CHUNKED, int(chunk))
+    autoattack_chunks.attack(Path(folder), Path(into) / f"{chunk}.h5", autoattack_chunks.CHUNKED, int(chunk))
 """
 
 

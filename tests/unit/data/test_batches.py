@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from robustlaws.data.augment import augment
 from robustlaws.data.sample_order import Walk
 from robustlaws.training.batches import Batches, Held
-from tests.unit.training.test_training import told
+from tests.support.training_runs import told
 
 
 def held(count, offset=0, seed=3, shuffle=True):

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import pickle
 import struct
 import tarfile
@@ -19,13 +18,9 @@ from sklearn.datasets import load_digits
 from robustlaws import registry
 from robustlaws.data import SOURCES, cifar10, encoded_images, npz, shards, sources
 from robustlaws.settings import Import
+from tests.support.image_sources import RNG, Hostile, import_files, picture, picture_folders, some_images
 
 CIFAR10 = Path(__file__).parents[4] / "shared" / "cifar10"
-RNG = np.random.default_rng(0)
-
-
-def some_images(count, size=4, channels=1):
-    return RNG.integers(0, 256, (count, size, size, channels), dtype=np.uint8)
 
 
 def import_digits(folder, seed=1, test_images=300):
@@ -174,20 +169,6 @@ def official(monkeypatch, folder, per_batch=20, binary=False):
     return archive, inside, (images, labels)
 
 
-def import_files(folder, source, train_files, test_files=(), **told):
-    asked = {"train_images": None, "test_images": None, "image_column": None, "label_column": None}
-    asked |= {"size": 8, "channels": 1, "classes": 12, **told}
-    paths = folder / "train.h5", folder / "test.h5"
-    sources.import_source(
-        train_path=paths[0],
-        test_path=paths[1],
-        train_files=train_files,
-        test_files=test_files,
-        settings=Import(source=source, seed=1, **asked),
-    )
-    return [shards.read(path) for path in paths]
-
-
 @pytest.mark.parametrize("binary", [False, True], ids=["python", "binary"])
 @pytest.mark.parametrize("given", ["archive", "folder", "outer folder", "files"])
 def test_cifar10_is_read_from_its_official_files(monkeypatch, tmp_path, binary, given):
@@ -235,14 +216,6 @@ def test_a_missing_batch_and_a_missing_file_are_named(monkeypatch, tmp_path):
         import_files(tmp_path, "cifar10", [tmp_path / "empty"])
 
 
-class Hostile:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
 def test_a_batch_that_would_run_code_is_refused_and_nothing_runs(monkeypatch, tmp_path):
     _, inside, _ = official(monkeypatch, tmp_path)
     marker = tmp_path / "ran"
@@ -257,18 +230,6 @@ def test_a_batch_that_would_run_code_is_refused_and_nothing_runs(monkeypatch, tm
 
 
 # folders of pictures
-
-
-def picture(path, pixels, mode=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(pixels.squeeze())
-    (image.convert(mode) if mode else image).save(path)
-
-
-def picture_folders(root, images, names=("cat", "dog")):
-    for k, image in enumerate(images):
-        picture(root / names[k % len(names)] / f"{k:03}.png", image)
-    return root
 
 
 def test_a_folder_is_read_with_its_class_names_and_mixed(tmp_path):

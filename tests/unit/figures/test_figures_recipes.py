@@ -15,20 +15,10 @@ from robustlaws import registry
 from robustlaws.figures import FIGURE_INPUTS, FIGURES, residuals
 from robustlaws.figures.drawing import recipe_looks, style
 from robustlaws.storage import tables
+from tests.support.law_predictions import law, predictions, run
 
 MINE = ("held_out", "hyperparameters", "replacement", "residuals")
 MINUS = "\N{MINUS SIGN}"
-
-
-def run(model="wrn-10-1", dataset="edm-5", size=2000, seed=0, recipe=None, **given):
-    """Return one row of tables.RUNS."""
-    head = f"{model}@{recipe}" if recipe else model
-    row = {
-        "run": f"{head}/{dataset}/{size}/{seed}", "model": model, "dataset": dataset, "size": size, "seed": seed,
-        "recipe": recipe, "fid": 8.8, "real_fraction": 0.0, "params": 80_000, "images": size,
-        "flops": 600.0 * 80_000 * size, "adv_loss": 1.0, "adv_acc": 0.5, "test_images": 1000,
-    }  # fmt: skip
-    return row | given
 
 
 def curve(row):
@@ -40,21 +30,6 @@ def curve(row):
          "clean_loss": 0.5, "clean_acc": 0.8, "adv_loss": end * (2 - share), "adv_acc": 0.4, "test_images": 128}
         for share in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]  # fmt: skip
-
-
-def predictions(rows, law="additive", factor=lambda row: 1.01):
-    """Return rows of tables.PREDICTIONS."""
-    kept = ("run", "model", "dataset", "params", "images", "fid", "flops")
-    return [
-        {"law": law, **{name: row[name] for name in kept}, "loss": row["adv_loss"],
-         "predicted": row["adv_loss"] * factor(row)}
-        for row in rows
-    ]  # fmt: skip
-
-
-def law(name="additive", **given):
-    """Return the content of a law file."""
-    return {"law": name, "title": f"Approach of {name}", "datasets": [], "r2_by_dataset": {}, "fit": {}} | given
 
 
 def draw(name, folder, *, runs=(), curves=(), laws=(), predicted=(), unseen=()):

@@ -8,8 +8,8 @@ import pytest
 
 from robustlaws.humans.stimuli import bundle
 from robustlaws.humans.web.store import Store
+from tests.support import stimuli_studies
 from tests.support.stored import answer, current
-from tests.web import made_up
 
 
 def test_the_database_itself_keeps_an_image_from_being_answered_twice(begin):
@@ -70,13 +70,17 @@ def test_a_database_of_other_images_is_refused_and_left_alone(begin, tmp_path):
     answer(store, current(store)[0])
     store.close()
     before = store.database.path.read_bytes()
-    for number, change in enumerate(({"seed": 1}, {"images": 5}, {"classes": [*made_up.CLASSES[1:], "airplane"]})):
-        other = bundle.read(bundle.locate(made_up.folder(tmp_path / f"other{number}", **change)))
+    for number, change in enumerate(
+        ({"seed": 1}, {"images": 5}, {"classes": [*stimuli_studies.CLASSES[1:], "airplane"]})
+    ):
+        other = bundle.read(bundle.locate(stimuli_studies.folder(tmp_path / f"other{number}", **change)))
         with pytest.raises(ValueError, match="begun with other images or classes.* bring those back"):
             Store(store.database.path, other)
     assert store.database.path.read_bytes() == before
     assert Store(store.database.path, store.bundle).place(1).answered == 1
-    same = bundle.read(bundle.locate(made_up.folder(tmp_path / "same", page="batch", secrets=1, consent="Otherwise.")))
+    same = bundle.read(
+        bundle.locate(stimuli_studies.folder(tmp_path / "same", page="batch", secrets=1, consent="Otherwise."))
+    )
     assert Store(store.database.path, same).place(1).answered == 1
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from robustlaws.humans.stimuli import bundle
 from robustlaws.humans.web import access_codes, progress
 from robustlaws.humans.web.store import Conflict, Store
+from tests.support import stimuli_studies
 from tests.support.stored import Clock, answer, current
-from tests.web import made_up
 
 
 def test_a_code_is_easy_to_type_and_only_its_digest_is_kept(begin):
@@ -188,7 +188,7 @@ def test_who_agreed_to_another_text_is_asked_again_and_answers_stay(begin, tmp_p
     store.close()
     texts, stores = ("Otherwise.", "You will see small images.\n\nYou may stop at any time."), []
     for number, text in enumerate(texts):
-        images = bundle.read(bundle.locate(made_up.folder(tmp_path / f"other{number}", consent=text)))
+        images = bundle.read(bundle.locate(stimuli_studies.folder(tmp_path / f"other{number}", consent=text)))
         stores.append(Store(store.database.path, images, clock=Clock()))
     changed, back = stores
     assert changed.place(1) == progress.Place(progress.CONSENT, 0, 1)

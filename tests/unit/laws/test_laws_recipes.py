@@ -9,8 +9,7 @@ from scipy import optimize
 
 from robustlaws.laws import additive, bottleneck, published, two_stage
 from robustlaws.laws.fit import published_recipe
-from tests.unit.laws.test_laws_fits import FORMS, NO_CURVES, PAPER_PARAMS, TRUTHS, entries, settings, study
-from tests.unit.laws.test_laws_two_stage import CHOSEN
+from tests.support.law_studies import CHOSEN, FORMS, NO_CURVES, PAPER_PARAMS, TRUTHS, entries, settings, study
 
 # SciPy takes some 10 ms a start
 FEW = {"a": (1.0, 5.0), "b": (1.0, 5.0), "e": (-1.0, 0.0), "alpha": (0.1, 0.5), "beta": (0.1, 0.5)}

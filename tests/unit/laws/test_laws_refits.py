@@ -7,8 +7,7 @@ import pytest
 from robustlaws.laws import additive, bootstrap_table, bottleneck, determination, fit_jobs, published
 from robustlaws.laws import form as parametric
 from robustlaws.storage import tables
-from tests.unit.laws.test_laws_accuracy import runs_on
-from tests.unit.laws.test_laws_fits import FORMS, NO_CURVES, TRUTHS, settings, study
+from tests.support.law_studies import FORMS, NO_CURVES, TRUTHS, runs_on, settings, study
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -10,9 +10,9 @@ from robustlaws.laws import additive, determination, published
 from robustlaws.laws.fit import multistart
 from robustlaws.planning import next_run
 from robustlaws.storage import tables
-from tests.unit.laws.test_laws_fits import NO_CURVES, PAPER_PARAMS, settings, study
-from tests.unit.laws.test_limits import FIDS, forecast
-from tests.unit.planning.test_planning import plan, spread
+from tests.support.law_forecasts import FIDS, forecast
+from tests.support.law_studies import NO_CURVES, PAPER_PARAMS, settings, study
+from tests.support.next_runs import plan, spread
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.support import browser
-from tests.unit.figures.test_figures_recipes import run
-from tests.unit.report.test_explorer import HOSTILE, UNKNOWN, hostile, law, rows, write
+from tests.support.explorer_pages import HOSTILE, UNKNOWN, hostile, law, rows, write
+from tests.support.law_predictions import run
 
 
 @pytest.fixture(scope="module")

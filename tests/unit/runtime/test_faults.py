@@ -22,7 +22,7 @@ from robustlaws.settings import AutoAttack, Threat
 from robustlaws.storage import atomic, tables
 from robustlaws.training.run_state import Run
 from tests.support.full_disks import disk
-from tests.unit.training.test_training import ARCHITECTURE, told, train
+from tests.support.training_runs import ARCHITECTURE, told, train
 
 CUDA = "CUDA error: unspecified launch failure\nCUDA kernel errors might be asynchronously reported at some other call"
 

@@ -4,7 +4,6 @@ import copy
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -14,23 +13,8 @@ from robustlaws.laws import LAWS
 from robustlaws.settings import as_params
 from robustlaws.study import Study
 from robustlaws.study.validate import read_schema
-from tests.workflow.conftest import without_humans
-
-ROOT = Path(__file__).parents[3]
-SCHEMA = ROOT / "workflow/schemas/config.yaml"
-CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-
-
-def changed(*path, to):
-    config = copy.deepcopy(CONFIG)
-    place = config
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = to
-    return config
-
-
-EXPORT = {"name": "A", "authors": "B", "link": "", "venue": "", "dataset": "digits", "additional_data": False}
+from tests.support.checkouts import without_humans
+from tests.support.study_configs import CONFIG, EXPORT, ROOT, SCHEMA, changed
 
 
 def test_the_papers_recipe_follows_from_the_size():

@@ -3,7 +3,7 @@
 import pytest
 
 from robustlaws.study import Study
-from tests.unit.study.test_study import CONFIG, EXPORT, SCHEMA, changed
+from tests.support.study_configs import CONFIG, EXPORT, SCHEMA, changed
 
 AUTOATTACK = CONFIG["attacks"]["autoattack"]
 UNKNOWN_SIZE = changed(

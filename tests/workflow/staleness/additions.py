@@ -1,6 +1,6 @@
 """Rows of things that are added to a study or taken out of it."""
 
-from tests.workflow.conftest import without_humans
+from tests.support.checkouts import without_humans
 from tests.workflow.staleness import Change, Row, Section, jobs
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from robustlaws.study import validate
-from tests.workflow.conftest import ROOT
+from tests.support.checkouts import ROOT
 from tests.workflow.staleness.studies import config
 from tests.workflow.staleness.trying import changed
 

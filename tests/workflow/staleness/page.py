@@ -1,6 +1,6 @@
 """The table for the reader: docs/staleness.md."""
 
-from tests.workflow.conftest import ROOT
+from tests.support.checkouts import ROOT
 from tests.workflow.staleness.table import SECTIONS
 
 PAGE = ROOT / "docs" / "staleness.md"

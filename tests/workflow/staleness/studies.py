@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import yaml
 
-from tests.workflow.conftest import CONFIGURED, TINY, fresh_checkout, listed
+from tests.support.checkouts import CONFIGURED, TINY, fresh_checkout, listed
 from tests.workflow.staleness.forks import DRY, snakemakes
 
 

@@ -6,7 +6,7 @@ import subprocess
 import yaml
 
 from robustlaws import revisions
-from tests.workflow.conftest import CONFIGURED, ROOT, SNAKEMAKE, jobs_in
+from tests.support.checkouts import CONFIGURED, ROOT, SNAKEMAKE, jobs_in
 from tests.workflow.staleness import LEFT_OUT, But, Of
 from tests.workflow.staleness.forks import DRY, snakemakes
 from tests.workflow.staleness.jobs import AFTER_ANYTHING, AFTER_NOTHING
