@@ -21,7 +21,8 @@ FLOORS = (
     ("report", "study"),
     ("fit_table", "job_resources"),
     ("planning",),
-    ("cli", "revisions"),
+    ("cli", "code_behind"),
+    ("revisions",),
     ("__main__",),
 )
 FLOOR = {chapter: number for number, floor in enumerate(FLOORS) for chapter in floor}

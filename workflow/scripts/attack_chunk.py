@@ -1,7 +1,7 @@
 """Bind rule attack_chunk to the attack that its wildcard names."""
 
 from robustlaws import registry, settings
-from robustlaws.attacks import ATTACKS, settings_class
+from robustlaws.attacks import ATTACKS
 from robustlaws.runtime import job_log, slurm
 
 with job_log.job(snakemake):
@@ -11,7 +11,7 @@ with job_log.job(snakemake):
         outcome_path=snakemake.output.outcome,
         state_path=f"{snakemake.output.outcome}.partial",  # undeclared: survives a failed job
         chunk=int(snakemake.wildcards.chunk),
-        settings=settings_class(snakemake.wildcards.attack)(**snakemake.params.settings),
+        settings=ATTACKS[snakemake.wildcards.attack].settings_class(**snakemake.params.settings),
         compute=settings.Compute.of_one(
             snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, slurm.end()
         ),

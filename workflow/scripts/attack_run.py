@@ -1,7 +1,7 @@
 """Bind rule attack_run to the attack that its wildcard names."""
 
 from robustlaws import registry, settings
-from robustlaws.attacks import ATTACKS, settings_class
+from robustlaws.attacks import ATTACKS
 from robustlaws.runtime import job_log, slurm
 
 with job_log.job(snakemake):
@@ -9,7 +9,7 @@ with job_log.job(snakemake):
         weights_path=snakemake.input.weights,
         test_path=snakemake.input.test,
         outcome_path=snakemake.output.outcome,
-        settings=settings_class(snakemake.wildcards.attack)(**snakemake.params.settings),
+        settings=ATTACKS[snakemake.wildcards.attack].settings_class(**snakemake.params.settings),
         compute=settings.Compute.of_one(
             snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, slurm.end()
         ),

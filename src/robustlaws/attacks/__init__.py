@@ -21,14 +21,14 @@ class Attack(registry.Entry):
     settings: str = "robustlaws.settings:Attack"
     chunked: bool = False
 
+    @property
+    def settings_class(self) -> type:
+        """The class of the settings."""
+        return registry.resolve(self.settings)
+
 
 ATTACKS = {
     "pgd_cw": Attack("robustlaws.attacks.pgd:pgd_cw", "robustlaws.settings:PgdCw"),
     "autoattack": Attack("robustlaws.attacks.autoattack:attack_chunk", "robustlaws.settings:AutoAttack", chunked=True),
 }
 CHUNKED = tuple(name for name, attack in ATTACKS.items() if attack.chunked)
-
-
-def settings_class(name: str) -> type:
-    """Return the class of the settings of an attack."""
-    return registry.resolve(ATTACKS[name].settings)

@@ -10,7 +10,7 @@ from math import ceil
 
 from robustlaws import registry
 from robustlaws import settings as told
-from robustlaws.attacks import ATTACKS, CHUNKED, settings_class
+from robustlaws.attacks import ATTACKS, CHUNKED
 from robustlaws.networks import wrn_flops
 from robustlaws.seeds import derive
 from robustlaws.settings import accounting
@@ -241,7 +241,7 @@ class Study(Analysing, Generating, Showing):
             own.pop("weights", None)  # of a run; a checkpoint has only these
         if attack == "pgd_cw":
             own["beta"] = self.config["training"]["beta"]
-        return settings_class(attack)(
+        return ATTACKS[attack].settings_class(
             run=name,
             architecture=shape,
             threat=self._threat,
