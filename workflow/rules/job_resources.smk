@@ -53,5 +53,5 @@ def warn_of_few_retries():
 
 onstart:
     in_one_line(check_nodes)
-    in_one_line(locks.register, study.name, log)
+    in_one_line(workflow_lock.register, study.name, log)
     warn_of_few_retries()

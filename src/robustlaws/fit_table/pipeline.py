@@ -15,7 +15,7 @@ from robustlaws.figures.drawing import inputs
 from robustlaws.fit_table import curves as learning
 from robustlaws.fit_table import output_folder, paper_comparison, paper_runs
 from robustlaws.fit_table import runs as run_table
-from robustlaws.laws import FORMS, LAWS, limits
+from robustlaws.laws import LAWS, limits
 from robustlaws.laws import fit_jobs as fitted
 from robustlaws.laws import published as paper
 from robustlaws.laws.determination import values
@@ -25,7 +25,7 @@ from robustlaws.runtime.progress import Progress
 from robustlaws.storage import tables
 from robustlaws.storage.atomic import digest, read_json, write_json
 
-TWO_STAGE, ENVELOPE = "additive_two_stage", "envelope"
+TWO_STAGE = "additive_two_stage"
 _FEWEST_FOR_TWO_STAGES = 3  # FIDs: one of the first stage, two to see what FID does
 _EXTRAPOLATE = 100.0  # times the dearest run: how far N* and D* are followed
 _PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "matplotlib")
@@ -106,13 +106,10 @@ class Work:
 
     def law_settings(self, law):
         """Return the settings of a law's fit; a setting that the law does not know stays neutral."""
-        choices, own = self.choices, {}
-        if law == ENVELOPE:
-            own["points"] = "curves" if len(self.curves) else "runs"
-        elif law in FORMS:
-            own["recipe"] = choices.recipe
-        if law == TWO_STAGE:
-            own["two_stage"] = choices.two_stage
+        choices = self.choices
+        points = "curves" if len(self.curves) else "runs"
+        special = {"points": points, "recipe": choices.recipe, "two_stage": choices.two_stage}
+        own = {name: special[name] for name in (LAWS[law].settings if law in LAWS else ())}
         return settings.LawFit(
             law=law,
             observations="final",  # a row of the table is the run as it counts
