@@ -90,8 +90,8 @@ class Needs:
         read = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
         working = self._working(rule, _key(rule, wildcards)) + _SLACK * read / _BYTES / 60
         asked = (_START + working) * _grown(attempt)
-        if self.compute.budget_minutes:
-            asked = min(asked, self._slice)
+        if budget := self.compute.budget_minutes:
+            asked = min(asked, _START + budget + told.GRACE / 60)
         return math.ceil(asked)
 
     def slices(self, rule, wildcards):
@@ -124,10 +124,6 @@ class Needs:
             f" compute.budget_minutes = {self.compute.budget_minutes:g}, {how}. Give --retries {slices}, or start"
             " again what is left then"
         ]
-
-    @property
-    def _slice(self):
-        return _START + self.compute.budget_minutes + told.GRACE / 60
 
     @cache  # noqa: B019 - as long as the study
     def _held(self, rule, key):
