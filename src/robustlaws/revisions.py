@@ -10,128 +10,47 @@ otherwise. A test compares the fingerprints with the code; where they differ, so
     python -m robustlaws.revisions accept train   outputs cannot change: the fingerprint only
     python -m robustlaws.revisions                what differs
 
-The modules behind an entry are those that its roots import, directly or not. Imports no torch.
+The entries are those that the rules pass: ``revision("train")`` is one, ``revision(f"law.{...}")`` is one for each
+line of the registry that the rule's script loads from. The modules behind an entry are those that the script of its
+rule imports, directly or not, and those that they load by name from a registry; :mod:`robustlaws.code_behind` follows
+them. Everything but :func:`revision` needs a checkout. Imports no torch.
 """
 
-import ast
 import hashlib
+import re
 import sys
 import tomllib
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from robustlaws import code_behind
 from robustlaws.storage.atomic import write_text
 
 _PACKAGE = Path(__file__).parent
 _LEDGER = _PACKAGE / "revisions.toml"
-_PROJECT = _PACKAGE.parents[1] / "pyproject.toml"  # of the checkout, where the ledger is kept
+_CHECKOUT = _PACKAGE.parents[1]
 
 # Packages that are not called what they are imported as.
 _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
-# Modules that decide no byte of an output: what they say reaches a job through its params, or only its log.
-_ASIDE = {
-    "robustlaws",
-    "robustlaws.runtime.job_log",
-    "robustlaws.runtime.progress",
-    "robustlaws.runtime.job_facts",
-    "robustlaws.registry",
-    "robustlaws.settings",
-    "robustlaws.storage.atomic",
-    "robustlaws.storage.provenance",
-    "robustlaws.storage.embedded",
-    "robustlaws.errors",
-    "robustlaws.runtime.folder_lock",
-    "robustlaws.runtime.slurm",
-}
+# Settings are aside (code_behind.ASIDE), as they reach a job through its params; but a training also counts its steps
+# by this module, which its settings call.
+_ALSO = {"train": ("robustlaws.settings.accounting",)}
 
-# What a module loads by name, from a table that its imports do not show.
-_FORMS = ("robustlaws.laws.additive", "robustlaws.laws.two_stage", "robustlaws.laws.bottleneck")
-_LOADED = {"robustlaws.laws.forecasts": _FORMS, "robustlaws.figures.drawing.fitted_laws": _FORMS}
-
-ROOTS = {
-    "data.digits": ("robustlaws.data.sources",),
-    "data.hub_parquet": ("robustlaws.data.sources",),
-    "data.cifar10": ("robustlaws.data.sources", "robustlaws.data.cifar10"),
-    "data.folder": ("robustlaws.data.sources", "robustlaws.data.folders"),
-    "data.npz": ("robustlaws.data.sources", "robustlaws.data.folders"),
-    "stage": ("robustlaws.generators.sampled_files.sampler",),
-    "generator.edm": ("robustlaws.generators.training.generator",),
-    "generator.pfgmpp": ("robustlaws.generators.training.generator",),
-    "generator.import": ("robustlaws.generators.official.convert",),
-    "guidance": ("robustlaws.generators.training.guidance",),
-    "sampler.edm": ("robustlaws.generators.edm", "robustlaws.generators.sample_shard"),
-    "sampler.pfgmpp": ("robustlaws.generators.pfgmpp", "robustlaws.generators.sample_shard"),
-    "sampler.dg": ("robustlaws.generators.dg", "robustlaws.generators.sample_shard"),
-    "sampler.pipeline": ("robustlaws.generators.diffusers_pipeline", "robustlaws.generators.sample_shard"),
-    "sampler.files": ("robustlaws.generators.sampled_files.sampler", "robustlaws.generators.sample_shard"),
-    "features": ("robustlaws.quality.fid",),
-    "moments": ("robustlaws.quality.moments",),
-    "quality": ("robustlaws.quality.fid",),
-    "train": ("robustlaws.training.loop", "robustlaws.settings.accounting"),
-    "import": ("robustlaws.networks.foreign_checkpoint",),
-    "attack.pgd_cw": ("robustlaws.attacks.pgd",),
-    "attack.autoattack": ("robustlaws.attacks.autoattack",),
-    "gather": ("robustlaws.attacks.merge_chunks",),
-    "attack.inner": ("robustlaws.attacks.training_attack",),
-    "stimuli": ("robustlaws.humans.stimuli.images",),
-    "presentation": ("robustlaws.humans.stimuli.presentation",),
-    "simulation": ("robustlaws.humans.answers.simulate",),
-    "model": ("robustlaws.humans.vision_models.participant",),
-    "answers": ("robustlaws.humans.answers.collect",),
-    "judging": ("robustlaws.humans.analysis.judge",),
-    "quiz": ("robustlaws.humans.quiz",),
-    "export": ("robustlaws.networks.foreign_checkpoint",),
-    "collect": ("robustlaws.collect.runs",),
-    "collect.attacks": ("robustlaws.collect.attacks",),
-    "law.envelope": ("robustlaws.laws.envelope", "robustlaws.laws.fit_jobs"),
-    "law.additive": ("robustlaws.laws.additive", "robustlaws.laws.fit_jobs"),
-    "law.additive_two_stage": ("robustlaws.laws.two_stage", "robustlaws.laws.fit_jobs"),
-    "law.bottleneck": ("robustlaws.laws.bottleneck", "robustlaws.laws.fit_jobs"),
-    "law.accuracy": ("robustlaws.laws.accuracy", "robustlaws.laws.fit_jobs"),
-    "limits": ("robustlaws.laws.limits",),
-    "plan": ("robustlaws.planning.page", "robustlaws.report.page"),
-    "explorer": ("robustlaws.report.explorer",),
-    "figure.samples": ("robustlaws.figures.samples",),
-    "figure.learning_curves": ("robustlaws.figures.learning_curves",),
-    "figure.envelope": ("robustlaws.figures.envelope",),
-    "figure.predictions": ("robustlaws.figures.predictions",),
-    "figure.residuals": ("robustlaws.figures.residuals",),
-    "figure.held_out": ("robustlaws.figures.held_out",),
-    "figure.additive_fit": ("robustlaws.figures.additive_fit",),
-    "figure.bottleneck_fit": ("robustlaws.figures.bottleneck_fit",),
-    "figure.allocation": ("robustlaws.figures.allocation",),
-    "figure.efficient": ("robustlaws.figures.efficient",),
-    "figure.overhead": ("robustlaws.figures.overhead",),
-    "figure.accuracy": ("robustlaws.figures.accuracy",),
-    "figure.accuracy_from_loss": ("robustlaws.figures.accuracy_from_loss",),
-    "figure.hyperparameters": ("robustlaws.figures.hyperparameters",),
-    "figure.replacement": ("robustlaws.figures.replacement",),
-    "figure.adversarial": ("robustlaws.figures.adversarial",),
-    "figure.human_accuracy": ("robustlaws.figures.human_accuracy",),
-    "figure.invalid_images": ("robustlaws.figures.invalid_images",),
-    "figure.training_attack": ("robustlaws.figures.training_attack",),
-    "provenance": ("robustlaws.archive.lineage", "robustlaws.archive.ro_crate"),
-    "report": ("robustlaws.report",),
-}
-# drawn from what a table of finished runs has not
-_OF_STUDIES = ("figures.samples", "figures.adversarial", "figures.human_accuracy", "figures.invalid_images",
-               "figures.training_attack")  # fmt: skip
-# everything that is made of a table of finished runs
-ROOTS["published"] = (
-    "robustlaws.fit_table.pipeline",
-    *sorted({r for e, roots in ROOTS.items() if e.split(".")[0] in ("law", "limits", "figure", "explorer", "report")
-             for r in roots if not r.endswith(_OF_STUDIES)}),
-)  # fmt: skip
+_RULE = re.compile(r"^rule \w+:$(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+_REVISION = re.compile(r'\brevision\(f?"([\w.]+?)(\.\{|")')
+_SCRIPT = re.compile(r'"\.\./scripts/(\w+\.py)"')
 
 
 @lru_cache
-def ledger():
+def ledger() -> dict[str, dict[str, Any]]:
     """Return the ledger: entry -> {"revision": int, "fingerprint": str}."""
     return tomllib.loads(_LEDGER.read_text(encoding="utf-8"))
 
 
-def revision(entry):
+def revision(entry: str) -> str:
     """Return the revision of an entry, for example "train-r3".
 
     Raises
@@ -140,136 +59,119 @@ def revision(entry):
         If the ledger has no such entry.
     """
     if entry not in ledger():
-        raise ValueError(f"{_LEDGER.name}: no entry {entry!r}; add its root to revisions.py and bump it")
+        raise ValueError(f"{_LEDGER.name}: no entry {entry!r}; python -m robustlaws.revisions bump {entry}")
     return f"{entry}-r{ledger()[entry]['revision']}"
 
 
-def fingerprint(entry):
-    """Return the SHA-256 (hex) of what the modules behind `entry` do, whatever their layout, with which packages."""
-    digest = hashlib.sha256()
-    for name in modules(entry):
-        digest.update(name.encode())
-        digest.update(_meaning(_source(name)).encode())
-        for beside in _beside(_path(name)):
-            digest.update(beside.read_bytes())
-    for package in packages(entry):
-        digest.update(f"{package}=={_pins()[package]}".encode())
-    return digest.hexdigest()
+@lru_cache
+def _rules() -> tuple[dict[str, set[Path]], dict[str, code_behind.Table]]:
+    """Return {entry: scripts of the rules that pass it}, and {prefix: the registry whose lines have an entry each}."""
+    scripts: dict[str, set[Path]] = {}
+    tables: dict[str, code_behind.Table] = {}
+    for path in sorted((_CHECKOUT / "workflow" / "rules").glob("*.smk")):
+        for rule in _RULE.findall(path.read_text(encoding="utf-8")):
+            for name, end in _REVISION.findall(rule):
+                script = _CHECKOUT / "workflow" / "scripts" / _SCRIPT.findall(rule)[0]
+                names = [name]
+                if end != '"':  # one for each line of a registry
+                    tables[name] = code_behind.table_of(script)
+                    names = [f"{name}.{line}" for line in tables[name].lines]
+                for entry in names:
+                    scripts.setdefault(entry, set()).add(script)
+    return scripts, tables
 
 
-def packages(entry):
+def entries() -> list[str]:
+    """Return the names of the entries, in the order of the rule files."""
+    return list(_rules()[0])
+
+
+def _behind(entry: str, known: Collection[str] | None = None) -> code_behind.Behind:
+    """Return the code behind an entry, with those lines of other registries that have a revision in `known`.
+
+    A line without a revision has no output yet, so it cannot have changed that of another entry.
+    """
+    scripts, tables = _rules()
+    known = ledger() if known is None else known
+    lines = {}
+    for prefix, table in tables.items():
+        own = entry.removeprefix(f"{prefix}.") if entry.startswith(f"{prefix}.") else None
+        chosen = [line for line in table.lines if (f"{prefix}.{line}" in known if own is None else line == own)]
+        lines[table.package, frozenset(table.lines)] = chosen
+    return code_behind.behind(sorted(scripts[entry]), _ALSO.get(entry, ()), lines)
+
+
+def modules(entry: str) -> list[str]:
+    """Return the names of the modules behind `entry`."""
+    return sorted(_behind(entry).modules)
+
+
+def packages(entry: str) -> list[str]:
     """Return the names of the pinned packages that the modules behind `entry` import."""
-    imported = {target.partition(".")[0] for name in modules(entry) for target in _targets(name)}
+    return _pinned(_behind(entry).packages)
+
+
+def _pinned(imported: Iterable[str]) -> list[str]:
     return sorted({_DISTRIBUTIONS.get(name, name.lower().replace("_", "-")) for name in imported} & set(_pins()))
 
 
 @lru_cache
-def _pins():
+def _pins() -> dict[str, str]:
     """Return the pinned version of each package that the project depends on."""
-    project = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((_CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return dict(requirement.split("==") for requirement in project["dependencies"])
 
 
-def modules(entry):
-    """Return the names of the modules behind `entry`: its roots and all of this package that they import."""
-    found, queue = set(), list(ROOTS[entry])
-    while queue:
-        name = queue.pop()
-        if name in found or name in _ASIDE:
-            continue
-        found.add(name)
-        queue.extend(_imports(name))
-    return sorted(found)
+def fingerprint(entry: str, known: Collection[str] | None = None) -> str:
+    """Return the SHA-256 (hex) of what the modules behind `entry` do, whatever their layout, with which packages.
+
+    Parameters
+    ----------
+    entry : str
+    known : collection of str, optional
+        Entries that have a revision; those of the ledger if left out.
+    """
+    behind, digest = _behind(entry, known), hashlib.sha256()
+    for name in sorted(behind.modules):
+        digest.update(name.encode())
+        digest.update(code_behind.meaning(code_behind.source(name)).encode())
+    for path in sorted(behind.files):
+        digest.update(path.read_bytes())
+    for name, value in sorted(behind.values.items()):
+        digest.update(f"{name}={value}".encode())
+    for package in _pinned(behind.packages):
+        digest.update(f"{package}=={_pins()[package]}".encode())
+    return digest.hexdigest()
 
 
-def changed():
+def changed() -> list[str]:
     """Return the entries whose code is not what the ledger knows."""
     known = ledger()
-    return [entry for entry in ROOTS if known.get(entry, {}).get("fingerprint") != fingerprint(entry)]
+    return [entry for entry in entries() if known.get(entry, {}).get("fingerprint") != fingerprint(entry)]
 
 
-def record(entries, bump):
-    """Write the fingerprints of `entries` to the ledger, with new revisions if `bump`."""
-    known = dict(ledger())
-    for entry in entries:
-        old = known.get(entry, {"revision": 0})["revision"]
-        known[entry] = {"revision": old + 1 if bump or not old else old, "fingerprint": fingerprint(entry)}
+def record(names: Collection[str], bump: bool) -> None:
+    """Write the fingerprints of the entries `names` to the ledger, with new revisions if `bump`.
+
+    The first revision of a line of a registry leaves the other entries that load from it as they are: their
+    fingerprints now include the line, unless they differed before.
+    """
+    known, differing = ledger(), changed()
+    there = {*known, *names}
     text = "# Kept by `python -m robustlaws.revisions`; see revisions.py.\n"
-    for entry in ROOTS:
-        if entry in known:
-            item = known[entry]
-            text += f'\n["{entry}"]\nrevision = {item["revision"]}\nfingerprint = "{item["fingerprint"]}"\n'
+    for entry in (entry for entry in entries() if entry in there):
+        own = known.get(entry, {"revision": 0, "fingerprint": ""})
+        number, kept = own["revision"], own["fingerprint"]
+        if entry in names or entry not in differing:
+            kept = fingerprint(entry, there)
+        if entry in names:
+            number += bump or not number
+        text += f'\n["{entry}"]\nrevision = {number}\nfingerprint = "{kept}"\n'
     write_text(_LEDGER, text)
     ledger.cache_clear()
 
 
-def _beside(path):
-    """Return templates, scripts and tables that stand beside a module under its name: page.macros.j2, page_x.csv."""
-    named = {*path.parent.glob(f"{path.stem}.*"), *path.parent.glob(f"{path.stem}_*.*")}
-    return sorted(found for found in named if found.suffix in (".j2", ".js", ".csv", ".json", ".md", ".txt"))
-
-
-def _path(name):
-    stem = _PACKAGE.parent.joinpath(*name.split("."))
-    return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
-
-
-@lru_cache
-def _source(name):
-    return _path(name).read_text(encoding="utf-8")
-
-
-def _imports(name):
-    yield from _LOADED.get(name, ())
-    # the tables of names in a package's __init__ are no code behind an output
-    found = (target for target in _targets(name) if target.startswith("robustlaws."))
-    yield from (target for target in found if _path(target).is_file() and not _is_package(target))
-
-
-def _targets(name):
-    """Yield what a module imports, of this package and of others, and what may be an attribute of it."""
-    for node in ast.walk(ast.parse(_source(name))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            yield node.module
-
-
-def _is_package(name):
-    return _PACKAGE.parent.joinpath(*name.split(".")).is_dir()
-
-
-def _meaning(source):
-    """Return the syntax tree of `source` as text, without docstrings, positions and empty fields.
-
-    Written out by hand because the text of `ast.dump` differs between versions of Python.
-    """
-
-    def walk(node):
-        if isinstance(node, list):
-            return "[" + ",".join(map(walk, node)) + "]"
-        if not isinstance(node, ast.AST):
-            return repr(node)
-        given = ((name, getattr(node, name, None)) for name in node._fields)
-        inner = ",".join(f"{name}={walk(value)}" for name, value in given if value not in (None, []) and name != "kind")
-        return f"{type(node).__name__}({inner})"
-
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and body:
-            first = body[0]
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = body[1:]
-    return walk(tree)
-
-
-def main(arguments):
+def main(arguments: list[str]) -> int:
     """Run the command line; return the exit status."""
     if not arguments:
         differing = changed()
@@ -278,16 +180,16 @@ def main(arguments):
             or "nothing differs"
         )
         return 1 if differing else 0
-    command, *entries = arguments
-    unknown = sorted(set(entries) - set(ROOTS))
-    if command not in ("bump", "accept") or not entries or unknown:
+    command, *names = arguments
+    unknown = sorted(set(names) - set(entries()))
+    if command not in ("bump", "accept") or not names or unknown:
         print(
-            f"usage: python -m robustlaws.revisions [bump|accept ENTRY ...]; entries: {', '.join(ROOTS)}",
+            f"usage: python -m robustlaws.revisions [bump|accept ENTRY ...]; entries: {', '.join(entries())}",
             file=sys.stderr,
         )
         return 2
-    record(entries, bump=command == "bump")
-    print("\n".join(revision(entry) for entry in entries))
+    record(names, bump=command == "bump")
+    print("\n".join(revision(entry) for entry in names))
     return 0
 
 

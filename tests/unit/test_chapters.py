@@ -12,7 +12,7 @@ LIBRARY = ROOT / "src" / "robustlaws"
 # From the bottom up: a chapter may import those of the floors below its own, and none of its own floor.
 # `cli` and `revisions` name modules of any chapter in their tables, so nothing may import them but the workflow.
 FLOORS = (
-    ("errors", "formatting", "intervals", "registry", "seeds", "settings"),
+    ("errors", "formatting", "intervals", "registry", "seeds", "settings", "stages"),
     ("storage",),
     ("runtime",),
     ("data", "laws", "networks"),
@@ -21,7 +21,8 @@ FLOORS = (
     ("report", "study"),
     ("fit_table", "job_resources"),
     ("planning",),
-    ("cli", "revisions"),
+    ("cli", "code_behind"),
+    ("revisions",),
     ("__main__",),
 )
 FLOOR = {chapter: number for number, floor in enumerate(FLOORS) for chapter in floor}

@@ -27,7 +27,7 @@ def test_every_file_of_data_says_where_it_comes_from(finished):
         assert stamp["config"] == config, name
         entry, _, number = stamp["revision"].rpartition("-r")
         assert number.isdigit(), name
-        assert entry in revisions.ROOTS, name
+        assert entry in revisions.entries(), name
         assert all((finished.folder / path).exists() for path in stamp["inputs"]), name
         assert stamp["inputs"] or stamp["rule"] == "import_data", name  # the digits come with scikit-learn
         assert stamp["settings"] or stamp["rule"] == "draw_figure", name

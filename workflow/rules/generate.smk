@@ -13,7 +13,7 @@ rule train_generator:
     benchmark:
         "<results>/benchmarks/generate/train/{generator}.tsv"
     wildcard_constraints:
-        generator=any_of(study.made_by("edm", "pfgmpp", imported=False)),
+        generator=any_of(study.made_by(*GENERATORS, imported=False)),
     # everything waits for the images
     priority: 20
     conda:

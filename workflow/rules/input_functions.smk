@@ -1,4 +1,5 @@
 # What samplers and attacks read, which depends on how a generator or a victim came about; and what the human study reads.
+from robustlaws.generators import GENERATORS
 from robustlaws.humans import PEOPLE
 
 
@@ -11,6 +12,8 @@ def sampler_files(wildcards):
     if kind == "pipeline":
         local = sorted(path for path in Path(own["source"]).rglob("*") if path.is_file())
         return {"folder": list(map(str, local)), **pipeline_classifier(own)}
+    if kind != "dg" and kind not in GENERATORS:
+        return {}
     base = {"network": rules.train_generator.output.network, "weights": rules.train_generator.output.weights}
     files = {name: expand(path, generator=study.base_of(generator))[0] for name, path in base.items()}
     if kind == "dg":

@@ -11,7 +11,7 @@ with job_log.job(snakemake):
         outcome_path=snakemake.output.outcome,
         state_path=f"{snakemake.output.outcome}.partial",  # undeclared: survives a failed job
         chunk=int(snakemake.wildcards.chunk),
-        settings=settings.ATTACK_SETTINGS[snakemake.wildcards.attack](**snakemake.params.settings),
+        settings=ATTACKS[snakemake.wildcards.attack].settings_class(**snakemake.params.settings),
         compute=settings.Compute.of_one(
             snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, slurm.end()
         ),

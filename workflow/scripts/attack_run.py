@@ -9,7 +9,7 @@ with job_log.job(snakemake):
         weights_path=snakemake.input.weights,
         test_path=snakemake.input.test,
         outcome_path=snakemake.output.outcome,
-        settings=settings.ATTACK_SETTINGS[snakemake.wildcards.attack](**snakemake.params.settings),
+        settings=ATTACKS[snakemake.wildcards.attack].settings_class(**snakemake.params.settings),
         compute=settings.Compute.of_one(
             snakemake.config["compute"], snakemake.threads, snakemake.resources.gpu, slurm.end()
         ),

@@ -1,6 +1,6 @@
 """Bind rule gather_chunks to robustlaws.attacks.merge_chunks.gather."""
 
-from robustlaws import settings
+from robustlaws.attacks import ATTACKS
 from robustlaws.runtime import job_log
 
 with job_log.job(snakemake):
@@ -9,5 +9,5 @@ with job_log.job(snakemake):
     merge_chunks.gather(
         chunk_paths=snakemake.input.chunks,
         outcome_path=snakemake.output.outcome,
-        settings=settings.ATTACK_SETTINGS[snakemake.wildcards.attack](**snakemake.params.settings),
+        settings=ATTACKS[snakemake.wildcards.attack].settings_class(**snakemake.params.settings),
     )

@@ -158,7 +158,8 @@ def _kept(path, attributes):
 
 def _keep(attributes, name, value):
     """Store one attribute, text at fixed length: HDF5 keeps other text in a heap without checksums, and reading a
-    damaged one can go on for ever."""
+    damaged one can go on for ever.
+    """
     texts = [value] if isinstance(value, str) else value
     if isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts):
         encoded = [text.encode() for text in texts]

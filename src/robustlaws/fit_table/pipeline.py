@@ -10,12 +10,12 @@ from importlib import metadata
 from pathlib import Path
 
 from robustlaws import __version__, registry, report, seeds, settings
-from robustlaws.figures import FIGURE_INPUTS, FIGURES
+from robustlaws.figures import FIGURES_OF_RUNS
 from robustlaws.figures.drawing import inputs
 from robustlaws.fit_table import curves as learning
 from robustlaws.fit_table import output_folder, paper_comparison, paper_runs
 from robustlaws.fit_table import runs as run_table
-from robustlaws.laws import FORMS, LAWS, limits
+from robustlaws.laws import LAWS, limits
 from robustlaws.laws import fit_jobs as fitted
 from robustlaws.laws import published as paper
 from robustlaws.laws.determination import values
@@ -25,11 +25,9 @@ from robustlaws.runtime.progress import Progress
 from robustlaws.storage import tables
 from robustlaws.storage.atomic import digest, read_json, write_json
 
-TWO_STAGE, ENVELOPE = "additive_two_stage", "envelope"
+TWO_STAGE = "additive_two_stage"
 _FEWEST_FOR_TWO_STAGES = 3  # FIDs: one of the first stage, two to see what FID does
 _EXTRAPOLATE = 100.0  # times the dearest run: how far N* and D* are followed
-_ORDER = ("accuracy", "envelope", "learning_curves", "additive_fit", "bottleneck_fit", "predictions", "held_out",
-          "residuals", "allocation", "efficient", "overhead", "accuracy_from_loss")  # fmt: skip
 _PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "matplotlib")
 
 
@@ -86,7 +84,7 @@ class Work:
         return {"law_path": self.path(f"{stem}.json")} | {f"{what}_path": self.path(n) for what, n in files.items()}
 
     def nouns(self):
-        """Return the files that figures and pages read, by noun (`figures.FIGURE_INPUTS`)."""
+        """Return the files that figures and pages read, by noun (`figures.OF_RUNS`)."""
         files = [self.law_files(law) for law in self.laws]
         return {
             "runs": self.path("runs.parquet"),
@@ -108,13 +106,10 @@ class Work:
 
     def law_settings(self, law):
         """Return the settings of a law's fit; a setting that the law does not know stays neutral."""
-        choices, own = self.choices, {}
-        if law == ENVELOPE:
-            own["points"] = "curves" if len(self.curves) else "runs"
-        elif law in FORMS:
-            own["recipe"] = choices.recipe
-        if law == TWO_STAGE:
-            own["two_stage"] = choices.two_stage
+        choices = self.choices
+        points = "curves" if len(self.curves) else "runs"
+        special = {"points": points, "recipe": choices.recipe, "two_stage": choices.two_stage}
+        own = {name: special[name] for name in (LAWS[law].settings if law in LAWS else ())}
         return settings.LawFit(
             law=law,
             observations="final",  # a row of the table is the run as it counts
@@ -222,20 +217,13 @@ def _by_recipe(work):
 
 
 def _draw_figures(work):
-    nouns = work.nouns()
-    drawn = [name for name in _in_order(FIGURES) if set(FIGURE_INPUTS[name]) <= set(nouns)]
-    return [(f"figure {name}", partial(_draw, work, name)) for name in drawn]
-
-
-def _in_order(figures):
-    """Return names of figures in the order of the report: that of the paper, then the others."""
-    return sorted(figures, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+    return [(f"figure {name}", partial(_draw, work, name)) for name in FIGURES_OF_RUNS]
 
 
 def _draw(work, name):
     paths = {kind: work.path("figures", f"{name}.{kind}") for kind in ("png", "svg", "parquet")}
     nouns = work.nouns()
-    registry.load(name, FIGURES)(paths=paths, **{noun: nouns[noun] for noun in FIGURE_INPUTS[name]})
+    registry.load(name, FIGURES_OF_RUNS)(paths=paths, **{noun: nouns[noun] for noun in FIGURES_OF_RUNS[name].inputs})
     if not len(tables.read(paths["parquet"], tables.DRAWN)):
         log.info("figure %s: nothing to show, left out", name)
         for path in paths.values():
@@ -257,7 +245,7 @@ def _write_report(work):
             study=work.title,
             description="",
             **{noun: nouns[noun] for noun in ("runs", "curves", "laws", "accuracy", "limits")},
-            figures=[path for name in _in_order(FIGURES) if (path := work.path("figures", f"{name}.png")).is_file()],
+            figures=[path for name in FIGURES_OF_RUNS if (path := work.path("figures", f"{name}.png")).is_file()],
             settings={"laws": {law: settings.as_params(work.law_settings(law)) for law in work.laws}},
             versions=versions(),
             comparison=work.path("comparison.parquet") if work.compared else None,

@@ -52,8 +52,8 @@ def write(*, folder, config, schema_path, snakemake, triggers, software, conda_p
         asked = [both.submit(dry_run, config, [*command, *forced]) for forced in (["--forceall"], [])]
         wanted, left = (answer.result() for answer in asked)
     log.info("%s: %d of %d jobs are left", study.name, len(left), len(wanted))
-    costs = Costs(study, known(study, folder, left))
-    costs = {job: costs.of(job[0], dict(job[1])) for job in [*wanted, *left]}
+    counting = Costs(study, known(study, folder, left))
+    costs = {job: counting.of(job[0], dict(job[1])) for job in [*wanted, *left]}
     pace = speed(study, costs, set(wanted) - set(left), folder)
     found = summary(study.name, costs, wanted, left, pace)
     write_json(Path(folder) / "cost.json", found)
@@ -98,7 +98,8 @@ def dry_run(config, command):
 def planned(text):
     """Return the jobs in what a dry run printed, as :func:`dry_run`; ValueError if they are not those it counted."""
     lines = [line.strip() for line in text.splitlines()]
-    jobs, rule, wildcards = [], None, ()
+    jobs: list[tuple] = []
+    rule, wildcards = None, ()
     for line in lines:
         if match := _JOB.match(line):
             jobs += [(rule, wildcards)] if rule else []
@@ -214,9 +215,9 @@ def known(study, folder, left=()):
 
             lengths[f"{split}_images"] = shards.length(path)
     for generator in study.made_by("edm", "pfgmpp", "dg", imported=True):
-        rule, names, kind = "import_generator", ("network",), told.Network
-        if study.kind(generator) == "dg":
-            rule, names, kind = "import_pair", ("extractor", "discriminator"), told.Encoder
+        guided = study.kind(generator) == "dg"
+        rule, kind = ("import_pair", told.Encoder) if guided else ("import_generator", told.Network)
+        names = ("extractor", "discriminator") if guided else ("network",)
         paths = [folder / "generators" / generator / f"{name}.json" for name in names]
         if all(path.exists() for path in paths) and (rule, (("generator", generator),)) not in left:
             made = tuple(kind(**read_json(path)["network"]) for path in paths)

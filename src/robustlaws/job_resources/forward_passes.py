@@ -5,6 +5,7 @@ And which network a published file holds, so that this can be said before the fi
 
 import math
 import re
+from typing import Any
 
 from robustlaws import settings as told
 from robustlaws.study.image_settings import _ARCHITECTURES
@@ -96,17 +97,17 @@ def official(path):
     """
     name = str(path).rsplit("/", 1)[-1]
     encoders = {
-        "32x32_classifier.pt": (32, 3, 128, (1, 2, 4), 4, (1, 2, 4), 1000),
-        "discriminator_250.pt": (8, 512, 128, (1,), 2, (1,), 1, 1000),
-        "discriminator_60.pt": (8, 512, 128, (1,), 2, (1,), 1),
+        "32x32_classifier.pt": told.Encoder(32, 3, 128, (1, 2, 4), 4, (1, 2, 4), 1000),
+        "discriminator_250.pt": told.Encoder(8, 512, 128, (1,), 2, (1,), 1, 1000),
+        "discriminator_60.pt": told.Encoder(8, 512, 128, (1,), 2, (1,), 1),
     }
     if name in encoders:
-        return told.Encoder(*encoders[name])
+        return encoders[name]
     edm = re.fullmatch(r"edm-cifar10-32x32-(?P<cond>(?:un)?cond)-(?P<kind>vp|ve)\.pkl", name)
     pfgmpp = re.fullmatch(r"pfgmpp-cifar10-(?P<kind>ddpmpp|ncsnpp)-D-\d+-(?P<cond>(?:un)?cond)\.(?:pt|pkl)", name)
     if not (found := edm or pfgmpp):
         return None
-    shape = dict(_ARCHITECTURES[{"vp": "ddpmpp", "ve": "ncsnpp"}.get(found["kind"], found["kind"])])
+    shape: dict[str, Any] = dict(_ARCHITECTURES[{"vp": "ddpmpp", "ve": "ncsnpp"}.get(found["kind"], found["kind"])])
     return told.Network(
         img_resolution=32,
         in_channels=3,

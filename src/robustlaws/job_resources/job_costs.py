@@ -6,21 +6,24 @@ input twice as much (spec/training.md 3). What is not known is None, and said in
 
 from dataclasses import dataclass, field
 
+from robustlaws import registry, settings
+from robustlaws.data import SOURCES
 from robustlaws.job_resources.forward_passes import autoattack_passes, guided, measured_images, official, pgd_passes
 from robustlaws.networks import unet_flops, wrn_flops
+from robustlaws.stages import RULES
 
 # in the order of the work; "learning curves" are part of the jobs that train
 STAGES = (
     "data", "generators", "sampling", "quality", "training", "learning curves", "PGD", "AutoAttack",
-    "human study", "interop", "analysis",
+    "other attacks", "human study", "interop", "analysis",
 )  # fmt: skip
 
+NETWORKED = ("edm", "pfgmpp", "dg")  # kinds of samplers that pass images through a network of known shape
 _TRAINED = 3  # passes of an image that a network learns from
 _STATES = 3  # on disk at once: the two that are kept and the one that is being written
 _LABEL, _DIGEST = 8, 8  # bytes an image, beside its pixels
 _RECORD = {"pgd_cw": 57, "autoattack": 41}  # bytes an image in the record of an attack, beside the attacked image
 _GRID = 8 * (2 * 18 - 1)  # evaluations for each class of the grid of images that a trained generator is shown by
-_SPLITS = {"digits": (1797, 0), "cifar10": (50_000, 10_000)}  # images that a source has for training and for testing
 
 
 @dataclass(frozen=True)
@@ -95,17 +98,23 @@ class Costs:
         Parameters
         ----------
         rule : str
-            Rule of the workflow; one without an entry here is analysis.
+            Rule of the workflow; one without a method here is analysis.
         wildcards : dict of str
+
+        Raises
+        ------
+        ValueError
+            If `stages.RULES` does not know the rule.
         """
-        found = _RULES[rule](self, **wildcards) if rule in _RULES else Cost("analysis")
+        of_rule = _OF_RULES.get(registry.check(rule, RULES, "rule"))
+        found = of_rule(self, **wildcards) if of_rule else Cost("analysis")
         return [found] if isinstance(found, Cost) else found
 
     def _splits(self):
         source = self.study.config["source"]
-        train, test = _SPLITS.get(source["name"], (None, None))
+        train, test = SOURCES[source["name"]].images or (None, None)
         kept = source.get("train_images"), source.get("test_images")
-        if source["name"] == "digits":  # one set that is split
+        if test == 0:  # one set that is split
             train, test = (train - kept[1], kept[1]) if kept[1] else (None, None)
         pairs = ((train, kept[0]), (test, kept[1]))
         train, test = (min((n for n in pair if n is not None), default=None) for pair in pairs)
@@ -214,6 +223,8 @@ class Costs:
             return 0, ""
         if s.sampler == "pipeline":
             return None, f"FLOPs of {s.dataset}: a pipeline's network is its own"
+        if s.sampler not in NETWORKED:
+            return None, f"FLOPs of {s.dataset}: those of a sampler of kind {s.sampler} are not known"
         network = self.denoiser(self.study.base_of(s.generator))
         pair = self.pair(s.generator) if s.sampler == "dg" else ()
         if network is None or None in pair:
@@ -277,12 +288,16 @@ class Costs:
         images = min((n for n in (s.images, self.test_images) if n is not None), default=None)
         if images is None:
             return self._unknown_split("PGD", "PGD", "test")
+        size = self._record(attack, images)
+        if not isinstance(s, settings.PgdCw):
+            missing = f"FLOPs of {attack}: those of an attack of one's own are not known"
+            return Cost("other attacks", images, None, bytes=size, missing=missing)
         passes = pgd_passes(s.steps) + 1  # the network is looked at before
         flops = passes * images * self._wrn(s.architecture)
-        return Cost("PGD", images, flops, at_most=True, bytes=self._record(attack, images))
+        return Cost("PGD", images, flops, at_most=True, bytes=size)
 
     def _record(self, attack, images):
-        return images * (4 * self.pixels + _RECORD[attack])
+        return images * (4 * self.pixels + _RECORD.get(attack, _RECORD["pgd_cw"]))
 
     def _attack_chunk(self, victim, attack, chunk):
         s = self.study.attack(attack, victim).of_chunk(int(chunk))
@@ -321,26 +336,5 @@ class Costs:
         return Cost("interop", bytes=self._wrn_bytes(self.study.training(run).architecture))
 
 
-_RULES = {
-    "fetch_file": Costs._fetch_file,
-    "import_data": Costs._import_data,
-    "stage_samples": Costs._stage_samples,
-    "train_generator": Costs._train_generator,
-    "import_generator": Costs._import_generator,
-    "train_extractor": Costs._train_extractor,
-    "train_discriminator": Costs._train_discriminator,
-    "import_pair": Costs._import_pair,
-    "sample_shard": Costs._sample_shard,
-    "train_features": Costs._train_features,
-    "measure_split": Costs._measure_split,
-    "measure_shard": Costs._measure_shard,
-    "measure_quality": Costs._measure_quality,
-    "train_run": Costs._train_run,
-    "attack_run": Costs._attack_run,
-    "attack_chunk": Costs._attack_chunk,
-    "gather_chunks": Costs._gather_chunks,
-    "attack_inner": Costs._attack_inner,
-    "ask_model": Costs._ask_model,
-    "import_checkpoint": Costs._import_checkpoint,
-    "export_run": Costs._export_run,
-}
+# {rule: method of its name}
+_OF_RULES = {name: vars(Costs)[f"_{name}"] for name in RULES if f"_{name}" in vars(Costs)}

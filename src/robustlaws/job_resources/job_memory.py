@@ -10,7 +10,10 @@ them a pass really holds at once was measured (torch 2.13, float32, on a CPU) an
 import math
 from dataclasses import dataclass
 
+from robustlaws import registry
+from robustlaws.job_resources.job_costs import NETWORKED
 from robustlaws.networks import unet_flops, wrn_flops
+from robustlaws.stages import RULES
 
 _FLOAT = 4  # bytes
 # of the numbers that a pass leaves, measured on WideResNets and on the U-Nets of config/cifar10.yaml, and rounded up
@@ -66,8 +69,9 @@ class Memory:
         self.test_images = costs.test_images or _ASSUMED
 
     def of(self, rule, wildcards):
-        """Return what a job holds; one of a rule without an entry here works on tables."""
-        return _RULES[rule](self, **wildcards) if rule in _RULES else Held()
+        """Return what a job holds; one of a rule without a method here works on tables; ValueError as `Costs.of`."""
+        of_rule = _OF_RULES.get(registry.check(rule, RULES, "rule"))
+        return of_rule(self, **wildcards) if of_rule else Held()
 
     def _pixels(self, images, size=1):
         return images * self.costs.pixels * size
@@ -136,7 +140,7 @@ class Memory:
         images = self._pixels(s.batch, 1 + 8 * 6)  # float64: latents, and what the method of Heun keeps of them
         if s.sampler == "files":
             return Held(self._pixels(2 * s.batch), loads="gpu")
-        network = None if s.sampler == "pipeline" else self.costs.denoiser(self.study.base_of(s.generator))
+        network = None if s.sampler not in NETWORKED else self.costs.denoiser(self.study.base_of(s.generator))
         if network is None:
             return Held(_UNKNOWN + images, loads="gpu")
         tally = unet_flops.unet(network)
@@ -230,10 +234,12 @@ class Memory:
         return Held(values, loads="gpu", pass_flops=s.batch * self._forward(a))
 
     def _record_images(self, bundle):
-        """The attacked images of a record, and as many clean ones."""
+        """Return what a job holds that reads the attacked images of a record, and as many clean ones."""
         there = {"train": self.train_images, "test": self.test_images}[bundle]
         images = min(self.study.inner_attack(bundle).images, there)
         return Held(self._pixels(there) + self._pixels(images, 3 * _FLOAT))
+
+    _make_stimuli = _judge_images = _record_images
 
     # other networks
 
@@ -246,25 +252,5 @@ class Memory:
         return Held(weights + self._pixels(self.test_images, 3 * _FLOAT), loads="torch")
 
 
-_RULES = {
-    "import_data": Memory._import_data,
-    "train_generator": Memory._train_generator,
-    "import_generator": Memory._import_generator,
-    "train_extractor": Memory._train_extractor,
-    "train_discriminator": Memory._train_discriminator,
-    "import_pair": Memory._import_pair,
-    "sample_shard": Memory._sample_shard,
-    "train_features": Memory._train_features,
-    "measure_split": Memory._measure_split,
-    "measure_shard": Memory._measure_shard,
-    "measure_quality": Memory._measure_quality,
-    "train_run": Memory._train_run,
-    "attack_run": Memory._attack_run,
-    "attack_chunk": Memory._attack_chunk,
-    "gather_chunks": Memory._gather_chunks,
-    "attack_inner": Memory._attack_inner,
-    "make_stimuli": Memory._record_images,
-    "judge_images": Memory._record_images,
-    "import_checkpoint": Memory._import_checkpoint,
-    "export_run": Memory._export_run,
-}
+# {rule: method of its name}
+_OF_RULES = {name: vars(Memory)[f"_{name}"] for name in RULES if f"_{name}" in vars(Memory)}

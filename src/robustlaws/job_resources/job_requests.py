@@ -11,13 +11,7 @@ from functools import cache, cached_property
 from robustlaws import settings as told
 from robustlaws.job_resources.job_costs import Costs
 from robustlaws.job_resources.job_memory import Memory
-
-# jobs that save their state, stop before their time is over, and go on when they are started again
-RESUMED = (
-    "stage_samples", "train_generator", "train_extractor", "train_discriminator", "sample_shard", "train_run",
-    "attack_chunk",
-)  # fmt: skip
-COMPILED = ("train_generator", "train_extractor", "train_discriminator", "sample_shard", "train_run")
+from robustlaws.stages import RULES
 
 # MB of a process that has loaded what a job loads, measured on finished jobs (tests/unit/job_resources/test_job_requests.py)
 # and, for CUDA 13 with torch 2.11, on an H200 (1,700); the workers of torch.compile there had 0.5 GB each, most of it
@@ -41,9 +35,6 @@ _SLACK = 2.0  # jobs of other kinds and sizes than those that were timed
 _BYTES = 20e6  # a second, to and from a shared disk, hashed or unpacked
 _START = 5.0  # minutes until a job works: two Snakemakes, an environment, torch, a GPU; and to write what it made
 _UNCOUNTED = 240.0  # minutes, where FLOPs cannot be counted beforehand
-# minutes of jobs that compute no FLOPs that are counted
-_ALLOWED = {"fit_law": 30.0, "published": 30.0, "fetch_file": 240.0, "collect_provenance": 60.0}
-_OTHERWISE = 15.0
 
 
 class Needs:
@@ -76,7 +67,7 @@ class Needs:
         """
         held = self._held(rule, _key(rule, wildcards))
         interpreter = _LOADED[held.loads] if self.compute.gpus or held.loads != "gpu" else _LOADED["torch"]
-        interpreter += _COMPILER if self.compute.compile and rule in COMPILED else 0
+        interpreter += _COMPILER if self.compute.compile and RULES[rule].compiled else 0
         own = held.processes * _ROOM * (interpreter + held.values / 1e6)
         # the job itself and torch's launcher wait beside those that share its work
         launchers = 2 * _LOADED["torch"] if rule == "train_run" and self.compute.ranks > 1 else 0
@@ -99,13 +90,13 @@ class Needs:
         read = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
         working = self._working(rule, _key(rule, wildcards)) + _SLACK * read / _BYTES / 60
         asked = (_START + working) * _grown(attempt)
-        if self.compute.budget_minutes:
-            asked = min(asked, self._slice)
+        if budget := self.compute.budget_minutes:
+            asked = min(asked, _START + budget + told.GRACE / 60)
         return math.ceil(asked)
 
     def slices(self, rule, wildcards):
         """Return how often a job has to be started until it is done, 1 where nothing cuts it into slices."""
-        if not self.compute.budget_minutes or rule not in RESUMED:
+        if not self.compute.budget_minutes or not RULES[rule].resumed:
             return 1
         return max(1, math.ceil(self._working(rule, _key(rule, wildcards)) / _SLACK / self.compute.budget_minutes))
 
@@ -134,10 +125,6 @@ class Needs:
             " again what is left then"
         ]
 
-    @property
-    def _slice(self):
-        return _START + self.compute.budget_minutes + told.GRACE / 60
-
     @cache  # noqa: B019 - as long as the study
     def _held(self, rule, key):
         return self._memory.of(rule, dict(key))
@@ -151,7 +138,7 @@ class Needs:
             return minutes + _UNCOUNTED
         flops = sum(cost.flops for cost in costs)
         if not flops:
-            return minutes + _ALLOWED.get(rule, _OTHERWISE)
+            return minutes + RULES[rule].minutes
         devices = self.compute.ranks if rule == "train_run" else 1
         speed = self.speed or self._assumed(self._held(rule, key).pass_flops)
         return minutes + _SLACK * flops / (speed * devices) / 60

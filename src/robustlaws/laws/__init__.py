@@ -1,22 +1,38 @@
 """Scaling laws fitted to a study's runs. Nothing here imports torch."""
 
+from dataclasses import dataclass
+
+from robustlaws.registry import Entry
+
+
+@dataclass(frozen=True)
+class Law(Entry):
+    """A law: function(runs, curves, settings) -> `determination.Law`.
+
+    Attributes
+    ----------
+    parameters : tuple of str
+        Of a form L(N, D, FID), which the module of the law has as `FORM` (`form.Form`); () for a law of another kind.
+    settings : tuple of str
+        Of those keys of the config's `laws:` that only some laws know (`recipe`, `points`, `two_stage`), its own.
+    """
+
+    parameters: tuple[str, ...] = ()
+
+    settings: tuple[str, ...] = ()
+
+
+_ADDITIVE = ("A", "B", "E", "alpha", "beta", "eps", "zeta")
+
+# Laws are fitted and shown in this order.
 LAWS = {
-    "envelope": "robustlaws.laws.envelope:fit",
-    "additive": "robustlaws.laws.additive:fit",
-    "additive_two_stage": "robustlaws.laws.two_stage:fit",
-    "bottleneck": "robustlaws.laws.bottleneck:fit",
+    "envelope": Law("robustlaws.laws.envelope:fit", settings=("points",)),
+    "additive": Law("robustlaws.laws.additive:fit", _ADDITIVE, ("recipe",)),
+    "additive_two_stage": Law("robustlaws.laws.two_stage:fit", _ADDITIVE, ("recipe", "two_stage")),
+    "bottleneck": Law(
+        "robustlaws.laws.bottleneck:fit", ("A", "B", "E", "Q", "alpha", "beta", "kappa", "eps"), ("recipe",)
+    ),
 }
 
-# Those that give a loss L(N, D, FID), as `form.Form`.
-FORMS = {
-    "additive": "robustlaws.laws.additive:FORM",
-    "additive_two_stage": "robustlaws.laws.two_stage:FORM",
-    "bottleneck": "robustlaws.laws.bottleneck:FORM",
-}
-
-# Their parameters, for those who check a name without loading the law.
-PARAMETERS = {
-    "additive": ("A", "B", "E", "alpha", "beta", "eps", "zeta"),
-    "additive_two_stage": ("A", "B", "E", "alpha", "beta", "eps", "zeta"),
-    "bottleneck": ("A", "B", "E", "Q", "alpha", "beta", "kappa", "eps"),
-}
+PARAMETERS = {name: law.parameters for name, law in LAWS.items() if law.parameters}
+FORMS = {name: f"{LAWS[name].target.partition(':')[0]}:FORM" for name in PARAMETERS}

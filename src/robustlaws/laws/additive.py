@@ -9,11 +9,11 @@ import itertools
 import numpy as np
 from scipy import special
 
-from robustlaws.laws import determination, form, published
+from robustlaws.laws import PARAMETERS, determination, form, published
 from robustlaws.laws.fit import published_recipe
 from robustlaws.laws.observations import observe
 
-NAMES = ("A", "B", "E", "alpha", "beta", "eps", "zeta")
+NAMES = PARAMETERS["additive"]
 # Bounds in scaled coordinates. A term under 1e-9 of the median loss is none; a power under 0.01 changes by 5%
 # over a hundredfold and is a constant.
 _SMALLEST_TERM, _LARGEST_TERM = 1e-9, 20.0

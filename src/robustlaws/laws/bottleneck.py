@@ -10,11 +10,11 @@ import itertools
 import numpy as np
 from scipy.special import expit
 
-from robustlaws.laws import determination, form, published
+from robustlaws.laws import PARAMETERS, determination, form, published
 from robustlaws.laws.fit import published_recipe
 from robustlaws.laws.observations import observe
 
-NAMES = ("A", "B", "E", "Q", "alpha", "beta", "kappa", "eps")
+NAMES = PARAMETERS["bottleneck"]
 # Bounds in scaled coordinates, for the reasons given in `additive`; B and Q enter as logs of their terms.
 _SMALLEST_TERM, _LARGEST_TERM = 1e-9, 20.0
 _LOWER = np.array([_SMALLEST_TERM, np.log(_SMALLEST_TERM), _SMALLEST_TERM, np.log(_SMALLEST_TERM), *[0.01] * 3, -3.0])

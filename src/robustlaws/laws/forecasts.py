@@ -152,7 +152,7 @@ class FormForecast(Forecast):
 
     @property
     def flops_per_parameter_image(self):
-        """k in FLOPs = k N D."""
+        """K in FLOPs = k N D."""
         return self.summary["flops_per_parameter_image"]
 
     def _log_budget(self, flops):
@@ -326,7 +326,7 @@ class EnvelopeForecast(Forecast):
 
 @dataclass(frozen=True)
 class NoForecast(Forecast):
-    """That of a law that could not be fitted."""
+    """That of a law that could not be fitted, or gives no loss at any N and D."""
 
     def _unknown(self):
         datasets = self.summary["datasets"]
@@ -362,8 +362,10 @@ def read(summary, refits, line, measured, level):
         Share of the refits within an interval.
     """
     common = (summary, line, measured, level)
-    if summary["law"] not in FORMS:
+    if summary["law"] == "envelope":
         return EnvelopeForecast(*common, refits)
+    if summary["law"] not in FORMS:
+        return NoForecast(*common)
     form = registry.load(summary["law"], FORMS)
     logs = parametric.samples(form, refits)
     if not logs:

@@ -36,7 +36,7 @@ class Observations:
 
     @property
     def flops_per_parameter_image(self):
-        """k in F = k N D: median over the runs, FLOPs; 7822 for the paper's networks."""
+        """K in F = k N D: median over the runs, FLOPs; 7822 for the paper's networks."""
         return float(np.median(self.flops / (self.params * self.images)))
 
     def datasets(self):

@@ -6,17 +6,8 @@ import struct
 from pathlib import Path
 from urllib.parse import quote
 
-from robustlaws.figures.drawing.captions import CAPTIONS
+from robustlaws.figures import FIGURES, HEADINGS
 
-# Headings in the order of the page, and what stands under each; figures that none names come last.
-GROUPS = {
-    "Data and training": ("samples", "learning_curves", "hyperparameters", "replacement"),
-    "Laws": ("envelope", "additive_fit", "bottleneck_fit", "predictions", "residuals", "held_out", "allocation"),
-    "Accuracy and its limits": ("accuracy", "accuracy_from_loss"),
-    "Planning": ("efficient", "overhead"),
-    "Attacks": ("adversarial",),
-    "Human study": ("human_accuracy", "invalid_images", "training_attack"),
-}
 _FEW = 6  # figures that need no headings
 _KINDS = {".svg": "SVG", ".parquet": "data (Parquet)"}
 
@@ -44,11 +35,11 @@ def read(paths, page):
     figures = [_figure(Path(path), Path(page)) for path in paths]
     if len(figures) <= _FEW:
         return _numbered([{"heading": "", "figures": figures}]) if figures else []
-    of = {name: heading for heading, names in GROUPS.items() for name in names}
-    rest = "Further figures"
+    known = {name: figure.heading for name, figure in FIGURES.items()}
+    of = {figure["name"]: known.get(figure["name"], "Further figures") for figure in figures}
     groups = [
-        {"heading": heading, "figures": [figure for figure in figures if of.get(figure["name"], rest) == heading]}
-        for heading in (*GROUPS, rest)
+        {"heading": heading, "figures": [figure for figure in figures if of[figure["name"]] == heading]}
+        for heading in dict.fromkeys((*HEADINGS, *of.values()))
     ]
     return _numbered([group for group in groups if group["figures"]])
 
@@ -67,7 +58,8 @@ def _figure(path, page):
     if content[:8] != b"\x89PNG\r\n\x1a\n":
         raise ValueError(f"{path}: not a PNG file")
     width, height = struct.unpack(">II", content[16:24])
-    lead, _, rest = CAPTIONS.get(path.stem, path.stem.replace("_", " ")).partition(". ")
+    caption = FIGURES[path.stem].caption if path.stem in FIGURES else path.stem.replace("_", " ")
+    lead, _, rest = caption.partition(". ")
     beside = {kind: path.with_suffix(suffix) for suffix, kind in _KINDS.items()}
     return {
         "name": path.stem,

@@ -8,29 +8,10 @@ from pathlib import Path
 from robustlaws.formatting import html_tables, numbers
 from robustlaws.report import pictures
 from robustlaws.runtime import shell_commands
+from robustlaws.stages import ANALYSIS, RULES
 from robustlaws.storage import tables
 
-_ANALYSIS = "analysis"  # the stage of all rules that are not named here
-_STAGES = {
-    "import_data": "data",
-    "stage_samples": "data",
-    "train_generator": "generators",
-    "import_generator": "generators",
-    "train_extractor": "generators",
-    "train_discriminator": "generators",
-    "import_pair": "generators",
-    "sample_shard": "sampling",
-    "train_features": "quality",
-    "measure_split": "quality",
-    "measure_shard": "quality",
-    "measure_quality": "quality",
-    "train_run": "training",
-    "import_checkpoint": "attacks",
-    "attack_run": "attacks",
-    "attack_chunk": "attacks",
-    "gather_chunks": "attacks",
-}
-_ORDER = (*dict.fromkeys(_STAGES.values()), _ANALYSIS)
+_ORDER = tuple(dict.fromkeys(rule.stage for rule in RULES.values()))
 _SHOWN = 3  # of several in one cell
 _CHANGED = "+changes"
 _TEXTS = ("stage", "code", "commit", "machine", "when (UTC)")
@@ -83,10 +64,11 @@ def _jobs(rows):
     last = {}
     for row in sorted(rows, key=lambda row: row["seconds"]):
         last[row["rule"], row["wildcards"]] = row
-    return [
-        row | {"stage": _STAGES.get(row["rule"], _ANALYSIS), "versions": json.loads(row["versions"])}
-        for row in last.values()
-    ]
+    return [row | {"stage": _stage(row["rule"]), "versions": json.loads(row["versions"])} for row in last.values()]
+
+
+def _stage(rule):
+    return RULES[rule].stage if rule in RULES else ANALYSIS  # a file may be older than the name of its rule
 
 
 def _row(stage, jobs):

@@ -9,9 +9,9 @@ No torch here: the Snakefile imports this package.
 """
 
 from robustlaws.settings.attack import (
-    ATTACK_SETTINGS,
     AUTOATTACK,
     AUTOATTACK_CLASSES,
+    Attack,
     AutoAttack,
     Checkpoint,
     Export,
@@ -51,13 +51,13 @@ from robustlaws.settings.plan import Plan
 from robustlaws.settings.train import Curve, Training
 
 __all__ = [
-    "ATTACK_SETTINGS",
     "AUTOATTACK",
     "AUTOATTACK_CLASSES",
     "GRACE",
     "Answers",
     "Architecture",
     "Asking",
+    "Attack",
     "AutoAttack",
     "Checkpoint",
     "Churn",

@@ -40,6 +40,20 @@ class PgdCw(Settings):
 
 
 @dataclass(frozen=True)
+class Attack(Settings):
+    """Stage attack: an attack that has no settings class of its own."""
+
+    run: str  # or checkpoint
+    architecture: Architecture
+    threat: Threat
+    seed: int
+    images: int | None  # None: the whole test split
+    batch: int
+    options: dict | None = neutral(None)  # of this attack alone, as the config says them
+    weights: str = neutral("last")  # "last" or "best" of the run
+
+
+@dataclass(frozen=True)
 class AutoAttack(Settings):
     """Stage attack: AutoAttack, in chunks of images with a seed each."""
 
@@ -84,7 +98,3 @@ class Export(Settings):
     additional_data: bool
     footnote: str = neutral("")
     test_kept: int | None = neutral(None)  # images of the source's test split that the study kept; None: all
-
-
-# The settings class of each named attack.
-ATTACK_SETTINGS = {"pgd_cw": PgdCw, "autoattack": AutoAttack}

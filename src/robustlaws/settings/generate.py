@@ -172,7 +172,7 @@ class Sampling(Settings):
 
     dataset: str
     generator: str
-    sampler: str  # kind of the generator: edm, pfgmpp, dg, pipeline or files
+    sampler: str  # kind of the generator, see generators.SAMPLERS
     steps: int | None  # None: files
     sigma_min: float
     sigma_max: float
@@ -190,6 +190,7 @@ class Sampling(Settings):
     guidance: Guidance | None = neutral(None)
     pipeline: Pipeline | None = neutral(None)
     layout: str = neutral("contiguous")  # of the file: contiguous, chunked, or a compression (zstd, lz4, gzip)
+    options: dict | None = neutral(None)  # of this kind of sampler alone, as the config says them
 
 
 @dataclass(frozen=True)

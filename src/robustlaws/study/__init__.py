@@ -241,7 +241,7 @@ class Study(Analysing, Generating, Showing):
             own.pop("weights", None)  # of a run; a checkpoint has only these
         if attack == "pgd_cw":
             own["beta"] = self.config["training"]["beta"]
-        return told.ATTACK_SETTINGS[attack](
+        return ATTACKS[attack].settings_class(
             run=name,
             architecture=shape,
             threat=self._threat,

@@ -193,6 +193,7 @@ class Generating:
             churn=self._churn(own),
             guidance=told.Guidance(**generator["guidance"]) if "guidance" in generator else None,
             pipeline=self._pipeline(generator) if generator["kind"] == "pipeline" else None,
+            options=generator.get("options"),
             **common,
         )
 

@@ -1,14 +1,11 @@
 """What a study tells the jobs that fit laws, draw conclusions and plan. Imports no torch."""
 
 from robustlaws import settings as told
+from robustlaws.laws import LAWS, PARAMETERS
 from robustlaws.networks import wrn_flops
 
-# Which laws know a setting; the others must not become stale by it.
-_ONLY = {
-    "recipe": ("additive", "additive_two_stage", "bottleneck"),
-    "two_stage": ("additive_two_stage",),
-    "points": ("envelope",),
-}
+# Settings that only some laws know; the others must not become stale by them.
+_SPECIAL = {setting for law in LAWS.values() for setting in law.settings}
 # What a fit has no use for, at fixed values.
 _ENVELOPE = {"observations": "final", "huber_delta": 0.001, "starts": "small", "small_on_large": None}
 _UNUSED = {
@@ -17,7 +14,6 @@ _UNUSED = {
 }
 _ELSEWHERE = ("fit", "human_accuracy", "at_flops", "beside_published")  # no law is told these
 _AS_A_RULE = 10.0  # times the dearest run: the budget that is planned where none is given
-_PLANNERS = ("additive", "additive_two_stage", "bottleneck", "envelope")  # the first of these that is fitted
 
 
 class Analysing:
@@ -25,11 +21,8 @@ class Analysing:
 
     def law(self, law):
         """Return the settings of the fit of a law, or of the line from loss to accuracy ("accuracy")."""
-        own = {
-            name: value
-            for name, value in self.config["laws"].items()
-            if name not in _ELSEWHERE and law in _ONLY.get(name, (law,))
-        }
+        foreign = _SPECIAL - set(LAWS[law].settings if law in LAWS else ())
+        own = {key: value for key, value in self.config["laws"].items() if key not in foreign.union(_ELSEWHERE)}
         own.setdefault("small_on_large", None)
         own |= _UNUSED.get(law, {})
         return told.LawFit(law=law, seed=self._seed("law", law), **own)
@@ -52,9 +45,9 @@ class Analysing:
 
     @property
     def planning_law(self):
-        """The law that is planned with."""
+        """The law that is planned with: without one in the config, the first that gives a loss at any N and D."""
         fitted = self.config["laws"]["fit"]
-        return self.config.get("plan", {}).get("law", next(law for law in _PLANNERS if law in fitted))
+        return self.config.get("plan", {}).get("law", min(fitted, key=lambda law: law not in PARAMETERS))
 
     def plan(self):
         """Return the settings of the planner."""

@@ -6,21 +6,14 @@ from robustlaws import registry
 from robustlaws.data import SOURCES
 from robustlaws.generators import SAMPLERS
 
-# what each source of real images has to be told; one that is not here reads no files
-_SOURCE_KEYS = {
-    "hub_parquet": ("train_files", "test_files", "image_column", "label_column"),
-    "cifar10": ("train_files",),
-    "folder": ("train_files",),
-    "npz": ("train_files", "test_files"),
-}
-
 
 def check_generators(config, origin):
     """Raise ValueError, one line, for a source, generator, dataset or FID that cannot be made."""
     _check_source(config["source"], origin)
     for name, generator in config["generators"].items():
         registry.check(generator["kind"], SAMPLERS, f"{origin} generators.{name}.kind")
-        _CHECKS.get(generator["kind"], _check_unet)(name, config, origin)
+        if generator["kind"] in _CHECKS:
+            _CHECKS[generator["kind"]](name, config, origin)
     sampling, quality = config["sampling"], config["quality"]
     if sampling["sigma_min"] >= sampling["sigma_max"]:
         raise ValueError(f"{origin} sampling.sigma_min: {sampling['sigma_min']} must be less than sigma_max")
@@ -37,7 +30,7 @@ def check_generators(config, origin):
 
 def _check_source(source, origin):
     name = registry.check(source["name"], SOURCES, f"{origin} source.name")
-    needed = _SOURCE_KEYS.get(name, ())
+    needed = SOURCES[name].keys
     if not needed and ("train_files" in source or "test_files" in source):
         raise ValueError(f"{origin} source.train_files: source {name} reads no files; leave it out")
     for key in needed:
@@ -134,7 +127,13 @@ def _check_files(name, config, origin):
         )
 
 
-_CHECKS = {"dg": _check_guided, "pipeline": _check_pipeline, "files": _check_files}
+_CHECKS = {
+    "edm": _check_unet,
+    "pfgmpp": _check_unet,
+    "dg": _check_guided,
+    "pipeline": _check_pipeline,
+    "files": _check_files,
+}
 
 
 def _check_dataset(name, dataset, config, origin):

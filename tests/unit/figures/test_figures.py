@@ -11,7 +11,6 @@ from robustlaws.data import shards
 from robustlaws.figures import FIGURES
 from robustlaws.figures.drawing import inputs as sources
 from robustlaws.figures.drawing import style
-from robustlaws.figures.drawing.captions import CAPTIONS
 from robustlaws.formatting import numbers
 from robustlaws.storage import tables
 from tests.support import human_study
@@ -90,7 +89,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path, ordinary, drawn, name):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_has_a_caption_and_a_table_with_a_name_for_each_panel(drawn, name):
-    assert CAPTIONS[name].endswith(".")
+    assert FIGURES[name].caption.endswith(".")
     _, text, _, table = drawn[name]
     # a study may have no runs of other recipes to compare
     assert len(table) or "nothing to show" in text

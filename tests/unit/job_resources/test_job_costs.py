@@ -10,7 +10,7 @@ from robustlaws.attacks import pgd, record
 from robustlaws.data import shards
 from robustlaws.generators import heun, network_files
 from robustlaws.job_resources.forward_passes import autoattack_passes, guided, measured_images, official
-from robustlaws.job_resources.job_costs import _RULES, STAGES, Costs, Known
+from robustlaws.job_resources.job_costs import _OF_RULES, STAGES, Costs, Known
 from robustlaws.networks import checkpoint, discriminator, unet_flops, wrn
 from robustlaws.networks.wrn_flops import wrn_forward_flops
 from robustlaws.quality import moments
@@ -194,7 +194,7 @@ def test_every_rule_that_may_use_a_gpu_is_counted():
     rules = [part for text in texts for part in text.split("\nrule ")[1:]]
     named = {part.partition(":")[0] for part in rules if "gpu=" in part}
     assert len(named) > 8
-    assert named <= set(_RULES)
+    assert named <= set(_OF_RULES)
 
 
 def test_every_job_of_the_studies_has_a_stage():

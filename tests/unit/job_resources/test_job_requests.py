@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from robustlaws.job_resources.job_costs import _RULES as COSTED
+from robustlaws.job_resources.job_costs import _OF_RULES as COSTED
 from robustlaws.job_resources.job_costs import Costs
-from robustlaws.job_resources.job_memory import _RULES as HELD
+from robustlaws.job_resources.job_memory import _OF_RULES as HELD
 from robustlaws.job_resources.job_requests import Needs
 from robustlaws.networks.wrn_flops import wrn_forward_flops, wrn_touched
 from robustlaws.storage import embedded

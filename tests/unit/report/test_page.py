@@ -5,8 +5,7 @@ import json
 import pytest
 
 from robustlaws import report
-from robustlaws.figures import FIGURES
-from robustlaws.figures.drawing.captions import CAPTIONS
+from robustlaws.figures import FIGURES, HEADINGS
 from robustlaws.formatting.numbers import TIMES
 from robustlaws.storage import tables
 from tests.support.figure_study import build, run_rows
@@ -25,8 +24,9 @@ def test_a_page_stands_alone(tmp_path):
     assert "A study of <digits> & their laws." in page.text
 
 
-def test_every_figure_has_a_caption():
-    assert set(CAPTIONS) == set(FIGURES)
+def test_every_figure_has_a_caption_and_a_heading():
+    assert all(figure.caption for figure in FIGURES.values())
+    assert {figure.heading for figure in FIGURES.values()} == set(HEADINGS)
 
 
 def test_a_figure_without_a_caption_has_its_name(tmp_path):

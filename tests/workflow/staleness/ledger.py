@@ -1,6 +1,6 @@
 """Rows of the revisions: which outputs a change of code makes stale."""
 
-from robustlaws.revisions import ROOTS
+from robustlaws.revisions import entries
 from tests.workflow.staleness import Change, Made, Row, Section, bumps, jobs
 
 DRAWN = {
@@ -83,7 +83,7 @@ REVISIONS = Section(
         ),
         Row(
             "code is another and somebody accepted it: `accept`, for any entry",
-            (Change("accepted", accepted=tuple(ROOTS)),),
+            (Change("accepted", accepted=tuple(entries())),),
         ),
     ),
 )

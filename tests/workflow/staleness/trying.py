@@ -20,7 +20,7 @@ def expected(row, whole):
     ----------
     row : Row
     whole : dict
-        All jobs of its study, as :func:`tests.workflow.conftest.jobs_in` gives them.
+        All jobs of its study, as :func:`tests.support.checkouts.jobs_in` gives them.
 
     Returns
     -------
@@ -113,7 +113,7 @@ class Trials:
         self.answers = dict(zip(self.asked, snakemakes(list(self.asked.values())), strict=True))
 
     def jobs(self, name):
-        """Return the jobs of a change, as :func:`tests.workflow.conftest.jobs_in` gives them."""
+        """Return the jobs of a change, as :func:`tests.support.checkouts.jobs_in` gives them."""
         status, said = self.answers[name]
         assert status == 0, said
         return jobs_in(said)

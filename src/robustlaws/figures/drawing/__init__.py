@@ -1,1 +1,1 @@
-"""What the figures share: style, labels, inputs, panels, captions and the data behind a plot."""
+"""What the figures share: style, labels, inputs, panels and the data behind a plot."""

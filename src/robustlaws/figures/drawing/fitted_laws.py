@@ -41,7 +41,7 @@ class Fit:
 
     @property
     def flops_per_parameter_image(self):
-        """k in F = k N D."""
+        """K in F = k N D."""
         return float(self.summary["flops_per_parameter_image"])
 
     def datasets(self):

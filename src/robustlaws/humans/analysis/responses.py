@@ -30,17 +30,17 @@ class Responses:
 
     @property
     def shown(self):
-        """bool array (I, P): which images each participant was shown."""
+        """Bool array (I, P): which images each participant was shown."""
         return self.chosen != NOT_SHOWN
 
     @property
     def right(self):
-        """bool array (I, P): which each classified right."""
+        """Bool array (I, P): which each classified right."""
         return self.chosen == self.labels[:, None]
 
     @property
     def people(self):
-        """bool array (P,): persons, or simulated ones; no models."""
+        """Bool array (P,): persons, or simulated ones; no models."""
         return self.kinds != "model"
 
     def of(self, which):
