@@ -9,7 +9,7 @@ from robustlaws.job_resources.job_memory import Memory
 from robustlaws.settings import Compute
 from robustlaws.stages import RULES
 from tests.support.jobs import ROOT
-from tests.unit.job_resources.test_costs import study_of
+from tests.support.study_files import study_of
 
 TEXTS = [ROOT / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk"))]
 BODIES = {

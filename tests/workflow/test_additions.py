@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 from robustlaws.attacks import record
 from robustlaws.storage import tables
-from tests.workflow.conftest import ROOT, fresh_checkout, jobs_in, listed, without_humans
+from tests.support.checkouts import ROOT, fresh_checkout, jobs_in, listed, without_humans
 from tests.workflow.staleness.studies import _write
 
 ADDED = Path(__file__).with_name("additions")

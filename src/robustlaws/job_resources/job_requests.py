@@ -13,7 +13,7 @@ from robustlaws.job_resources.job_costs import Costs
 from robustlaws.job_resources.job_memory import Memory
 from robustlaws.stages import RULES
 
-# MB of a process that has loaded what a job loads, measured on finished jobs (tests/unit/job_resources/test_job_requests.py)
+# MB of a process that has loaded what a job loads, measured on finished jobs (tests/unit/job_resources)
 # and, for CUDA 13 with torch 2.11, on an H200 (1,700); the workers of torch.compile there had 0.5 GB each, most of it
 # shared
 _SNAKEMAKE = 400  # two that carry a job of a cluster, 160 each
