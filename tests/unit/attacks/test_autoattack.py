@@ -19,7 +19,7 @@ from pyautoattack.fab_pt import FABAttack_PT
 
 from robustlaws.attacks import autoattack, merge_chunks, record
 from robustlaws.data import shards
-from robustlaws.networks import checkpoint
+from robustlaws.networks import checkpoint, wrn
 from robustlaws.runtime.signals import Stopped
 from robustlaws.settings import AUTOATTACK, Compute
 from tests.support.autoattack_chunks import ARCHITECTURE, CHUNKED, SETTINGS, attack, scaled, shortened
