@@ -1,4 +1,4 @@
-"""What all tests share: one torch thread, and where the recorded numbers are."""
+"""Markers, order and groups of all tests; one torch thread; the reader of recorded numbers."""
 
 import json
 from pathlib import Path
@@ -14,6 +14,24 @@ GROUPS = {
     "tests/conda/test_on_slurm.py": "cluster",
     "tests/conda/": "conda",
 }
+# Markers of whole folders and files, and of what a fixture starts; `slow`: over about 5 seconds.
+MARKED = {
+    "tests/workflow/": "slow",
+    "tests/conda/": "slow",
+    "tests/cluster/": "cluster",
+    "tests/conda/test_on_slurm.py": "cluster",
+    "tests/web/test_crowd.py": "slow",
+    "tests/unit/training/test_loop_kills.py": "slow",
+    "tests/unit/training/test_distributed.py": "slow",
+    "tests/unit/training/test_loop_gpu.py": "gpu",
+    "tests/unit/laws/test_laws_recipes.py": "slow",
+    "tests/unit/networks/test_foreign_checkpoint": "slow",
+    "tests/unit/fit_table/test_pipeline.py": "slow",
+    "tests/unit/report/test_explorer_browser.py": "browser",
+    "tests/web/test_browser.py": "browser",
+    "tests/web/test_scripts.py": "browser",
+}
+MARKED_FIXTURES = {"slurm": "cluster", "playwright": "browser", "browser": "browser", "chromium": "browser"}
 
 
 def _group(nodeid):
@@ -21,8 +39,14 @@ def _group(nodeid):
     return next((group for start, group in GROUPS.items() if nodeid.startswith(start)), nodeid.split("::")[0])
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects by marker
 def pytest_collection_modifyitems(items):
     order = list(dict.fromkeys(GROUPS.values()))
+    for item in items:
+        names = {mark for start, mark in MARKED.items() if item.nodeid.startswith(start)}
+        names |= {mark for fixture, mark in MARKED_FIXTURES.items() if fixture in item.fixturenames}
+        for name in sorted(names):
+            item.add_marker(name)
     items.sort(key=lambda item: order.index(group) if (group := _group(item.nodeid)) in order else len(order))
 
 

@@ -77,5 +77,6 @@ def test_moments_in_its_features_are_those_of_the_recorded_ones(network, fixture
     print(f"covariance of Inception's features: off by {off:.1e} of the largest")
     assert merged.count == 2
     assert off < 1e-5
-    np.testing.assert_allclose(merged.mean, recorded.mean(0), rtol=1e-4)
+    # float32 sums differ between processors: small means were off by 9.6e-8 (1.3e-4 of them) on another one
+    np.testing.assert_allclose(merged.mean, recorded.mean(0), rtol=1e-4, atol=1e-6)
     assert merged.features["sha256"].startswith("6726825d")

@@ -13,7 +13,11 @@ from robustlaws.generators.latents import Draws
 from robustlaws.networks import discriminator
 from robustlaws.settings import Churn, Guidance, Sampling
 from tests.support import analytic_denoisers
+from tests.support.recorded import REFERENCE
 from tests.support.recorded_generators import denoiser
+
+# the augmented dimensions D that are recorded
+DIMENSIONS = sorted(int(n[1:-6]) for n in np.load(REFERENCE / "pfgmpp_sampler.npz").files if n.endswith("_seeds"))
 
 
 class Recording(dict):
@@ -109,7 +113,7 @@ def test_the_streams_of_images_are_the_official_ones(fixture_arrays):
     held("streams afterwards", 1e-6, noise=(torch.stack(small), arrays["rng_noise_next_8x8"]))
 
 
-@pytest.mark.parametrize("augmented", [128, 2048])
+@pytest.mark.parametrize("augmented", DIMENSIONS)
 @pytest.mark.parametrize(("kind", "steps"), [("gmm", 5), ("gmm", 18), ("poisson", 18)])
 def test_pfgmpp_goes_through_the_official_states(augmented, kind, steps, fixture_arrays):
     arrays, _ = fixture_arrays("pfgmpp_sampler")
@@ -129,7 +133,7 @@ def test_pfgmpp_goes_through_the_official_states(augmented, kind, steps, fixture
     assert (edm.to_uint8(made).numpy() == arrays[n + "uint8"]).all()
 
 
-@pytest.mark.parametrize("augmented", [128, 2048])
+@pytest.mark.parametrize("augmented", DIMENSIONS)
 def test_the_prior_is_the_official_one(augmented, fixture_arrays):
     arrays, _ = fixture_arrays("pfgmpp_prior")
     arrays = {key.removeprefix(f"D{augmented}_"): value for key, value in arrays.items()}
@@ -143,7 +147,7 @@ def test_the_prior_is_the_official_one(augmented, fixture_arrays):
     assert Draws(arrays["seeds"].tolist(), told()).labels().tolist() == arrays["class_draw"].tolist()
 
 
-@pytest.mark.parametrize("augmented", [128, 2048])
+@pytest.mark.parametrize("augmented", DIMENSIONS)
 def test_the_start_of_small_images_is_the_official_one(augmented, fixture_arrays):
     arrays, _ = fixture_arrays("pfgmpp_sampler")
     drawn = [pfgmpp.draw_prior(int(seed), 192, augmented) for seed in arrays[f"D{augmented}_seeds"]]
@@ -151,7 +155,7 @@ def test_the_start_of_small_images_is_the_official_one(augmented, fixture_arrays
     held(f"prior of 192 pixels, D = {augmented}", 1e-4, x=(made.reshape(4, 3, 8, 8), arrays[f"D{augmented}_latents"]))
 
 
-@pytest.mark.parametrize("augmented", [128, 2048])
+@pytest.mark.parametrize("augmented", DIMENSIONS)
 def test_the_radius_follows_its_law(augmented, fixture_arrays):
     arrays, _ = fixture_arrays("pfgmpp_prior")
     levels, config = arrays["quantile_levels"], json.loads(str(arrays["config"]))

@@ -11,8 +11,13 @@ from robustlaws.settings import Architecture, accounting
 from robustlaws.training import distributed, schedule, weight_average
 from robustlaws.training.optimiser import Nesterov
 from robustlaws.training.run_state import Run
-from tests.support.recorded import PRECISIONS
+from tests.support.recorded import PRECISIONS, REFERENCE
 from tests.support.training_runs import told
+
+# The paper's own float32 and float64 runs drift apart by 2.9e-4 in loss and 2.5e-3 in weights (another recording
+# of the same loop): signs in the attack flip. Three times that also covers another processor.
+LOSS_DRIFT, WEIGHTS_DRIFT = 3 * 2.9e-4, 3 * 2.5e-3
+SCHEDULES = sorted(int(name[14:]) for name in np.load(REFERENCE / "lr_schedule.npz").files if "metric_epochs_" in name)
 
 
 class Recorded:
@@ -28,9 +33,10 @@ class Recorded:
 def trained(arrays, meta, dtype, monkeypatch):
     """Return the run after its recorded steps, and what was noted at each of them."""
     settings = told(
-        # the trainer was told batches of 20,000, so 3 make an epoch
+        # the batch that gives the recorded number of steps in an epoch of 50,000 images
         architecture=Architecture(10, 1, 10, 3, 32, (0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)),
-        images=meta["num_adv_epochs"] * 50_000, epoch_images=50_000, batch=20_000, real_fraction=0,
+        images=meta["num_adv_epochs"] * 50_000, epoch_images=50_000, batch=-(-50_000 // meta["per_epoch"]),
+        real_fraction=0,
         threat={"norm": "Linf", "epsilon": meta["eps"]}, beta=meta["beta"], label_smoothing=meta["label_smoothing"],
         attack_steps=meta["attack_steps"], attack_step_size=meta["step_size"], learning_rate=meta["lr"],
         warmup_fraction=0.025, weight_decay=meta["weight_decay"], average_decay=meta["tau"], batchnorm_momentum=0.01,
@@ -82,7 +88,9 @@ def test_twelve_steps_of_the_papers_trainer(precision, fixture_arrays, monkeypat
     assert all(off.pop(name) < 1e-12 for name in ("lr", "momentum", "decay", "bn_momentum_used"))
     if precision == "f32":  # the code's own float32 and float64 runs drift apart through signs in the attack
         off.pop("logits")
-    assert max(off.values()) < (1e-9 if precision == "f64" else 1e-3)
+    weights_off = max(off.pop(prefix) for prefix in ends)
+    assert weights_off < (1e-9 if precision == "f64" else WEIGHTS_DRIFT)
+    assert max(off.values()) < (1e-9 if precision == "f64" else LOSS_DRIFT)
 
 
 @pytest.mark.parametrize("case", range(5))
@@ -98,7 +106,7 @@ def test_the_decay_of_the_average_is_the_papers(case, fixture_arrays):
     assert np.abs(decays - arrays[f"decay_{case}"]).max() < 1e-12
 
 
-@pytest.mark.parametrize("epochs", [100, 200, 600, 1400, 2000])
+@pytest.mark.parametrize("epochs", SCHEDULES)
 def test_learning_rate_momentum_and_points_are_the_papers(epochs, fixture_arrays):
     arrays, _ = fixture_arrays("lr_schedule")
     for peak in (0.1, 0.2, 0.3):
