@@ -15,8 +15,7 @@ from robustlaws.figures.drawing import inputs
 from robustlaws.fit_table import curves as learning
 from robustlaws.fit_table import output_folder, paper_comparison, paper_runs, steps
 from robustlaws.fit_table import runs as run_table
-from robustlaws.laws import FORMS, LAWS, fit_jobs, limits
-from robustlaws.laws import published as paper
+from robustlaws.laws import FORMS, LAWS, fit_jobs, limits, published
 from robustlaws.laws.determination import values
 from robustlaws.report import explorer
 from robustlaws.runtime.job_log import log
@@ -49,10 +48,10 @@ class Choices:
 
 
 PUBLISHED = Choices(
-    small_on_large=paper.SMALL_ON_LARGE,
-    two_stage={"base": paper.ADDITIVE_BASE, "quality": list(paper.ADDITIVE_QUALITY)},
-    human_accuracy=paper.HUMAN_ACCURACY,
-    flops=(paper.APPROACHES_FLOPS, paper.PRIOR_FLOPS, paper.BEST_FLOPS, paper.HUMAN_FLOPS),
+    small_on_large=published.SMALL_ON_LARGE,
+    two_stage={"base": published.ADDITIVE_BASE, "quality": list(published.ADDITIVE_QUALITY)},
+    human_accuracy=published.HUMAN_ACCURACY,
+    flops=(published.APPROACHES_FLOPS, published.PRIOR_FLOPS, published.BEST_FLOPS, published.HUMAN_FLOPS),
 )
 
 
