@@ -1,7 +1,8 @@
 # Reads: what each figure says it is drawn from. Writes: each figure as PNG and SVG.
 from robustlaws.figures import FIGURE_INPUTS
 
-FIGURE_FILES = {
+# The files that analysis steps and figures read, by noun; report.smk adds those of later rules.
+ANALYSIS_FILES = {
     "train_images": rules.import_data.output.train,
     "test_images": rules.import_data.output.test,
     "shards": expand(rules.sample_shard.output.shard, dataset=study.datasets, shard=study.shards(None, 1)),
@@ -17,6 +18,7 @@ FIGURE_FILES = {
     "accuracy": rules.fit_accuracy.output.accuracy,
     "accuracy_refits": rules.fit_accuracy.output.refits,
     "limits": rules.measure_limits.output.limits,
+    "human_level": of_bundles(rules.judge_images.output.benchmark, ["test"] if study.human_level_measured else []),
     "human_accuracy": of_bundles(rules.judge_images.output.accuracy, ["test"])[0],
     "stimuli": of_bundles(rules.make_stimuli.output.stimuli, ["test"])[0],
     "key": of_bundles(rules.make_stimuli.output.key, ["test"])[0],
@@ -31,7 +33,7 @@ FIGURE_FILES = {
 
 rule draw_figure:
     input:
-        unpack(lambda wildcards: {noun: FIGURE_FILES[noun] for noun in FIGURE_INPUTS[wildcards.figure]}),
+        unpack(lambda wildcards: {noun: ANALYSIS_FILES[noun] for noun in FIGURE_INPUTS[wildcards.figure]}),
     output:
         # shown by `snakemake --report`
         png=report("<results>/figures/{figure}.png", category="Figures"),
@@ -57,11 +59,7 @@ rule draw_figure:
 
 rule draw_explorer:
     input:
-        runs=rules.collect_runs.output.runs,
-        predictions=expand(rules.fit_law.output.predictions, law=study.config["laws"]["fit"]),
-        allocations=expand(rules.fit_law.output.allocations, law=study.config["laws"]["fit"]),
-        laws=expand(rules.fit_law.output.law, law=study.config["laws"]["fit"]),
-        accuracy=rules.fit_accuracy.output.accuracy,
+        unpack(lambda wildcards: steps.DRAW_EXPLORER.inputs(ANALYSIS_FILES)),
     output:
         page=report("<results>/explorer.html", category="Figures"),
     log:

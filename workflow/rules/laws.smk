@@ -1,10 +1,10 @@
 # Reads: the tables. Writes: each law with its intervals, N* and D* over budgets, predictions; loss to accuracy.
+from robustlaws.fit_table import steps
 
 
 rule fit_law:
     input:
-        runs=rules.collect_runs.output.runs,
-        curves=rules.collect_runs.output.curves,
+        unpack(lambda wildcards: steps.FIT_LAW.inputs(ANALYSIS_FILES)),
     output:
         law="<results>/laws/{law}.json",
         allocations="<results>/laws/{law}_allocations.parquet",
@@ -30,7 +30,7 @@ rule fit_law:
 
 rule fit_accuracy:
     input:
-        runs=rules.collect_runs.output.runs,
+        unpack(lambda wildcards: steps.FIT_ACCURACY.inputs(ANALYSIS_FILES)),
     output:
         accuracy="<results>/laws/accuracy.json",
         refits="<results>/laws/accuracy_refits.parquet",
@@ -53,13 +53,7 @@ rule fit_accuracy:
 
 rule measure_limits:
     input:
-        runs=rules.collect_runs.output.runs,
-        laws=expand(rules.fit_law.output.law, law=study.config["laws"]["fit"]),
-        refits=expand(rules.fit_law.output.refits, law=study.config["laws"]["fit"]),
-        accuracy=rules.fit_accuracy.output.accuracy,
-        accuracy_refits=rules.fit_accuracy.output.refits,
-        allocations=expand(rules.fit_law.output.allocations, law=study.config["laws"]["fit"]),
-        benchmark=of_bundles(rules.judge_images.output.benchmark, ["test"] if study.human_level_measured else []),
+        unpack(lambda wildcards: steps.MEASURE_LIMITS.inputs(ANALYSIS_FILES)),
     output:
         limits="<results>/laws/limits.parquet",
     log:

@@ -1,5 +1,19 @@
 # Reads: tables, laws, figures, the published study and the time each job took. Writes: one self-contained page.
 
+REPORT_FILES = ANALYSIS_FILES | {
+    "attacks": rules.collect_attacks.output.attacks,
+    "figures": expand(rules.draw_figure.output.png, figure=study.config["figures"]),
+    "explorer": rules.draw_explorer.output.page,
+    "plan": rules.plan.output.page,
+    "human_accuracy": of_bundles(rules.judge_images.output.accuracy),
+    "validity": of_bundles(rules.judge_images.output.validity),
+    "benchmark": of_bundles(rules.judge_images.output.benchmark),
+    "agreement": of_bundles(rules.judge_images.output.agreement),
+    "quiz": rules.draw_quiz.output.page if study.humans else [],
+    "provenance": rules.collect_provenance.output.table,
+    "published_folders": [rules.published.output.folder] if study.beside_published else [],
+}
+
 
 rule write_report:
     input:
@@ -7,23 +21,7 @@ rule write_report:
         of_bundles(rules.write_presentation.output.presentation),
         # the page links these
         expand([rules.draw_figure.output.svg, rules.draw_figure.output.parquet], figure=study.config["figures"]),
-        runs=rules.collect_runs.output.runs,
-        curves=rules.collect_runs.output.curves,
-        attacks=rules.collect_attacks.output.attacks,
-        laws=expand(rules.fit_law.output.law, law=study.config["laws"]["fit"]),
-        accuracy=rules.fit_accuracy.output.accuracy,
-        limits=rules.measure_limits.output.limits,
-        quality=expand(rules.measure_quality.output.quality, dataset=study.datasets),
-        figures=expand(rules.draw_figure.output.png, figure=study.config["figures"]),
-        explorer=rules.draw_explorer.output.page,
-        plan=rules.plan.output.page,
-        human_accuracy=of_bundles(rules.judge_images.output.accuracy),
-        validity=of_bundles(rules.judge_images.output.validity),
-        benchmark=of_bundles(rules.judge_images.output.benchmark),
-        agreement=of_bundles(rules.judge_images.output.agreement),
-        quiz=rules.draw_quiz.output.page if study.humans else [],
-        provenance=rules.collect_provenance.output.table,
-        published_folders=[rules.published.output.folder] if study.beside_published else [],
+        unpack(lambda wildcards: steps.WRITE_REPORT.inputs(REPORT_FILES)),
     output:
         page=report("<results>/report.html", category="Report"),
     log:

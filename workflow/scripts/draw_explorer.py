@@ -3,14 +3,11 @@
 from robustlaws.runtime import job_log
 
 with job_log.job(snakemake):
+    from robustlaws.fit_table import steps
     from robustlaws.report import explorer
 
     explorer.write(
         snakemake.output.page,
-        runs=snakemake.input.runs,
-        predictions=snakemake.input.predictions,
-        allocations=snakemake.input.allocations,
-        laws=snakemake.input.laws,
-        accuracy=snakemake.input.accuracy,
+        **steps.DRAW_EXPLORER.arguments(dict(snakemake.input.items())),
         **snakemake.params.about,
     )

@@ -4,16 +4,11 @@ from robustlaws import settings
 from robustlaws.runtime import job_log
 
 with job_log.job(snakemake):
+    from robustlaws.fit_table import steps
     from robustlaws.laws import limits
 
     limits.measure_limits(
-        runs_path=snakemake.input.runs,
-        law_paths=snakemake.input.laws,
-        refits_paths=snakemake.input.refits,
-        accuracy_path=snakemake.input.accuracy,
-        accuracy_refits_path=snakemake.input.accuracy_refits,
-        allocation_paths=snakemake.input.allocations,
-        benchmark_paths=snakemake.input.benchmark,
-        limits_path=snakemake.output.limits,
+        **steps.MEASURE_LIMITS.arguments(dict(snakemake.input.items())),
+        **steps.as_paths(dict(snakemake.output.items())),
         settings=settings.Limits(**snakemake.params.settings),
     )

@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 
 from robustlaws.formatting import numbers, terminal
-from robustlaws.laws import bootstrap_table as tabled
-from robustlaws.laws import determination, forecasts, published
-from robustlaws.laws import form as parametric
+from robustlaws.laws import bootstrap_table, determination, forecasts, form, published
 from robustlaws.laws.fit import newton
 from robustlaws.storage import tables
 
@@ -106,7 +104,7 @@ def _with(found, parameters, flops_per_parameter_image=None):
         f"log {name}" if name in found.form.logged else name: [np.log(value) if name in found.form.logged else value]
         for name, value in parameters.items()
     }
-    logs = parametric.samples(found.form, tabled.rows(found.form.name, logged))
+    logs = form.samples(found.form, bootstrap_table.rows(found.form.name, logged))
     summary = found.summary | {
         "flops_per_parameter_image": flops_per_parameter_image or found.flops_per_parameter_image
     }
@@ -242,10 +240,10 @@ def text(table):
         shown = [name for name in ("recipe", "printed") if rows[name].notna().any()]
         lines = [["", "FID", "converged", *shown]]
         for row in rows.to_dict("records"):
-            form = _form(row["quantity"])
+            number_format = _form(row["quantity"])
             fid = "" if pd.isna(row["fid"]) else numbers.fid(row["fid"])
-            others = ["" if pd.isna(row[name]) else form(row[name]) for name in shown]
-            lines.append([row["quantity"], fid, terminal.cell(row, form), *others])
+            others = ["" if pd.isna(row[name]) else number_format(row[name]) for name in shown]
+            lines.append([row["quantity"], fid, terminal.cell(row, number_format), *others])
         parts.append(f"{title}, beside the paper\n{terminal.in_columns(lines)}")
     return "\n\n".join(parts)
 

@@ -13,11 +13,9 @@ from robustlaws import __version__, registry, report, seeds, settings
 from robustlaws.figures import FIGURES_OF_RUNS
 from robustlaws.figures.drawing import inputs
 from robustlaws.fit_table import curves as learning
-from robustlaws.fit_table import output_folder, paper_comparison, paper_runs
+from robustlaws.fit_table import output_folder, paper_comparison, paper_runs, steps
 from robustlaws.fit_table import runs as run_table
-from robustlaws.laws import LAWS, limits
-from robustlaws.laws import fit_jobs as fitted
-from robustlaws.laws import published as paper
+from robustlaws.laws import LAWS, fit_jobs, limits, published
 from robustlaws.laws.determination import values
 from robustlaws.report import explorer
 from robustlaws.runtime.job_log import log
@@ -48,10 +46,10 @@ class Choices:
 
 
 PUBLISHED = Choices(
-    small_on_large=paper.SMALL_ON_LARGE,
-    two_stage={"base": paper.ADDITIVE_BASE, "quality": list(paper.ADDITIVE_QUALITY)},
-    human_accuracy=paper.HUMAN_ACCURACY,
-    flops=(paper.APPROACHES_FLOPS, paper.PRIOR_FLOPS, paper.BEST_FLOPS, paper.HUMAN_FLOPS),
+    small_on_large=published.SMALL_ON_LARGE,
+    two_stage={"base": published.ADDITIVE_BASE, "quality": list(published.ADDITIVE_QUALITY)},
+    human_accuracy=published.HUMAN_ACCURACY,
+    flops=(published.APPROACHES_FLOPS, published.PRIOR_FLOPS, published.BEST_FLOPS, published.HUMAN_FLOPS),
 )
 
 
@@ -77,27 +75,9 @@ class Work:
         """Return the path of a file in the folder."""
         return self.folder.joinpath(*names)
 
-    def law_files(self, law):
-        """Return the files of a law, by the names that `laws.tables.fit_law` has for them."""
-        stem = f"laws/{law}"
-        files = {what: f"{stem}_{what}.parquet" for what in ("allocations", "predictions", "refits", "held_out")}
-        return {"law_path": self.path(f"{stem}.json")} | {f"{what}_path": self.path(n) for what, n in files.items()}
-
-    def nouns(self):
-        """Return the files that figures and pages read, by noun (`figures.OF_RUNS`)."""
-        files = [self.law_files(law) for law in self.laws]
-        return {
-            "runs": self.path("runs.parquet"),
-            "curves": self.path("curves.parquet"),
-            "laws": [one["law_path"] for one in files],
-            **{
-                what: [one[f"{what}_path"] for one in files]
-                for what in ("allocations", "predictions", "refits", "held_out")
-            },
-            "accuracy": self.path("laws/accuracy.json"),
-            "accuracy_refits": self.path("laws/accuracy_refits.parquet"),
-            "limits": self.path("laws/limits.parquet"),
-        }
+    def files(self):
+        """Return the files that steps and figures read and write, by noun."""
+        return steps.files_below(self.folder, self.laws)
 
     def budgets(self):
         """Return the budgets (FLOPs) that limits are given at: first the one that stands in the table of approaches."""
@@ -128,8 +108,9 @@ class Work:
 
 def _write_tables(work):
     def write():
-        tables.write(work.path("runs.parquet"), work.runs, tables.RUNS)
-        tables.write(work.path("curves.parquet"), work.curves, tables.CURVES)
+        files = work.files()
+        tables.write(files["runs"], work.runs, tables.RUNS)
+        tables.write(files["curves"], work.curves, tables.CURVES)
 
     return [("tables", write)]
 
@@ -139,41 +120,31 @@ def _fit_laws(work):
 
 
 def _fit_law(work, law):
-    fitted.fit_law(
-        runs_path=work.path("runs.parquet"),
-        curves_path=work.path("curves.parquet"),
-        settings=work.law_settings(law),
-        **work.law_files(law),
-    )
+    step = steps.FIT_LAW
+    paths = steps.as_paths(step.outputs(work.folder, law=law))
+    fit_jobs.fit_law(**step.arguments(work.files()), **paths, settings=work.law_settings(law))
 
 
 def _fit_accuracy(work):
     def fit():
-        paths = {
-            "accuracy_path": work.path("laws/accuracy.json"),
-            "refits_path": work.path("laws/accuracy_refits.parquet"),
-        }
+        step = steps.FIT_ACCURACY
+        paths = steps.as_paths(step.outputs(work.folder))
         if work.printed:
             write_json(paths["accuracy_path"], paper_runs.accuracy_line())
             tables.write(paths["refits_path"], [], tables.REFITS)
         else:
-            runs = work.path("runs.parquet")
-            fitted.fit_accuracy(runs_path=runs, settings=work.law_settings("accuracy"), **paths)
+            chosen = work.law_settings("accuracy")
+            fit_jobs.fit_accuracy(**step.arguments(work.files()), **paths, settings=chosen)
 
     return [("accuracy from loss", fit)]
 
 
 def _measure_limits(work):
-    nouns = work.nouns()
-
     def measure():
+        step = steps.MEASURE_LIMITS
         limits.measure_limits(
-            runs_path=nouns["runs"],
-            law_paths=nouns["laws"],
-            refits_paths=nouns["refits"],
-            accuracy_path=nouns["accuracy"],
-            accuracy_refits_path=nouns["accuracy_refits"],
-            limits_path=nouns["limits"],
+            **step.arguments(work.files()),
+            **steps.as_paths(step.outputs(work.folder)),
             settings=settings.Limits(work.budgets(), work.choices.human_accuracy, work.choices.level),
         )
 
@@ -182,14 +153,14 @@ def _measure_limits(work):
 
 def _compare(work):
     """Set the converged laws of the published runs beside what is printed of them."""
-    nouns = work.nouns()
+    files = work.files()
 
     def compare():
         found = paper_comparison.compare(
-            inputs.read_laws(nouns["laws"]),
-            [tables.read(path, tables.REFITS) for path in nouns["refits"]],
-            [tables.read(path, tables.PREDICTIONS) for path in nouns["predictions"]],
-            read_json(nouns["accuracy"]),
+            inputs.read_laws(files["laws"]),
+            [tables.read(path, tables.REFITS) for path in files["refits"]],
+            [tables.read(path, tables.PREDICTIONS) for path in files["predictions"]],
+            read_json(files["accuracy"]),
             work.runs,
             _by_recipe(work),
             work.choices.level,
@@ -222,8 +193,8 @@ def _draw_figures(work):
 
 def _draw(work, name):
     paths = {kind: work.path("figures", f"{name}.{kind}") for kind in ("png", "svg", "parquet")}
-    nouns = work.nouns()
-    registry.load(name, FIGURES_OF_RUNS)(paths=paths, **{noun: nouns[noun] for noun in FIGURES_OF_RUNS[name].inputs})
+    files, figure = work.files(), FIGURES_OF_RUNS[name]
+    registry.load(name, FIGURES_OF_RUNS)(paths=paths, **{noun: files[noun] for noun in figure.inputs})
     if not len(tables.read(paths["parquet"], tables.DRAWN)):
         log.info("figure %s: nothing to show, left out", name)
         for path in paths.values():
@@ -231,26 +202,24 @@ def _draw(work, name):
 
 
 def _write_explorer(work):
-    nouns = work.nouns()
-    read = {noun: nouns[noun] for noun in ("runs", "predictions", "allocations", "laws", "accuracy")}
+    read = steps.DRAW_EXPLORER.arguments(work.files())
     about = {"title": work.title, "description": work.origin}
-    return [("explorer", partial(explorer.write, work.path("explorer.html"), **read, **about))]
+    return [("explorer", partial(explorer.write, work.files()["explorer"], **read, **about))]
 
 
 def _write_report(work):
     def write():
-        nouns = work.nouns()
+        drawn = [path for name in FIGURES_OF_RUNS if (path := work.path("figures", f"{name}.png")).is_file()]
+        files = work.files() | {"figures": drawn}
         report.write(
-            work.path("report.html"),
+            files["report"],
             study=work.title,
             description="",
-            **{noun: nouns[noun] for noun in ("runs", "curves", "laws", "accuracy", "limits")},
-            figures=[path for name in FIGURES_OF_RUNS if (path := work.path("figures", f"{name}.png")).is_file()],
+            **steps.WRITE_REPORT.arguments(files),
             settings={"laws": {law: settings.as_params(work.law_settings(law)) for law in work.laws}},
             versions=versions(),
             comparison=work.path("comparison.parquet") if work.compared else None,
             origin=work.origin,
-            explorer=work.path("explorer.html"),
         )
 
     return [("report", write)]

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from robustlaws.figures.drawing import inputs
-from robustlaws.fit_table import output_folder as filled
-from robustlaws.fit_table import paper_comparison
+from robustlaws.fit_table import output_folder, paper_comparison
 from robustlaws.formatting import numbers, terminal
 from robustlaws.storage import tables
 
@@ -21,7 +20,9 @@ def text(folder):
         If the folder is not one of those.
     """
     folder = Path(folder)
-    laws = inputs.read_laws([folder / "laws" / f"{name}.json" for name in filled.read_mark(folder)["choices"]["laws"]])
+    laws = inputs.read_laws(
+        [folder / "laws" / f"{name}.json" for name in output_folder.read_mark(folder)["choices"]["laws"]]
+    )
     parts = [_law(law) for law in laws]
     limits, compared = folder / "laws/limits.parquet", folder / "comparison.parquet"
     if compared.is_file():

@@ -6,8 +6,7 @@ Source: `spec/laws.md`, loss to accuracy; accuracy is that under the PGD attack 
 import numpy as np
 
 from robustlaws import seeds
-from robustlaws.laws import bootstrap_table as tabled
-from robustlaws.laws import determination
+from robustlaws.laws import bootstrap_table, determination
 from robustlaws.laws.observations import REAL, RECIPE
 from robustlaws.storage import tables
 
@@ -155,4 +154,4 @@ def fit(runs, settings):
         name: np.concatenate([[line[name]], sample])
         for name, sample in zip(("intercept", "slope"), samples, strict=True)
     }
-    return summary | {"r2": line["r2"]}, tables.table(tabled.rows("accuracy", every), tables.REFITS)
+    return summary | {"r2": line["r2"]}, tables.table(bootstrap_table.rows("accuracy", every), tables.REFITS)

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from robustlaws import seeds
-from robustlaws.laws import bootstrap_table as tabled
-from robustlaws.laws import determination
+from robustlaws.laws import bootstrap_table, determination
 from robustlaws.laws.law_tables import allocation, budgets
 from robustlaws.laws.observations import NO_CURVE, NO_LOSS, NOT_MEASURED, comparable
 from robustlaws.runtime.progress import Progress
@@ -288,7 +287,7 @@ def _refits(fitted):
     """Return the rows of `tables.REFITS` of one dataset: intercept and slope in log10 of each line."""
     every = np.concatenate([fitted.lines[None], fitted.refits])
     named = {f"{line} {what}": every[:, i, j] for i, line in enumerate(LINES) for j, what in enumerate(TERMS)}
-    return tabled.rows("envelope", named, fitted.dataset)
+    return bootstrap_table.rows("envelope", named, fitted.dataset)
 
 
 def _r_squared(fitted):

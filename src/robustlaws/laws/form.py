@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robustlaws import seeds
-from robustlaws.laws import bootstrap_table as tabled
-from robustlaws.laws import determination, law_summary, law_tables
+from robustlaws.laws import bootstrap_table, determination, law_summary, law_tables
 from robustlaws.laws.fit import multistart, published_recipe
 from robustlaws.laws.fitted_form import Fitted
 from robustlaws.storage import tables
@@ -60,7 +59,7 @@ def samples(form, table):
 
     Empty where the law was not fitted. A parameter that the fit held without end (Q at one FID) is -inf.
     """
-    found = tabled.samples(table, form.name)
+    found = bootstrap_table.samples(table, form.name)
     endless = {name: np.where(np.isnan(value), -np.inf, value) for name, value in found.items()}
     return {name.removeprefix("log "): value for name, value in endless.items()}
 

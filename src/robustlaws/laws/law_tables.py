@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from robustlaws.laws import bootstrap_table as tabled
-from robustlaws.laws import determination
+from robustlaws.laws import bootstrap_table, determination
 
 
 def budgets(flops, settings):
@@ -97,4 +96,4 @@ def refits(fitted):
         f"log {name}" if name in logged else name: np.concatenate([[value], fitted.refits[name]])
         for name, value in fitted.logs.items()
     }
-    return tabled.rows(fitted.form.name, every)
+    return bootstrap_table.rows(fitted.form.name, every)

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from robustlaws import seeds
-from robustlaws.laws import additive, determination, law_summary
-from robustlaws.laws import form as parametric
+from robustlaws.laws import additive, determination, form, law_summary
 from robustlaws.laws.fit import multistart, published_recipe
 from robustlaws.laws.fitted_form import Fitted
 from robustlaws.laws.observations import Observations, observe
@@ -52,7 +51,7 @@ def fit(runs, curves, settings):
 
 def fit_observations(everyone, settings):
     """Return approach 2 fitted in two stages to observations, as a `Law`; see `fit`."""
-    parametric.check(settings)
+    form.check(settings)
     base, quality = _chosen(everyone, settings.two_stage)
     levels = {"N": 0, "D": 0, "FID": determination.levels(everyone.fid)}
     if base is None:
@@ -70,12 +69,12 @@ def fit_observations(everyone, settings):
         "D": determination.levels(core.images),
         "FID": determination.levels(seen.fid),
     }
-    reason = parametric.too_little(len(core), len(_BASE), levels)
+    reason = form.too_little(len(core), len(_BASE), levels)
     if reason:
         return law_summary.unfitted(FORM, everyone, settings, levels, f"{base}, the base: {reason}")
     stages = _Stages(_relative(core, core.fid[0]), _relative(everyone.of(of_quality), core.fid[0]), float(core.fid[0]))
     told = {"base": base, "quality": list(quality), "chosen": settings.two_stage is None}
-    return parametric.as_law(_fitted(seen, core, everyone, stages, levels, told, settings), settings)
+    return form.as_law(_fitted(seen, core, everyone, stages, levels, told, settings), settings)
 
 
 def _chosen(everyone, given):
@@ -153,7 +152,7 @@ def _fitted(seen, core, everyone, stages, levels, told, settings):
             without = _without_each(second, two, stages.later, seen, delta)
 
     def named(one_theta):
-        return _at_zero(parametric.floats(first.logs(one_theta[None])), stages.base_fid)
+        return _at_zero(form.floats(first.logs(one_theta[None])), stages.base_fid)
 
     logs = named(theta)
     neither = [name for name, _ in everyone.datasets() if name not in set(seen.dataset)]

@@ -20,7 +20,7 @@ from robustlaws.storage import tables
 DOCS = Path(__file__).parents[3] / "docs/fit.md"
 
 
-def test_the_table_is_220_runs_of_exact_networks_at_the_papers_fids():
+def test_paper_runs_are_220_with_exact_networks_and_fids():
     runs = paper_runs.runs()
     assert len(runs) == 220
     assert runs["run"].is_unique
@@ -46,7 +46,7 @@ def test_the_table_is_220_runs_of_exact_networks_at_the_papers_fids():
     assert (runs["images"] <= 1.03 * runs["size"]).all()
 
 
-def test_the_other_runs_are_those_of_the_text_and_no_law_sees_them():
+def test_paper_other_runs_are_excluded_from_laws():
     others = paper_runs.others().set_index("model")
     assert len(others) == 7
     for model, accuracy in {"wrn-94-16": 0.7371, "wrn-82-8": 0.7159, "wrn-70-16": 0.7069}.items():
@@ -171,7 +171,7 @@ def test_the_kept_result_of_the_recipe_is_what_it_says(compared):
     assert min(abs(kept["laws"]["bottleneck"]["B"] - start) for start in paper.BOTTLENECK_STARTS["B"]) < 1e-3
 
 
-def test_intervals_hold_their_values_and_nothing_is_known_without_a_reason(fitted):
+def test_intervals_contain_values_and_gaps_have_reasons(fitted):
     table = tables.read(fitted / "comparison.parquet", tables.COMPARISON)
     known = table[table["determined"] & table["low"].notna() & table["high"].notna()]
     assert (known["low"] <= known["value"]).all()
@@ -182,7 +182,7 @@ def test_intervals_hold_their_values_and_nothing_is_known_without_a_reason(fitte
     assert set(table.loc[table["recipe"].notna(), "law"]) == {"additive_two_stage", "bottleneck"}
 
 
-def test_the_line_to_accuracy_is_the_printed_one_without_an_interval(fitted):
+def test_accuracy_line_of_paper_is_exact(fitted):
     line = json.loads((fitted / "laws/accuracy.json").read_text())
     for name, value in paper.ACCURACY_LINE.items():
         assert line[name] == {"value": value, "low": None, "high": None, "determined": True, "why": ""}

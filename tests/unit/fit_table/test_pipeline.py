@@ -64,7 +64,7 @@ def test_the_folder_holds_tables_laws_figures_and_pages(filled):
         assert files[page].lstrip().lower().startswith(b"<!doctype html")
 
 
-def test_every_figure_whose_inputs_are_there_is_drawn_or_has_nothing_to_show(filled):
+def test_fit_draws_each_figure_with_inputs_and_points(filled):
     out, done = filled
     there = {"runs", "curves", "laws", "allocations", "predictions", "held_out", "refits", "accuracy",
              "accuracy_refits", "limits"}  # fmt: skip
@@ -211,7 +211,7 @@ def test_what_fails_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("moves", range(4))
-def test_a_kill_between_two_moves_leaves_whole_files_and_a_mark_that_says_so(moves, tmp_path, monkeypatch):
+def test_output_folder_killed_between_moves_is_marked_unfinished(moves, tmp_path, monkeypatch):
     out = tmp_path / "out"
 
     def fill(word, names):
@@ -248,7 +248,7 @@ def test_a_kill_between_two_moves_leaves_whole_files_and_a_mark_that_says_so(mov
     assert json.loads(found["fit.json"])["finished"]
 
 
-def test_a_killed_fit_leaves_nothing_under_a_finished_name_and_the_next_one_heals(table, tmp_path, monkeypatch, capsys):
+def test_killed_fit_leaves_no_finished_file_and_next_succeeds(table, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "robustlaws", "fit", str(table), "--out", str(out), *QUICK]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:

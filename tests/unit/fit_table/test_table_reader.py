@@ -250,7 +250,7 @@ def test_every_spelling_means_one_column():
     assert columns.spelt(" Adv-Loss ") == "adv_loss"
 
 
-def test_networks_of_other_kinds_are_not_measured_as_wide_resnets(tmp_path):
+def test_shape_check_passes_over_other_networks(tmp_path):
     brought = [row | {"depth": 50, "width": 1, "model": f"r{row['params']}"} for row in made.rows()]
     assert len(run_table.runs(made.write_csv(tmp_path / "mine.csv", brought))) == 72
 
@@ -329,7 +329,7 @@ CELLS = st.one_of(
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_whatever_stands_in_a_table_it_is_read_or_refused_in_one_line(data, tmp_path):
+def test_table_reader_reads_or_refuses_any_cell_in_one_line(data, tmp_path):
     """No cell may end in a traceback, or come through as a number that a run cannot have."""
     table = made.rows()[:12]
     for _ in range(data.draw(st.integers(1, 3))):

@@ -67,7 +67,7 @@ def test_a_refit_is_the_line_through_runs_drawn_with_replacement():
         assert drawn["slope"] == pytest.approx(slope)
 
 
-def test_runs_that_mix_real_images_are_left_out_and_mixtures_of_generators_stay():
+def test_observations_exclude_real_images_but_not_mixtures():
     runs = runs_on(published.ACCURACY_LINE)
     runs.loc[:4, ["real_fraction", "adv_acc"]] = 0.3, 0.01
     runs.loc[5:6, "fid"] = None
@@ -100,7 +100,7 @@ def test_too_few_runs_determine_nothing():
         line_of(runs.iloc[:0], settings())
 
 
-def test_accuracy_that_does_not_follow_the_loss_is_not_determined():
+def test_accuracy_unrelated_to_loss_is_not_determined():
     runs = runs_on({"intercept": 0.5, "slope": 0.0}, noise=0.02)
     assert not line_of(runs, settings())["slope"]["determined"]
 

@@ -67,7 +67,7 @@ def test_derivatives_agree_with_finite_differences(form, shares, seed):
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_the_hessian_is_that_of_least_squares_within_delta_and_of_absolute_values_beyond(form):
+def test_huber_hessian_is_quadratic_within_delta_only(form):
     problem = problem_of(form, 3)
     theta = inside(problem, np.full(len(problem.lower), 0.4))
     residuals = np.log(problem.predict(theta)[0]) - problem.log_loss
@@ -115,7 +115,7 @@ def test_all_terms_grow_together(form):
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_coordinates_that_are_not_free_stay_and_the_others_reach_their_own_minimum(form):
+def test_newton_keeps_fixed_coordinates_and_minimises_others(form):
     problem = problem_of(form, 9, runs=30)
     starts = np.repeat(inside(problem, np.full(len(problem.lower), 0.4)), 3, axis=0)
     starts[:, -1] += [0.0, 0.05, 0.1]

@@ -68,7 +68,7 @@ def test_a_law_of_one_fid_keeps_what_it_held():
     assert np.allclose(predicted, seen["loss"], rtol=1e-3)
 
 
-def test_held_out_predictions_are_those_of_a_fit_without_the_dataset(noisy):
+def test_held_out_predictions_equal_a_fit_without_the_dataset(noisy):
     form, runs, fitted = noisy
     assert set(fitted.held_out["dataset"]) == set(runs["dataset"])
     for dataset in ("d6.79", "d14.26"):

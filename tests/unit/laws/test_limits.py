@@ -93,7 +93,7 @@ def test_flops_to_an_accuracy_by_the_closed_form_of_approach_2(fid):
     st.sampled_from(sorted(MODULES)),
     st.floats(0.05, 0.9), st.floats(0.05, 0.9), st.floats(0.5, 50), st.floats(0, 40), st.floats(8, 40),
 )  # fmt: skip
-def test_the_budget_of_a_loss_is_the_inverse_of_the_loss_of_a_budget(name, alpha, beta, a, fid, log_flops):
+def test_budget_of_loss_inverts_loss_of_budget(name, alpha, beta, a, fid, log_flops):
     truth = TRUTHS[name] | {"alpha": alpha, "beta": beta, "A": a}
     one = forecast(name, drawn(name, truth))
     flops = 10**log_flops
@@ -105,7 +105,7 @@ def test_the_budget_of_a_loss_is_the_inverse_of_the_loss_of_a_budget(name, alpha
     assert np.isinf(one.flops_for_loss(one.asymptote(fid) * (1 - 1e-9) - 1e-9, fid)[0])
 
 
-def test_a_level_above_the_limit_is_never_reached_and_a_tail_that_never_is_has_no_end():
+def test_flops_to_level_above_the_limit_are_unbounded():
     rows = measured("additive", told=Limits((1e30,), 0.9046, 0.9))
     row = rows["FID 0", "flops_to_human", 0]
     assert (row["value"], row["low"], row["high"]) == (None, None, None)
@@ -147,7 +147,7 @@ def test_refits_of_the_law_meet_those_of_the_line_in_turn():
     assert entry["low"] == entry["high"] == entry["value"]
 
 
-def test_what_rests_on_something_undetermined_is_not_determined_and_says_on_what():
+def test_limits_name_the_undetermined_number_they_rest_on():
     told = Limits((1e15, 1e30), 0.7, 0.9)
     quantities = {
         "exponents": {"params", "images", "loss", "accuracy", "flops_to_human"},
@@ -300,7 +300,7 @@ def scores(kind, data="all", accuracy=0.8):
 @pytest.mark.parametrize(
     ("kind", "title"), [("person", "Human level"), ("simulated", "Level of the simulated participants")]
 )
-def test_the_mean_participant_on_all_images_is_the_level_and_a_simulated_one_is_called_so(tmp_path, kind, title):
+def test_human_level_is_the_mean_participant_or_simulated(tmp_path, kind, title):
     human, needed = human_limits(tmp_path, scores(kind) + scores(kind, "valid", 0.9))
     assert (human["value"], human["low"], human["high"]) == (0.8, 0.75, 0.85)
     assert (human["title"], human["source"], human["determined"]) == (title, kind, True)

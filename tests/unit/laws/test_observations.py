@@ -29,7 +29,7 @@ def test_runs_that_a_law_may_not_use_are_counted():
     assert fitted.summary["parameters"]["alpha"]["value"] == pytest.approx(published.ADDITIVE["alpha"], rel=1e-6)
 
 
-def test_a_table_with_gaps_is_fitted_to_the_runs_that_have_a_loss():
+def test_fit_uses_only_runs_with_a_loss():
     runs = study(additive, published.ADDITIVE, fids=(1.65, 6.79, 14.26))
     gaps = ["depth", "width", "forward_flops", "clean_loss", "clean_acc", "adv_acc", "test_images"]
     gapped = tables.table(runs.drop(columns=gaps), tables.RUNS)

@@ -119,7 +119,7 @@ def test_a_refit_fits_both_stages_to_the_runs_that_it_drew(noisy):
             assert values[1 + refit] == pytest.approx(value_of(by_hand, name), rel=1e-4), name
 
 
-def test_intervals_hold_the_truth_and_are_wider_than_those_of_one_stage(noisy):
+def test_two_stage_intervals_cover_truth_and_exceed_one_stage(noisy):
     runs, fitted = noisy
     parameters = fitted.summary["parameters"]
     held = [parameters[name]["low"] <= value <= parameters[name]["high"] for name, value in published.ADDITIVE.items()]

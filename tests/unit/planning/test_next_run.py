@@ -48,7 +48,7 @@ def test_the_width_itself_is_that_of_the_normal():
     assert before == pytest.approx(2 * 1.645 * values.std(), rel=0.03)
 
 
-def test_an_outcome_told_by_few_refits_is_rough_and_never_narrower_than_noise_allows():
+def test_outcome_of_few_refits_is_rough_and_wide_enough():
     values, outcomes = gaussian([0.95], 120)
     _, after, effective, rough = next_run.expected_widths(values, outcomes, 0.002, 0.9, 0)
     assert rough[0]
@@ -200,7 +200,7 @@ def test_what_cannot_be_said_is_said():
 
 
 @pytest.mark.parametrize(("quantity", "expected"), [("N_star", {"dg"}), ("zeta", {"pfgmpp"}), ("asymptote", {"dg"})])
-def test_a_law_in_stages_learns_of_a_number_from_the_stage_that_fits_it(quantity, expected):
+def test_two_stage_law_learns_from_the_stage_of_a_parameter(quantity, expected):
     one = forecast("additive", spread("additive", 200))
     staged = replace(one, summary=one.summary | {"fit": {"base": "dg", "quality": ["pfgmpp"]}})
     told = plan(quantity=quantity)

@@ -146,7 +146,7 @@ def test_the_same_study_gives_the_same_bytes(digits):
     assert (one, block) == (two, same)
 
 
-def test_where_n_star_is_not_determined_none_is_given_but_the_rest_is(unsure):
+def test_plan_omits_undetermined_n_star_only(unsure):
     _, page, block = unsure.write(speed=1e12)
     assert "does not determine how" in page.text
     assert "best spent on a model of" not in page.text

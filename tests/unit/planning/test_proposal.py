@@ -43,7 +43,7 @@ def test_the_overhead_of_approach_2_is_that_of_its_closed_form(alpha, beta, rati
 
 @pytest.mark.parametrize("name", ["additive", "bottleneck"])
 @pytest.mark.parametrize("fid", [0.0, 1.65, 20.0])
-def test_the_smallest_model_costs_what_was_allowed_and_reaches_the_loss(name, fid):
+def test_smallest_model_meets_its_budget_and_loss(name, fid):
     one, flops = forecast(name, spread(name)), 1e21
     params, images = overheads.smallest(one, flops, fid, 0.25)
     best = one.optimum(flops, fid)[0][:, 0]
@@ -95,7 +95,7 @@ def brute_force(one, fid, flops, told):
 
 @pytest.mark.parametrize("flops", [1e18, 2e20, 1e22])
 @pytest.mark.parametrize("name", ["additive", "bottleneck"])
-def test_the_first_network_is_the_best_of_all_shapes_like_the_studys(name, flops):
+def test_first_network_is_the_best_of_the_studys_shapes(name, flops):
     one, told = forecast(name), plan(flops=flops)
     found = proposal.networks(one, "dg", 1.65, flops, told)
     loss, depth, width = brute_force(one, 1.65, flops, told)
@@ -118,7 +118,7 @@ def test_the_first_network_is_the_best_of_all_shapes_like_the_studys(name, flops
         assert each.accuracy["value"] == pytest.approx(accuracy)
 
 
-def test_a_network_takes_the_studys_name_for_its_shape_and_no_other_ones():
+def test_network_takes_the_studys_name_for_its_shape():
     named = ({"name": "big", "depth": 28, "width": 4}, {"name": "wrn-40-4", "depth": 10, "width": 2})
     told = plan(taken=("wrn-34-10",), models=named)
     assert candidate_runs.network(28, 4, told).name == "big"
@@ -137,7 +137,7 @@ def test_few_parameters_still_give_the_smallest_network():
 # schedules
 
 
-def test_accounting_epochs_draw_more_than_they_count_and_stay_within_the_budget():
+def test_accounting_epochs_stay_within_the_budget():
     told = plan(batch=None, learning_rate=None, accounting_epoch=50_000, least_images=41 * 50_000)
     shape = candidate_runs.network(28, 4, told)
     image = 27 * shape.forward_flops
@@ -157,7 +157,7 @@ def test_accounting_epochs_draw_more_than_they_count_and_stay_within_the_budget(
 
 
 @pytest.mark.parametrize("millions", [200, 201, 250, 299])
-def test_where_the_paper_has_no_run_images_are_held_at_what_it_has(millions):
+def test_images_in_a_gap_of_the_paper_fall_to_its_edge(millions):
     told = plan(batch=None, learning_rate=None, accounting_epoch=50_000)
     run = candidate_runs.on_images(candidate_runs.network(28, 4, told), millions * 1_000_000, told)
     assert run.images == 200_000_000
@@ -219,7 +219,7 @@ def test_the_dataset_that_is_planned_for():
         proposal.propose([one], FAST, plan(law="bottleneck"))
 
 
-def test_a_proposal_is_the_law_at_the_budget_and_the_region_spans_the_laws():
+def test_proposal_follows_the_law_and_region_spans_the_laws():
     laws = [forecast("additive", spread("additive")), forecast("bottleneck", spread("bottleneck"))]
     found = proposal.propose(laws, FAST, plan())
     truth = published.ADDITIVE
@@ -240,7 +240,7 @@ def test_a_proposal_is_the_law_at_the_budget_and_the_region_spans_the_laws():
     assert (curve <= found.sizes.high).all()
 
 
-def test_nothing_is_proposed_on_what_the_study_does_not_determine():
+def test_proposal_omits_undetermined_numbers():
     summary = summary_of("additive")
     summary["datasets"][0]["exponents"] = {"N_star": unknown(0.5, "0.9 wide"), "D_star": known(0.5)}
     one = forecast("additive", spread("additive"), summary=summary)
@@ -256,7 +256,7 @@ def test_nothing_is_proposed_on_what_the_study_does_not_determine():
     assert proposal.propose([one], FAST, plan(dataset="edm")).networks
 
 
-def test_a_loss_beyond_the_study_needs_the_limit_and_one_within_does_not():
+def test_loss_beyond_the_study_needs_a_determined_limit():
     summary = summary_of("additive")
     summary["datasets"][0]["asymptote"] = unknown(0.5, "includes 0")
     one = forecast("additive", spread("additive"), summary=summary)
