@@ -388,4 +388,4 @@ def test_one_hot_rows_are_classes(kind):
 def test_the_table_names_what_is_there():
     assert {"cifar10", "digits", "folder", "hub_parquet", "npz"} <= set(SOURCES)
     for name in SOURCES:
-        assert callable(sources.named.load(name, SOURCES))
+        assert callable(sources.registry.load(name, SOURCES))
