@@ -12,7 +12,7 @@ otherwise. A test compares the fingerprints with the code; where they differ, so
 
 The entries are those that the rules pass: ``revision("train")`` is one, ``revision(f"law.{...}")`` is one for each
 line of the registry that the rule's script loads from. The modules behind an entry are those that the script of its
-rule imports, directly or not, and those that they load by name from a registry; :mod:`robustlaws.code_behind` follows
+rule imports, directly or not, and those that they load by name from a registry; :mod:`robustlaws.code_dependencies` follows
 them. Everything but :func:`revision` needs a checkout. Imports no torch.
 """
 
@@ -25,7 +25,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from robustlaws import code_behind
+from robustlaws import code_dependencies
 from robustlaws.storage.atomic import write_text
 
 _PACKAGE = Path(__file__).parent
@@ -35,7 +35,7 @@ _CHECKOUT = _PACKAGE.parents[1]
 # Packages that are not called what they are imported as.
 _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
-# Settings are aside (code_behind.ASIDE), as they reach a job through its params; but a training also counts its steps
+# Settings are aside (code_dependencies.ASIDE), as they reach a job through its params; but a training also counts its steps
 # by this module, which its settings call.
 _ALSO = {"train": ("robustlaws.settings.accounting",)}
 
@@ -64,17 +64,17 @@ def revision(entry: str) -> str:
 
 
 @lru_cache
-def _rules() -> tuple[dict[str, set[Path]], dict[str, code_behind.Table]]:
+def _rules() -> tuple[dict[str, set[Path]], dict[str, code_dependencies.Table]]:
     """Return {entry: scripts of the rules that pass it}, and {prefix: the registry whose lines have an entry each}."""
     scripts: dict[str, set[Path]] = {}
-    tables: dict[str, code_behind.Table] = {}
+    tables: dict[str, code_dependencies.Table] = {}
     for path in sorted((_CHECKOUT / "workflow" / "rules").glob("*.smk")):
         for rule in _RULE.findall(path.read_text(encoding="utf-8")):
             for name, end in _REVISION.findall(rule):
                 script = _CHECKOUT / "workflow" / "scripts" / _SCRIPT.findall(rule)[0]
                 names = [name]
                 if end != '"':  # one for each line of a registry
-                    tables[name] = code_behind.table_of(script)
+                    tables[name] = code_dependencies.table_of(script)
                     names = [f"{name}.{line}" for line in tables[name].lines]
                 for entry in names:
                     scripts.setdefault(entry, set()).add(script)
@@ -86,7 +86,7 @@ def entries() -> list[str]:
     return list(_rules()[0])
 
 
-def _behind(entry: str, known: Collection[str] | None = None) -> code_behind.Behind:
+def _behind(entry: str, known: Collection[str] | None = None) -> code_dependencies.Behind:
     """Return the code behind an entry, with those lines of other registries that have a revision in `known`.
 
     A line without a revision has no output yet, so it cannot have changed that of another entry.
@@ -98,7 +98,7 @@ def _behind(entry: str, known: Collection[str] | None = None) -> code_behind.Beh
         own = entry.removeprefix(f"{prefix}.") if entry.startswith(f"{prefix}.") else None
         chosen = [line for line in table.lines if (f"{prefix}.{line}" in known if own is None else line == own)]
         lines[table.package, frozenset(table.lines)] = chosen
-    return code_behind.behind(sorted(scripts[entry]), _ALSO.get(entry, ()), lines)
+    return code_dependencies.behind(sorted(scripts[entry]), _ALSO.get(entry, ()), lines)
 
 
 def modules(entry: str) -> list[str]:
@@ -134,7 +134,7 @@ def fingerprint(entry: str, known: Collection[str] | None = None) -> str:
     behind, digest = _behind(entry, known), hashlib.sha256()
     for name in sorted(behind.modules):
         digest.update(name.encode())
-        digest.update(code_behind.meaning(code_behind.source(name)).encode())
+        digest.update(code_dependencies.meaning(code_dependencies.source(name)).encode())
     for path in sorted(behind.files):
         digest.update(path.read_bytes())
     for name, value in sorted(behind.values.items()):

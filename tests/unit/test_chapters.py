@@ -21,7 +21,7 @@ FLOORS = (
     ("report", "study"),
     ("fit_table", "job_resources"),
     ("planning",),
-    ("cli", "code_behind"),
+    ("cli", "code_dependencies"),
     ("revisions",),
     ("__main__",),
 )

@@ -8,6 +8,7 @@ from subprocess import run
 import pytest
 
 from robustlaws import report
+from robustlaws.figures import OF_RUNS
 from robustlaws.fit_table import steps
 from robustlaws.laws import fit_jobs, limits
 from robustlaws.report import explorer
@@ -48,3 +49,7 @@ def test_step_inputs_refuse_an_absent_noun():
 def test_steps_import_neither_pandas_nor_matplotlib():
     code = "import sys; import robustlaws.fit_table.steps; print({'pandas', 'matplotlib', 'torch'} & set(sys.modules))"
     assert run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+
+
+def test_figures_of_runs_read_files_of_the_steps():
+    assert set(OF_RUNS) <= set(steps.files_below(Path("out"), []))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from robustlaws import code_behind, registry, revisions
+from robustlaws import code_dependencies, registry, revisions
 from robustlaws.attacks import ATTACKS
 from robustlaws.data import SOURCES
 from robustlaws.figures import FIGURES, FIGURES_OF_RUNS
@@ -43,14 +43,14 @@ def test_every_entry_has_a_revision():
     ],
 )
 def test_layout_comments_and_docstrings_do_not_count(harmless):
-    assert code_behind.meaning(harmless) == code_behind.meaning(CODE)
+    assert code_dependencies.meaning(harmless) == code_dependencies.meaning(CODE)
 
 
 @pytest.mark.parametrize(
     "real", [CODE.replace("2", "3"), CODE.replace("double", "twice"), CODE.replace("(x)", "(x=1)")]
 )
 def test_a_change_of_meaning_counts(real):
-    assert code_behind.meaning(real) != code_behind.meaning(CODE)
+    assert code_dependencies.meaning(real) != code_dependencies.meaning(CODE)
 
 
 def test_another_version_of_a_package_counts_where_it_is_imported(monkeypatch):
@@ -106,9 +106,9 @@ def test_each_line_of_a_registry_is_an_entry_of_its_module(prefix):
 def edited(monkeypatch, module, change=lambda text: text + "\nANOTHER = 1\n"):
     """Have `module` read as if it had been edited; return the entries whose fingerprint that changes."""
     before = {entry: revisions.fingerprint(entry) for entry in revisions.entries()}
-    original = code_behind.source
+    original = code_dependencies.source
     monkeypatch.setattr(
-        code_behind, "source", lambda name: change(original(name)) if name == module else original(name)
+        code_dependencies, "source", lambda name: change(original(name)) if name == module else original(name)
     )
     return {entry for entry, known in before.items() if revisions.fingerprint(entry) != known}
 
@@ -150,7 +150,7 @@ def test_a_template_that_another_includes_counts():
 
 
 def test_the_modules_aside_exist():
-    assert [name for name in code_behind.ASIDE if not code_behind._path(name).is_file()] == []
+    assert [name for name in code_dependencies.ASIDE if not code_dependencies._path(name).is_file()] == []
 
 
 def test_figures_of_the_published_study_need_no_other_files():
@@ -191,7 +191,9 @@ def test_a_new_law_changes_no_other_entry(own_ledger, monkeypatch):
     own_ledger.write_text(head + rest[rest.index("\n[") :])
     revisions.ledger.cache_clear()
     differing = revisions.changed()
-    loading = {entry for entry in revisions.entries() if "robustlaws.laws.bottleneck" in code_behind_of_all(entry)}
+    loading = {
+        entry for entry in revisions.entries() if "robustlaws.laws.bottleneck" in code_dependencies_of_all(entry)
+    }
     assert set(differing) == loading  # here the ledger was up to date with the law
     assert revisions.main(["accept", *(loading - {"law.bottleneck"})]) == 0
     assert revisions.changed() == ["law.bottleneck"]
@@ -201,6 +203,6 @@ def test_a_new_law_changes_no_other_entry(own_ledger, monkeypatch):
     assert revisions.revision("plan") == "plan-r3"
 
 
-def code_behind_of_all(entry):
+def code_dependencies_of_all(entry):
     """Return the modules behind an entry, those of all laws included."""
     return revisions._behind(entry, revisions.entries()).modules
