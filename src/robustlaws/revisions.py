@@ -12,8 +12,8 @@ otherwise. A test compares the fingerprints with the code; where they differ, so
 
 The entries are those that the rules pass: ``revision("train")`` is one, ``revision(f"law.{...}")`` is one for each
 line of the registry that the rule's script loads from. The modules behind an entry are those that the script of its
-rule imports, directly or not, and those that they load by name from a registry; :mod:`robustlaws.code_dependencies` follows
-them. Everything but :func:`revision` needs a checkout. Imports no torch.
+rule imports, directly or not, and those that they load by name from a registry
+(:mod:`robustlaws.code_dependencies`). Everything but :func:`revision` needs a checkout. Imports no torch.
 """
 
 import hashlib
@@ -35,8 +35,8 @@ _CHECKOUT = _PACKAGE.parents[1]
 # Packages that are not called what they are imported as.
 _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
-# Settings are aside (code_dependencies.ASIDE), as they reach a job through its params; but a training also counts its steps
-# by this module, which its settings call.
+# Settings are aside (code_dependencies.ASIDE), as they reach a job through its params. A training also counts its
+# steps by this module, which its settings call.
 _ALSO = {"train": ("robustlaws.settings.accounting",)}
 
 _RULE = re.compile(r"^rule \w+:$(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
