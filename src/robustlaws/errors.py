@@ -1,4 +1,4 @@
-"""What went wrong with the machine, in one line: what, where, and what would do. Imports no torch."""
+"""Failures of disks, memory, GPUs and networks as one line: what failed, where, and the remedy. Imports no torch."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ import psutil
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 UNWRITABLE = {*FULL, errno.EROFS, errno.EFBIG}
-# What a disk or a network file system answers that has failed or gone, not what a damaged file looks like.
+# Answers of a failed or lost disk or network file system; a damaged file gives others.
 LOST = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EREMOTEIO}
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -25,14 +25,14 @@ _REMEDIES = {
     errno.EROFS: "have it mounted for writing",
     errno.EFBIG: "allow it",
 }
-# Libraries that are no Python say it in their text only.
-_SAID = {os.strerror(code): code for code in (*UNWRITABLE, *LOST)}
+# Compiled libraries give it in their text only.
+_MESSAGES = {os.strerror(code): code for code in (*UNWRITABLE, *LOST)}
 _GPU = re.compile(r"CUDA (driver )?error|CUDA failure|cuDNN error|CUDNN_STATUS|CUBLAS_STATUS|NCCL error|HIP error")
 _NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|Cannot allocate memory|malloc of size")
 
 
-class Told(Exception):
-    """A failure whose text is the line for the terminal already."""
+class ReportedError(Exception):
+    """A failure whose text is the line for the terminal."""
 
 
 def number(error):
@@ -43,7 +43,7 @@ def number(error):
     for one in _chain(error):
         if isinstance(one, OSError) and one.errno in (*UNWRITABLE, *LOST):
             return one.errno
-        for said, code in _SAID.items():
+        for said, code in _MESSAGES.items():
             if said in str(one):
                 return code
     return None
@@ -59,7 +59,7 @@ def of_gpu(error):
 def line(error):
     """Return `error` as one line for the person at the terminal."""
     said = one_line(str(error)) or type(error).__name__
-    if isinstance(error, Told):
+    if isinstance(error, ReportedError):
         return said
     code, path = number(error), _path(error)
     if code in UNWRITABLE:

@@ -11,7 +11,7 @@ import h5py
 import yaml
 
 from robustlaws.archive import ro_crate
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.storage import embedded, provenance, tables
 from robustlaws.storage.atomic import digest, write_text
 

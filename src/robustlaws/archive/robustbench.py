@@ -9,7 +9,7 @@ import torch
 from robustlaws.attacks import record
 from robustlaws.data import shards
 from robustlaws.networks import checkpoint
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.storage.atomic import replacing, write_json
 from robustlaws.storage.embedded import content_digest
 

@@ -9,8 +9,8 @@ from textwrap import fill, indent
 
 import yaml
 
+from robustlaws.formatting.numbers import duration
 from robustlaws.runtime import shell_commands
-from robustlaws.runtime.progress import duration
 from robustlaws.storage import embedded, provenance
 
 _NAMED = 20  # inputs that get a line each

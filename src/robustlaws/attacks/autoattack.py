@@ -21,7 +21,7 @@ from robustlaws.data import shards
 from robustlaws.data.tensors import to_network
 from robustlaws.networks import checkpoint
 from robustlaws.runtime import device, resumable_state
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.runtime.progress import Progress
 from robustlaws.runtime.signals import Stop, Stopped
 from robustlaws.settings import as_params

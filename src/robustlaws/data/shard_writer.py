@@ -11,7 +11,7 @@ import numpy as np
 
 from robustlaws.data.shard_format import FORMAT, assemble, check_arrays, check_layout
 from robustlaws.runtime import resumable_state
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.storage import provenance
 from robustlaws.storage.atomic import named, read_json, replacing, write_json
 

@@ -7,7 +7,7 @@ import numpy as np
 from robustlaws import registry
 from robustlaws.data import SOURCES, encoded_images, shards
 from robustlaws.data.npz import class_indices
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.seeds import derive
 
 

@@ -4,12 +4,12 @@ Files are made in a hidden folder inside, and moved one by one when all are ther
 what they were made from, and whether all of them belong together (`finished`).
 """
 
-import fcntl
 import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
+from robustlaws.runtime.file_lock import exclusive
 from robustlaws.storage.atomic import read_json, write_json
 
 FORMAT = "robustlaws-fit-1"
@@ -64,7 +64,8 @@ def filling(folder, about):
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        busy = f"--out {folder}: another fit is at work here; wait for it or give another folder"
+        with exclusive(folder, busy):
             work = folder / _WORK
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
@@ -79,19 +80,6 @@ def filling(folder, about):
         for path in new:
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
-
-
-@contextmanager
-def _alone(folder):
-    """Hold the folder for this process; the system lets it go when the process ends, however that is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise ValueError(f"--out {folder}: another fit is at work here; wait for it or give another folder") from None
-    finally:
-        os.close(handle)
 
 
 def _publish(work, folder, about):

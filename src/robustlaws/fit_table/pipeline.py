@@ -18,7 +18,7 @@ from robustlaws.fit_table import runs as run_table
 from robustlaws.laws import LAWS, fit_jobs, limits, published
 from robustlaws.laws.determination import values
 from robustlaws.report import explorer
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.runtime.progress import Progress
 from robustlaws.storage import tables
 from robustlaws.storage.atomic import digest, read_json, write_json

@@ -2,7 +2,7 @@
 
 from robustlaws.fit_table import columns, table_reader, unit_checks
 from robustlaws.laws.observations import comparable
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.storage import tables
 
 EVERYTHING = "all"  # the dataset's name where none is given

@@ -47,8 +47,8 @@ def fid(value):
 
 
 def duration(seconds):
-    """Return seconds as 0.4 s, 12 s, 3 min 20 s or 2 h 05 min."""
-    if seconds < 9.95:
+    """Return seconds as 0 s, 0.4 s, 12 s, 3 min 20 s or 2 h 05 min."""
+    if 0.05 <= seconds < 9.95:
         return f"{seconds:.1f} s"
     seconds = round(seconds)
     if seconds < 60:

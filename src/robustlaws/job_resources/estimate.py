@@ -13,7 +13,7 @@ from robustlaws import settings as told
 from robustlaws.job_resources.estimate_text import page
 from robustlaws.job_resources.job_costs import STAGES, Costs, Known
 from robustlaws.job_resources.throughput import of_run
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.storage.atomic import read_json, write_json, write_text
 from robustlaws.study import Study
 

@@ -2,7 +2,7 @@
 
 from robustlaws import registry
 from robustlaws.laws import LAWS, accuracy
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.storage import tables
 from robustlaws.storage.atomic import write_json
 

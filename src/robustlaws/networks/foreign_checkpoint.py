@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from robustlaws.networks import checkpoint, wrn
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.storage.atomic import digest
 
 # distributed training adds module., a wrapper with a normalisation layer model., the paper's Sequential 0.

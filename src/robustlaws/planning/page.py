@@ -13,7 +13,7 @@ from robustlaws.job_resources import throughput
 from robustlaws.laws import determination, forecasts
 from robustlaws.planning import config_block, figure, next_run, page_tables
 from robustlaws.planning import proposal as planning
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.storage import tables as records
 from robustlaws.storage.atomic import read_json, write_text
 

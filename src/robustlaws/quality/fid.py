@@ -18,7 +18,7 @@ from robustlaws.data.tensors import to_network
 from robustlaws.networks import checkpoint, wrn
 from robustlaws.quality import moments
 from robustlaws.runtime import device
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.runtime.progress import Progress
 from robustlaws.seeds import derive
 from robustlaws.storage.atomic import write_json

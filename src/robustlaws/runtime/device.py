@@ -73,7 +73,7 @@ def watched(what, state_path):
 
     Raises
     ------
-    errors.Told
+    errors.ReportedError
         In the place of torch's error.
     """
     try:
@@ -81,7 +81,7 @@ def watched(what, state_path):
     except RuntimeError as error:
         if not errors.of_gpu(error):
             raise
-        raise errors.Told(f"{what}: {errors.line(error)}; {resumable_state.kept(state_path)}") from error
+        raise errors.ReportedError(f"{what}: {errors.line(error)}; {resumable_state.kept(state_path)}") from error
 
 
 def prepare_generating(compute):

@@ -5,8 +5,6 @@ file systems do not pass it on to other machines, and some have none. So the hol
 that only one process can make, and shows that it lives by touching it: a holder elsewhere that stops doing so is gone.
 """
 
-import errno
-import fcntl
 import json
 import os
 import socket
@@ -20,12 +18,12 @@ from pathlib import Path
 import psutil
 
 from robustlaws.runtime import slurm
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.file_lock import try_lock
+from robustlaws.runtime.logger import log
 from robustlaws.storage.atomic import named
 
 _BEAT = 10.0  # seconds between two signs of life of a holder
 SILENCE = 60.0  # after which one on another machine is gone: attributes of files may be 30 s old on a network
-_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
@@ -50,7 +48,7 @@ def held(folder, seconds=60.0, silence=SILENCE):
     folder.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + seconds
     with open(folder / "lock", "w") as file:
-        while (locked := _locked(file)) is False:
+        while (locked := try_lock(file.fileno())) is False:
             _wait(folder, deadline)
         if not (folder / "lock").exists():  # removed by the process that had it until now
             raise ValueError(f"{folder}: another process has just done this work; run again if it is still wanted")
@@ -91,19 +89,6 @@ def whose(about):
     """Return a :func:`signature` in words: process, machine, batch job, since when."""
     job = f", SLURM job {about['job']}" if about.get("job") else ""
     return f"process {about.get('process')} on {about.get('host')}{job}, since {about.get('since')}"
-
-
-def _locked(file):
-    """Return whether the lock is ours now; None if this file system has no locks."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        return None
-    return True
 
 
 def _wait(folder, deadline):

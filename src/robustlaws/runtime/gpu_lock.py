@@ -4,13 +4,13 @@ A job holds a lock on one small file per GPU in the folder for temporary files. 
 process ends, however that is.
 """
 
-import fcntl
 import os
 import tempfile
 import time
 from pathlib import Path
 
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.file_lock import try_lock
+from robustlaws.runtime.logger import log
 
 _held = {}  # name of a GPU -> the open file of its lock, if it could be locked: until the process ends
 
@@ -85,9 +85,7 @@ def _locked(folder, name):
         except FileExistsError:  # another was quicker
             return None
         os.fchmod(file, 0o644)  # whatever the umask: all users of the machine must be able to lock it
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if try_lock(file) is False:
         os.close(file)
         return None
     return file

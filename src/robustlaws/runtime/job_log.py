@@ -1,4 +1,4 @@
-"""One job's log: everything it prints, its progress, and the traceback if it fails."""
+"""The log of a job: its output, its progress, and its traceback if it fails."""
 
 import io
 import logging
@@ -11,14 +11,12 @@ from pathlib import Path
 from robustlaws import errors
 from robustlaws.runtime import job_facts
 from robustlaws.runtime.import_path import keep_to_environment
-
-log = logging.getLogger("robustlaws")
+from robustlaws.runtime.logger import log
 
 
 @contextmanager
 def job(snakemake):
-    """Be the job of a rule: its log is kept (see :func:`to`), its files say where they come from, and what its
-    environment lacks is not there.
+    """Run a rule's script: redirect output to its log, record provenance, restrict sys.path to the rule's environment.
 
     Parameters
     ----------
@@ -33,11 +31,11 @@ def job(snakemake):
 
 @contextmanager
 def to(path):
-    """Send everything the block prints or logs to the file at `path`.
+    """Redirect the output and the log records of the block to the file at `path`.
 
-    An error is written there with its traceback, one line of it goes to the terminal together with
-    the name of the log, and the process ends with status 1. So does what is logged as an error while the work
-    goes on. A log that cannot be written (any more) is no reason to end, and hides no error.
+    An error is written there with its traceback. The terminal gets one line with the name of the log, and the
+    process ends with status 1. Records of level ERROR go to the terminal too. A log that becomes unwritable does
+    not end the job and hides no error.
     """
     path, terminal = Path(path), sys.stderr
     try:

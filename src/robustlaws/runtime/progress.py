@@ -2,11 +2,12 @@
 
 import time
 
-from robustlaws.runtime.job_log import log
+from robustlaws.formatting.numbers import duration
+from robustlaws.runtime.logger import log
 
 
 class Progress:
-    """Says in the log how far a long loop is: done, rate, time left.
+    """Log the progress of a long loop: done, rate, time left.
 
     Parameters
     ----------
@@ -49,13 +50,3 @@ class Progress:
             duration(left),
             f"; {detail}" if detail else "",
         )
-
-
-def duration(seconds):
-    """Return `seconds` in words: "4 s", "3 min 20 s", "2 h 5 min"."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"

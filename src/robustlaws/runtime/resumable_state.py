@@ -17,7 +17,7 @@ from pathlib import Path
 
 from robustlaws import errors
 from robustlaws.runtime import folder_lock, slurm
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.runtime.signals import Stopped
 from robustlaws.storage import provenance
 from robustlaws.storage.atomic import digest, read_json, replacing, write_json

@@ -1,11 +1,11 @@
 """What the batch system says about the job that this process is a part of."""
 
-import logging
 import os
 import subprocess
 from datetime import datetime
 
-log = logging.getLogger("robustlaws")  # that of joblog, which asks for the job here too
+from robustlaws.runtime.logger import log
+
 _ASKED = 30.0  # seconds to wait for an answer
 
 

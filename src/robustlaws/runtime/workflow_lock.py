@@ -1,9 +1,9 @@
-"""Who is at work in a working folder, and the lock that a killed Snakemake left behind.
+"""Records of the Snakemakes in a working folder, and removal of the locks of killed ones.
 
-Snakemake locks a folder with files that outlive a SIGKILL or a power cut, do not say whose they are, and are all taken
-away by any Snakemake that ends there. So every Snakemake of this workflow writes down who it is as it starts
-(:func:`register`), and takes that away as it ends, however it does but for a SIGKILL. `make study` and `make unlock`
-remove a lock that nobody holds; one whose Snakemake still runs, here or on another machine, must stay.
+Snakemake locks a folder with files that survive a SIGKILL or a power cut, do not name their owner, and are all
+removed by any Snakemake that ends there. So every Snakemake of this workflow writes a record as it starts
+(:func:`register`) and removes it as it ends, unless it is killed. `make study` and `make unlock` remove stale locks.
+The lock of a Snakemake that still runs, here or on another machine, stays.
 
     python -m robustlaws.runtime.workflow_lock
 """
@@ -203,6 +203,6 @@ def _run_ids(log):
 if __name__ == "__main__":
     try:
         if clear("."):
-            print("went over the lock of a Snakemake that was killed")
+            print("removed a stale lock left by a killed Snakemake")
     except (ValueError, OSError) as error:
         sys.exit(faults.line(error))

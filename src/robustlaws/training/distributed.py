@@ -156,7 +156,7 @@ def launch(target, arguments, compute, folder):
     Raises
     ------
     ValueError, Stopped
-        What a rank raised, ValueError too where nothing starts it on several nodes; errors.Told for anything else.
+        What a rank raised, ValueError too where nothing starts it on several nodes; errors.ReportedError for anything else.
     """
     # names of its own: ranks of a launcher that was killed may not have noticed yet
     folder, mine = Path(folder), f"{socket.gethostname()}-{os.getpid()}"
@@ -191,9 +191,9 @@ def launch(target, arguments, compute, folder):
                 write_text(request, reason)
     failed = read_json(outcome) if outcome.exists() else None
     if failed:
-        raise _ERRORS.get(failed["error"], errors.Told)(failed["says"])
+        raise _ERRORS.get(failed["error"], errors.ReportedError)(failed["says"])
     if status:
-        raise errors.Told(
+        raise errors.ReportedError(
             f"a process of the {compute.ranks} that share the run ended with status {status} and without a word; "
             "what it printed stands in the log; run the same command again"
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from robustlaws.attacks import pgd
 from robustlaws.networks import wrn_flops
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 
 
 def steps(settings):

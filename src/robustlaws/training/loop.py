@@ -9,7 +9,7 @@ from robustlaws import settings as told
 from robustlaws.data import shard_reader, shards
 from robustlaws.networks import checkpoint
 from robustlaws.runtime import device, resumable_state
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.runtime.progress import Progress
 from robustlaws.runtime.signals import Stop, Stopped
 from robustlaws.storage import tables
@@ -54,7 +54,7 @@ def train(
         If the disk is full at the end. One that is full for a while costs a state, not the run.
     Stopped
         After SIGTERM, SIGUSR1 or Ctrl-C, or when the time budget is used up: the state is saved.
-    faults.Told
+    errors.ReportedError
         If a GPU fails: the newest state is kept.
     """
     job = {

@@ -224,12 +224,14 @@ def test_an_error_such_as_a_dead_gpu_raises_keeps_the_last_state(study, monkeypa
         return advance(run)
 
     monkeypatch.setattr(Run, "advance", dead)
-    with pytest.raises(errors.Told, match=r"wrn-10-1/.*: a GPU of \S+ failed \(.*\); .*; the state of step 5 is kept$"):
+    with pytest.raises(
+        errors.ReportedError, match=r"wrn-10-1/.*: a GPU of \S+ failed \(.*\); .*; the state of step 5 is kept$"
+    ):
         train(study, "cut", state_minutes=1e-9)
     # the same while a state is written: the one before stays
     monkeypatch.setattr(Run, "advance", advance)
     monkeypatch.setattr(Run, "state", lambda run: (_ for _ in ()).throw(error))
-    with pytest.raises(errors.Told, match="the state of step 5 is kept$"):
+    with pytest.raises(errors.ReportedError, match="the state of step 5 is kept$"):
         train(study, "cut", state_minutes=1e-9)
     monkeypatch.undo()
     caplog.set_level("INFO", "robustlaws")

@@ -1,5 +1,6 @@
-"""What one process has and others must leave: folders of states, GPUs, a working folder."""
+"""Locks on state folders, GPUs and the working directory."""
 
+import errno
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from robustlaws.runtime import folder_lock, gpu_lock, workflow_lock
+from robustlaws.runtime import file_lock, folder_lock, gpu_lock, workflow_lock
 
 
 def elsewhere(**more):
@@ -83,9 +84,9 @@ def test_a_holder_that_was_given_up_ends(tmp_path):
 
 def test_without_locks_in_the_file_system_a_living_process_is_seen_by_its_number(tmp_path, monkeypatch):
     def none(*_):
-        raise OSError(folder_lock.errno.ENOLCK, "No locks available")
+        raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(folder_lock.fcntl, "flock", none)
+    monkeypatch.setattr(file_lock.fcntl, "flock", none)
     process = subprocess.Popen(["sleep", "60"])
     write(tmp_path / "holder.json", folder_lock.signature() | {"id": "x", "process": process.pid})
     try:

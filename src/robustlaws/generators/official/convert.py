@@ -16,7 +16,7 @@ from robustlaws.generators import network_files
 from robustlaws.generators.official import edm_networks, torch_files
 from robustlaws.generators.official.pickle_machine import Refused, plain
 from robustlaws.networks import ddpmpp, discriminator
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.settings import Encoder
 from robustlaws.storage.atomic import digest
 

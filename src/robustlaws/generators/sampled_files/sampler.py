@@ -23,7 +23,7 @@ from robustlaws.data.npz import class_indices
 from robustlaws.generators.sampled_files import formats
 from robustlaws.generators.sampled_files.permutation import Order
 from robustlaws.runtime import resumable_state
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.runtime.progress import Progress
 from robustlaws.runtime.signals import Stop, Stopped
 from robustlaws.storage import embedded, provenance

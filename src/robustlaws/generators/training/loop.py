@@ -13,7 +13,7 @@ from collections import deque
 import torch
 
 from robustlaws.runtime import device, resumable_state
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.runtime.progress import Progress
 from robustlaws.runtime.signals import Stop, Stopped
 from robustlaws.seeds import derive

@@ -1,15 +1,13 @@
 """How far participants agree: Fleiss' kappa of many, Cohen's kappa and the share of agreement of two."""
 
-import logging
 from itertools import combinations
 
 import numpy as np
 
 from robustlaws.humans.analysis.bootstrap import image_weights, interval
 from robustlaws.humans.analysis.responses import who_count
+from robustlaws.runtime.logger import log
 from robustlaws.seeds import derive
-
-log = logging.getLogger("robustlaws")
 
 PAIRED = 25  # participants of the study at most of whom each pair is given
 

@@ -1,14 +1,11 @@
 """The benchmark scored again: with the people's answers, and without the images that no longer fit their label."""
 
-import logging
-
 import numpy as np
 
 from robustlaws.humans.analysis.bootstrap import interval, pooled_share, resampled_share
 from robustlaws.intervals import interval as exact_interval
+from robustlaws.runtime.logger import log
 from robustlaws.seeds import derive
-
-log = logging.getLogger("robustlaws")
 
 
 def table(network_right, images, responses, verdict, settings):

@@ -1,6 +1,5 @@
 """What the answers say: of the participants, of each image, of the benchmark, and of how far they agree."""
 
-import logging
 from collections import Counter
 
 import numpy as np
@@ -8,9 +7,8 @@ import numpy as np
 from robustlaws.attacks import record
 from robustlaws.humans import VARIANTS
 from robustlaws.humans.analysis import accuracy, agreement, benchmark, responses, validity
+from robustlaws.runtime.logger import log
 from robustlaws.storage import human_tables, tables
-
-log = logging.getLogger("robustlaws")
 
 
 def judge(

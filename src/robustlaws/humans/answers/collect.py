@@ -6,17 +6,14 @@ that says why. What is missing otherwise is derived, or stays empty. CIFAR-10H's
 (:mod:`robustlaws.humans.answers.cifar10h`).
 """
 
-import logging
-
 import numpy as np
 import pandas as pd
 
 from robustlaws.humans import VARIANTS
 from robustlaws.humans.answers.read_file import load
 from robustlaws.humans.stimuli import class_names
+from robustlaws.runtime.logger import log
 from robustlaws.storage import atomic, human_tables, tables
-
-log = logging.getLogger("robustlaws")
 
 INDEX = "cifar10_test_test_idx"
 _KINDS = ("person", "simulated", "model")  # in this order in the table

@@ -5,7 +5,6 @@ Reads the record of an attack and the images of its split; writes the stimuli, w
 
 import hashlib
 import io
-import logging
 from itertools import count
 from typing import NamedTuple
 
@@ -14,10 +13,9 @@ import numpy as np
 from robustlaws.attacks import record
 from robustlaws.data import shards
 from robustlaws.humans import VARIANTS
+from robustlaws.runtime.logger import log
 from robustlaws.seeds import derive
 from robustlaws.storage import human_tables, tables
-
-log = logging.getLogger(__name__)
 
 _NEEDED = ("index", "label", "clean_prediction", "adversarial_prediction", "robust", "adversarial")
 

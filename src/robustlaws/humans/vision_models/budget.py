@@ -2,7 +2,7 @@
 
 import math
 
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 
 _REPLY_TOKENS = 4096  # of a reply as long as any seen, before one is seen and where the request sets no limit
 # The most that an image is charged for by a hosted model: tokens, and more for each tile of so many pixels.

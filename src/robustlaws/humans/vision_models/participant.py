@@ -21,7 +21,7 @@ from robustlaws.humans.vision_models import replies as recorded
 from robustlaws.humans.vision_models.budget import Spending
 from robustlaws.humans.vision_models.requests import Requests
 from robustlaws.runtime import folder_lock
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.storage import human_tables, tables
 
 _OURS = ("model", "messages", "stream", "n")  # of a request; not for the parameters

@@ -4,7 +4,7 @@ import asyncio
 import random
 from datetime import UTC, datetime
 
-from robustlaws.runtime.job_log import log
+from robustlaws.runtime.logger import log
 from robustlaws.runtime.progress import Progress
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds before the second attempt, doubled for each further one

@@ -1,13 +1,12 @@
 """The command `robustlaws answers`: the answers of the web application as a table, Parquet and CSV."""
 
-import fcntl
 from collections import defaultdict
-from contextlib import contextmanager
 from pathlib import Path
 
 from robustlaws.humans import BUNDLES
 from robustlaws.humans.stimuli import bundle
 from robustlaws.humans.web.store import Store
+from robustlaws.runtime.file_lock import exclusive
 from robustlaws.storage import human_tables, tables
 from robustlaws.storage.atomic import replacing
 
@@ -72,7 +71,8 @@ def export(store, key, outputs):
     OSError
         If one cannot be written.
     """
-    with _alone(store.database.path.with_name("export.lock")):
+    # one process or thread at a time: all use the same temporary name
+    with exclusive(store.database.path.with_name("export.lock")):
         frame = tables.table(rows(store, key), human_tables.ANSWERS)
         for path in outputs:
             if Path(path).suffix == ".csv":
@@ -81,14 +81,6 @@ def export(store, key, outputs):
             else:
                 tables.write(path, frame, human_tables.ANSWERS)
     return len(frame)
-
-
-@contextmanager
-def _alone(path):
-    """Let one process or thread at a time write a file: all use the same temporary name."""
-    with open(path, "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def rows(store, key):

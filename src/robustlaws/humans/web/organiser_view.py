@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
+from robustlaws.formatting.numbers import duration
 from robustlaws.humans.analysis.agreement import fleiss_kappa
 from robustlaws.humans.web import progress
-from robustlaws.runtime.progress import duration
 
 _PAUSE_SECONDS = 120.0  # who takes longer for an image does something else
 _FRESH_SECONDS = 5.0  # for which what was found is shown again

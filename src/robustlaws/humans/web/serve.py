@@ -1,7 +1,6 @@
 """The command `robustlaws serve`: the web application of a study, on this machine."""
 
 import errno
-import fcntl
 import logging
 import os
 import signal
@@ -23,6 +22,7 @@ from robustlaws.humans.web import export
 from robustlaws.humans.web.connection_limits import Connection
 from robustlaws.humans.web.organiser_view import Overview
 from robustlaws.humans.web.store import Store
+from robustlaws.runtime.file_lock import exclusive
 
 _LOG_BYTES, _LOGS = 1_000_000, 5
 
@@ -46,7 +46,8 @@ def _run(arguments):
     if not 0 <= arguments.port < 65_536:
         raise ValueError(f"--port: {arguments.port} is not within [0, 65535]")
     paths = bundle.locate(arguments.folder, arguments.bundle)
-    with _only(paths.folder / "server.lock"):
+    lock = paths.folder / "server.lock"
+    with exclusive(lock, f"{lock}: another server is at work on these images; use it, or stop it first"):
         images = bundle.read(paths)
         key = export.read_key(paths, images)
         store = Store(paths.database, images)
@@ -96,17 +97,6 @@ def _tell(arguments, paths, store, listening):
     if not arguments.certificate and not arguments.proxy and host not in ("127.0.0.1", "::1"):
         print("codes and answers are not encrypted on the way here: give --certificate and --key, or --proxy")
     print("to stop: Ctrl+C", flush=True)
-
-
-@contextmanager
-def _only(path):
-    """Be the only server of a database, for as long as the block lasts, however it ends."""
-    with open(path, "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{path}: another server is at work on these images; use it, or stop it first") from None
-        yield
 
 
 @contextmanager
