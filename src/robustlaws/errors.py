@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from robustlaws.formatting.numbers import size
+
 FULL = {errno.ENOSPC, errno.EDQUOT}
 UNWRITABLE = {*FULL, errno.EROFS, errno.EFBIG}
 # Answers of a failed or lost disk or network file system; a damaged file gives others.
@@ -101,11 +103,6 @@ def cause(error):
 def one_line(text):
     """Return `text` without what follows its first line that is not empty."""
     return next((part.strip() for part in text.splitlines() if part.strip()), "")
-
-
-def size(count):
-    """Return a number of bytes in words: "0 MB", "3.1 GB"."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
 def _chain(error):

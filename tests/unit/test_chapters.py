@@ -12,7 +12,8 @@ LIBRARY = ROOT / "src" / "robustlaws"
 # From the bottom up: a chapter may import those of the floors below its own, and none of its own floor.
 # `cli` and `revisions` name modules of any chapter in their tables, so nothing may import them but the workflow.
 FLOORS = (
-    ("errors", "formatting", "intervals", "registry", "seeds", "settings", "stages"),
+    ("formatting", "intervals", "registry", "seeds", "settings", "stages"),
+    ("errors",),
     ("storage",),
     ("runtime",),
     ("data", "laws", "networks"),

@@ -6,6 +6,8 @@ import pandas as pd
 
 from robustlaws.formatting import numbers
 
+ENDLESS = "\N{INFINITY}"  # the upper end of an interval that has none
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -54,7 +56,7 @@ def as_cell(content):
     return content if isinstance(content, Cell) else Cell("" if content is None else str(content))
 
 
-def value(entry, text=numbers.number, endless="\N{INFINITY}"):
+def value(entry, text=numbers.number, endless=ENDLESS):
     """Return an entry of a law file ({"value", "low", "high", "determined", "why"}) as a cell.
 
     Parameters
@@ -68,19 +70,11 @@ def value(entry, text=numbers.number, endless="\N{INFINITY}"):
     entry = plain(entry or {})
     why = entry.get("why") or ""
     if numbers.is_determined(entry):
-        return Cell(text(entry["value"]), interval(entry, text, endless))
+        return Cell(text(entry["value"]), numbers.bounds(entry, text, endless))
     # a level above the limit is never reached: that is an answer, not a gap
     if entry.get("value") is None and why.startswith("never"):
         return Cell("never", why=why)
     return Cell(numbers.NOT_DETERMINED, known=False, why=why)
-
-
-def interval(entry, text=numbers.number, endless="\N{INFINITY}"):
-    """Return the interval of an entry as [0.451, 0.520]; empty if it has none."""
-    if entry.get("low") is None:
-        return ""
-    high = endless if entry.get("high") is None else text(entry["high"])
-    return f"[{text(entry['low'])}, {high}]"
 
 
 def plain(row):

@@ -1,4 +1,4 @@
-"""Numbers as a reader meets them, in the figures and in the report."""
+"""Numbers, units, durations and intervals as text, the same in figures, reports, plans, logs and on the terminal."""
 
 import math
 
@@ -47,7 +47,7 @@ def fid(value):
 
 
 def duration(seconds):
-    """Return seconds as 0 s, 0.4 s, 12 s, 3 min 20 s or 2 h 05 min."""
+    """Return seconds as 0 s, 0.4 s, 12 s, 3 min 20 s 2 h 05 min or 1,234 h."""
     if 0.05 <= seconds < 9.95:
         return f"{seconds:.1f} s"
     seconds = round(seconds)
@@ -55,12 +55,25 @@ def duration(seconds):
         return f"{seconds} s"
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+    if seconds < 99.5 * 3600:
+        return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+    return f"{seconds / 3600:,.0f} h"
 
 
-def memory(megabytes):
-    """Return MB as 512 MB or 3.4 GB."""
-    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+def size(byte_count, digits=3):
+    """Return bytes as 0 MB, 12 MB, 3.1 GB or 3.28 TB."""
+    for unit, name in ((1e18, "EB"), (1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if byte_count >= unit:
+            value = byte_count / unit
+            return f"{value:.{digits}g} {name}" if value < 10**digits else f"{value:.0f} {name}"
+    return f"{byte_count} bytes" if byte_count else "0 MB"
+
+
+def relative(share):
+    """Return a change as 12%, 0.5% or under 0.01%, and one of ten times and more as a multiple."""
+    if share >= 10:
+        return f"{count(share)} {TIMES}"
+    return f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.2g}%" if share >= 1e-4 else "under 0.01%"
 
 
 def plural(many, noun):
@@ -79,25 +92,28 @@ def is_determined(cell):
     return bool(cell) and bool(cell.get("determined")) and cell.get("value") is not None
 
 
-def interval(cell):
-    """Return a determined cell as `0.483 [0.451, 0.520]`, or only its value if it has no interval.
+def bounds(cell, text=number, endless="no end"):
+    """Return the interval of a cell as [0.451, 0.520], "" if it has none.
 
-    An interval without an upper end is one whose refits go on to infinity.
+    Parameters
+    ----------
+    cell : dict
+        `low` and `high`, None or absent where there is none.
+    text : callable
+        Formats a number.
+    endless : str
+        Stands for the upper end of an interval whose refits go on to infinity.
     """
+    if cell.get("low") is None:
+        return ""
+    return f"[{text(cell['low'])}, {endless if cell.get('high') is None else text(cell['high'])}]"
+
+
+def interval(cell, text=number, endless="no end"):
+    """Return a determined cell as `0.483 [0.451, 0.520]`, or only its value if it has no interval (:func:`bounds`)."""
     if not is_determined(cell):
         return NOT_DETERMINED
-    if cell.get("low") is None:
-        return number(cell["value"])
-    high = "no end" if cell.get("high") is None else number(cell["high"])
-    return f"{number(cell['value'])} [{number(cell['low'])}, {high}]"
-
-
-def cell(entry):
-    """Return any cell of a law file in words; an undetermined one with its reason, never its number."""
-    if is_determined(entry):
-        return interval(entry)
-    why = (entry or {}).get("why") or ""
-    return f"{NOT_DETERMINED}: {why}" if why else NOT_DETERMINED
+    return f"{text(cell['value'])} {bounds(cell, text, endless)}".rstrip()
 
 
 def power_law(symbol, coefficient, exponent):

@@ -18,8 +18,4 @@ def cell(entry, form=None):
     if not numbers.is_determined(plain):
         never = str(plain.get("why") or "")
         return "never" if never.startswith("never") else numbers.NOT_DETERMINED
-    form = form or numbers.scientific
-    if plain["low"] is None and plain["high"] is None:
-        return form(plain["value"])
-    low, high = ("never" if plain[end] is None else form(plain[end]) for end in ("low", "high"))
-    return f"{form(plain['value'])} [{low}, {high}]"
+    return numbers.interval(plain, form or numbers.scientific, "never")

@@ -2,11 +2,11 @@
 
 from textwrap import wrap
 
+from robustlaws.formatting import numbers
+
 _COLUMNS = ("stage", "jobs", "images", "FLOPs", "device-hours", "disk")
 _INSIDE = {"learning curves": "  its curves"}  # no jobs of their own: part of the training above
 _SHOWN = 6  # things not counted that are named one by one
-_SI = ("", "k", "M", "G", "T", "P", "E")
-_WORDS = ("", "k", "M", "bn", "tn", "qd")  # of things: thousand, million, ...
 
 
 def page(found):
@@ -54,41 +54,19 @@ def _row(name, pair):
         _INSIDE.get(name, name),
         cell(lambda sum: f"{sum['jobs']:,}", name not in _INSIDE),
         # a sum of images over stages would mean nothing
-        cell(lambda sum: count(sum["images"]), whole["images"] and name != "total"),
-        cell(lambda sum: flops(sum["flops"]), costly, mark),
-        cell(lambda sum: hours(sum["device_hours"]), costly, mark) if known else "?" if costly else "",
-        cell(lambda sum: size(sum["bytes"]), whole["bytes"] or whole["unknown_disk"], "+" * whole["unknown_disk"]),
+        cell(lambda sum: numbers.count(sum["images"]), whole["images"] and name != "total"),
+        cell(lambda sum: _flops(sum["flops"]), costly, mark),
+        cell(lambda sum: numbers.count(sum["device_hours"]), costly, mark) if known else "?" if costly else "",
+        cell(
+            lambda sum: numbers.size(sum["bytes"], 2),
+            whole["bytes"] or whole["unknown_disk"],
+            "+" * whole["unknown_disk"],
+        ),
     )
 
 
-def count(number):
-    """Return a number of things in short: 1,497 or 2.1 M."""
-    return f"{number:,}" if number < 100_000 else _short(number, _WORDS)
-
-
-def size(number):
-    """Return bytes in short: 1.2 GB."""
-    return f"{_short(number, _SI)}B" if number else "0"
-
-
-def flops(number):
-    """Return FLOPs in short: 1.2e21."""
-    return f"{number:.1e}".replace("e+", "e") if number else "0"
-
-
-def hours(number):
-    """Return hours in short: 0.0027, 5.3, 1,234 or 120 k."""
-    if number >= 100_000:
-        return _short(number, _WORDS)
-    return f"{number:,.0f}" if number >= 9.95 or not number else f"{number:.2g}"
-
-
-def _short(number, prefixes):
-    place = 0
-    while number >= 999.5 and place < len(prefixes) - 1:
-        number, place = number / 1000, place + 1
-    decimals = 1 if 0 < number < 9.95 and place else 0
-    return f"{number:.{decimals}f} {prefixes[place]}"
+def _flops(value):
+    return numbers.scientific(value, 2)
 
 
 def _notes(found):
@@ -102,12 +80,12 @@ def _notes(found):
         yield f"+ and what is not counted: {'; '.join(missing)}{f'; and {more:,} more' if more > 0 else ''}."
     yield _pace(found["speed"])
     if total["all"]["charged"]:
-        one, other = (flops(total[which]["charged"]) for which in ("left", "all"))
+        one, other = (_flops(total[which]["charged"]) for which in ("left", "all"))
         yield (
             "Training FLOPs are those really spent; as the paper charges them, and the laws count them, they are"
             f" {other if one == other else f'{one} / {other}'}."
         )
-    beside = f" While it runs, a job keeps up to {size(found['kept'])} beside that." if found["kept"] else ""
+    beside = f" While it runs, a job keeps up to {numbers.size(found['kept'])} beside that." if found["kept"] else ""
     yield f"Disk: arrays and weights, without headers of files, tables, figures and logs.{beside}"
     yield "Not counted are the FLOPs of importing, collecting, fitting and drawing: minutes of one processor."
 
@@ -122,6 +100,6 @@ def _pace(speed):
     if speed["source"] == "measured":
         where = f"measured on {speed['runs']:,} finished runs, start-up included"
     return (
-        f"Device-hours: FLOPs over {flops(speed['value'])} per second and device ({where}); samplers, attacks and all"
+        f"Device-hours: FLOPs over {_flops(speed['value'])} per second and device ({where}); samplers, attacks and all"
         " else are taken to be as fast as training."
     )

@@ -7,23 +7,11 @@ from robustlaws.formatting import html_tables, numbers
 _BEST_RUNS = 5
 
 
-# numbers as they are written here
-
-
-def size(count):
-    """Return bytes as 12 MB, 3.1 GB or 3.28 TB."""
-    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= unit:
-            return f"{count / unit:.3g} {name}"
-    return f"{count} bytes"
-
-
 def hours(flops, speed):
     """Return how long FLOPs take on one device, "" where no speed is known."""
     if speed is None:
         return ""
-    seconds = flops / speed.value
-    return numbers.duration(seconds) if seconds < 99.5 * 3600 else f"{seconds / 3600:,.0f} h"
+    return numbers.duration(flops / speed.value)
 
 
 def place(proposal):
@@ -33,13 +21,6 @@ def place(proposal):
     if proposal.dataset is None:
         return f"images of an imagined FID of {numbers.fid(proposal.fid)}"
     return f"images of {proposal.dataset} (FID {numbers.fid(proposal.fid)})"
-
-
-def _percent(share):
-    """Return a share with two digits, one of many times the whole as a multiple."""
-    if share >= 10:
-        return f"{numbers.count(share)} {numbers.TIMES}"
-    return f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.2g}%" if share >= 1e-4 else "under 0.01%"
 
 
 def _flops(value):
@@ -160,7 +141,7 @@ def bills(networks, speed):
             "training FLOPs": _flops(one.run.flops),
             "time on one device": hours(one.run.flops, speed),
             "images to sample": numbers.count(one.to_sample) if one.to_sample else "none",
-            "storage": size(one.stored),
+            "storage": numbers.size(one.stored),
         }
         for one in networks
     ]
@@ -169,13 +150,13 @@ def bills(networks, speed):
 
 def resized(sizes, told):
     """Return the table of other sizes that reach the same loss."""
-    head = f"smallest for {_percent(told.overhead)} more compute"
+    head = f"smallest for {numbers.relative(told.overhead)} more compute"
     rows = [
         {
             "model": head if one is sizes.smallest else one.name,
             "N": html_tables.value(one.params, numbers.count),
             "D at the same loss": _open(one.images, numbers.count),
-            "compute beyond the budget": _open(one.overhead, _percent),
+            "compute beyond the budget": _open(one.overhead, numbers.relative),
         }
         for one in (sizes.smallest, *sizes.models)
     ]
@@ -213,8 +194,10 @@ def next_runs(found, speed):
             "training FLOPs": _flops(one.run.flops),
             "time on one device": hours(one.run.flops, speed),
             "images to sample": numbers.count(one.to_sample) if one.to_sample else "none",
-            "interval narrower by": html_tables.Cell(_percent(one.reduction), badge="rough" if one.rough else ""),
-            f"by, for each {numbers.scientific(unit, 1)} FLOPs": _percent(one.per_flop * unit),
+            "interval narrower by": html_tables.Cell(
+                numbers.relative(one.reduction), badge="rough" if one.rough else ""
+            ),
+            f"by, for each {numbers.scientific(unit, 1)} FLOPs": numbers.relative(one.per_flop * unit),
         }
         for one in found.runs
     ]
@@ -280,7 +263,7 @@ def summary(proposal, found, speed, title):
         best = found.runs[0]
         told.append(
             f"The next run worth doing is {run_in_words(best, speed)}: for its price it narrows the interval of"
-            f" {found.words} most, by {_percent(best.reduction)}."
+            f" {found.words} most, by {numbers.relative(best.reduction)}."
         )
     return told
 
@@ -317,17 +300,19 @@ def largest(found, speed):
     """Return in a sentence which run narrows the interval most whatever it costs; "" if it is the table's first."""
     if found.largest is None or found.largest == found.runs[0]:
         return ""
-    return f"Whatever it costs: {run_in_words(found.largest, speed)} narrows it by {_percent(found.largest.reduction)}."
+    narrows = f"narrows it by {numbers.relative(found.largest.reduction)}"
+    return f"Whatever it costs: {run_in_words(found.largest, speed)} {narrows}."
 
 
 def caveats(found):
     """Return what to bear in mind of the runs worth doing: a list of sentences."""
     told = [
-        f"Outcomes are imagined under the refits, with the noise of the study's own runs ({_percent(found.noise)} of"
-        " the loss); each refit is then weighed by how likely it makes the outcome. The mean over outcomes is shown.",
+        "Outcomes are simulated from the refits, with the noise of the study's own runs"
+        f" ({numbers.relative(found.noise)} of the loss). Each refit is then weighted by the likelihood of the outcome."
+        " The mean over outcomes is shown.",
         "A refit leaves out a third of the runs, the new one too: the interval of the next fit narrows somewhat less.",
         f"{found.considered:,} runs were looked at; a run is named only if it does better than chance"
-        f" ({_percent(found.chance)}).",
+        f" ({numbers.relative(found.chance)}).",
     ]
     if any(one.rough for one in found.runs):
         told.append(

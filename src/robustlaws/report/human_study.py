@@ -153,7 +153,9 @@ def _share(row):
     entry = html_tables.plain(row)
     if entry["accuracy"] is None:
         return html_tables.Cell("")
-    return html_tables.Cell(numbers.percent(entry["accuracy"]), html_tables.interval(entry, numbers.percent))
+    return html_tables.Cell(
+        numbers.percent(entry["accuracy"]), numbers.bounds(entry, numbers.percent, html_tables.ENDLESS)
+    )
 
 
 def _benchmark(table, validity):
@@ -240,7 +242,9 @@ def _agreement(tables, judges):
             }[row["measure"]]
             known = row["value"] is not None
             mine[label] = (
-                html_tables.Cell(text(row["value"]), html_tables.interval(row, text)) if known else html_tables.Cell("")
+                html_tables.Cell(text(row["value"]), numbers.bounds(row, text, html_tables.ENDLESS))
+                if known
+                else html_tables.Cell("")
             )
         groups[_heading(bundle)] = list(rows.values())
     return html_tables.table("Agreement of the participants", groups, texts=("among", "images"))

@@ -38,7 +38,7 @@ def _row(stage, jobs):
         "jobs": f"{len(jobs):,}",
         "all jobs together": numbers.duration(sum(seconds)),
         "longest job": numbers.duration(max(seconds)),
-        "peak memory of a job": numbers.memory(max(memory)) if memory else "not measured",
+        "peak memory of a job": numbers.size(1e6 * max(memory)) if memory else "not measured",
     }
 
 

@@ -169,7 +169,8 @@ def attacks(table):
 
 def _share(row):
     return html_tables.Cell(
-        numbers.percent(row["accuracy"]), f"{html_tables.interval(row, numbers.percent)} of {row['images']:,}"
+        numbers.percent(row["accuracy"]),
+        f"{numbers.bounds(row, numbers.percent, html_tables.ENDLESS)} of {row['images']:,}",
     )
 
 

@@ -156,7 +156,9 @@ def launch(target, arguments, compute, folder):
     Raises
     ------
     ValueError, Stopped
-        What a rank raised, ValueError too where nothing starts it on several nodes; errors.ReportedError for anything else.
+        The error of a rank, and ValueError where nothing starts it on several nodes.
+    errors.ReportedError
+        Any other failure.
     """
     # names of its own: ranks of a launcher that was killed may not have noticed yet
     folder, mine = Path(folder), f"{socket.gethostname()}-{os.getpid()}"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -207,9 +208,13 @@ def test_a_logarithmic_axis_has_a_few_numbers(low, high):
         (numbers.duration, 7500, "2 h 05 min"),
         (numbers.listed, ["a", "b", "c"], "a, b and c"), (numbers.listed, ["a"], "a"),
         (numbers.interval, {"value": 0.5, "low": 0.4, "high": 0.61, "determined": True}, "0.500 [0.400, 0.610]"),
-        (numbers.cell, {"value": 0.5, "low": 0.4, "high": 0.6, "determined": False, "why": "w"}, "not determined: w"),
-        (numbers.cell, {"value": None, "determined": True, "why": ""}, "not determined"),
-        (numbers.cell, None, "not determined"),
+        (numbers.interval, {"value": 0.5, "low": 0.4, "high": 0.6, "determined": False, "why": "w"}, "not determined"),
+        (numbers.interval, {"value": None, "determined": True, "why": ""}, "not determined"),
+        (numbers.interval, None, "not determined"), (numbers.duration, 0, "0 s"), (numbers.duration, 360_000, "100 h"),
+        (numbers.size, 0, "0 MB"), (partial(numbers.size, digits=2), 512e6, "512 MB"), (numbers.size, 999, "999 bytes"), (numbers.size, 67.1e6, "67.1 MB"),
+        (numbers.size, 1_513_120_000_000, "1.51 TB"), (numbers.count, 9_990_000_000, "9.99B"),
+        (numbers.count, 35_458.1, "35.5k"), (numbers.scientific, 0, "0"), (numbers.relative, 0.005, "0.5%"),
+        (numbers.relative, 12, f"12 {numbers.TIMES}"),
     ],
 )  # fmt: skip
 def test_numbers_are_written_for_readers(function, value, text):

@@ -270,7 +270,7 @@ def test_the_page_of_the_largest_study_has_at_most_100_columns():
     row = next(line for line in text.splitlines() if line.startswith("AutoAttack"))
     assert re.findall(r"\S+", row)[1:4] == ["1,234", "/", "98,765"]
     assert "1.2e24 / 9.9e24+*" in row
-    assert "3.4 M / 27 M+*" in row  # hours
+    assert "3.43M / 27.4M+*" in row  # hours
     assert "and 3 more" in text
 
 
@@ -279,7 +279,7 @@ def test_learning_curves_have_no_jobs_and_images_no_sum():
     inside = next(line for line in lines if line.startswith("  its curves"))
     assert "98,765" not in inside
     total = next(line for line in lines if line.startswith("total"))
-    assert "bn" not in total
+    assert "B" not in total.replace("PB", "").replace("EB", "")
 
 
 def test_the_page_says_how_a_speed_is_given_where_none_is_known():
@@ -290,7 +290,7 @@ def test_the_page_says_how_a_speed_is_given_where_none_is_known():
     text = estimate_text.page(found)
     assert "plan: {speed: 1.0e+14}" in " ".join(text.split())
     row = next(line for line in text.splitlines() if line.startswith("training"))
-    assert "2.0e15  " in row
+    assert "2e15  " in row
     assert "  ?  " in row
 
 
@@ -306,26 +306,3 @@ def test_the_page_says_first_how_much_is_left(left, head):
     text = estimate_text.page(summary(left))
     assert text.splitlines()[0] == head
     assert ("left / all" in text) == (len(left) < 4)
-
-
-@pytest.mark.parametrize(
-    ("shown", "number", "text"),
-    [
-        (estimate_text.count, 99_999, "99,999"),
-        (estimate_text.count, 100_000, "100 k"),
-        (estimate_text.count, 999_600, "1.0 M"),
-        (estimate_text.count, 9_990_000_000, "10 bn"),
-        (estimate_text.size, 0, "0"),
-        (estimate_text.size, 999, "999 B"),
-        (estimate_text.size, 1_513_120_000_000, "1.5 TB"),
-        (estimate_text.flops, 0, "0"),
-        (estimate_text.flops, 1.96e13, "2.0e13"),
-        (estimate_text.hours, 0.0, "0"),
-        (estimate_text.hours, 0.00273, "0.0027"),
-        (estimate_text.hours, 9.96, "10"),
-        (estimate_text.hours, 35_458.1, "35,458"),
-        (estimate_text.hours, 120_400, "120 k"),
-    ],
-)
-def test_numbers_are_short(shown, number, text):
-    assert shown(number) == text
