@@ -5,7 +5,7 @@ import torch
 from robustlaws.data import shards
 from robustlaws.settings import Architecture, Compute, Curve, Threat, Training
 from robustlaws.training import loop
-from robustlaws.training.batches import Batches, Held
+from robustlaws.training.batches import Batches, ImagesInMemory
 
 ARCHITECTURE = Architecture(10, 1, 10, 1, 8, (0.3,), (0.38,))
 
@@ -43,7 +43,7 @@ def _batches(folder, settings, held_out=0):
     images, labels = (torch.from_numpy(part) for part in shards.read(folder / "shard.h5"))
     drawn = settings.synthetic_images
     return Batches(
-        Held(images[:drawn], labels[:drawn], settings.seed, "synthetic order"),
-        Held(images[held_out:], labels[held_out:], settings.seed, "real order"),
+        ImagesInMemory(images[:drawn], labels[:drawn], settings.seed, "synthetic order"),
+        ImagesInMemory(images[held_out:], labels[held_out:], settings.seed, "real order"),
         settings,
     )

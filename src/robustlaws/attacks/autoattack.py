@@ -11,10 +11,12 @@ the attack has ended, and its own state file holds no images and fails when it i
 """
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pyautoattack
 import torch
+from torch import Tensor, nn
 
 from robustlaws.attacks import record, sanity_checks
 from robustlaws.data import shards
@@ -24,11 +26,20 @@ from robustlaws.runtime import device, resumable_state
 from robustlaws.runtime.logger import log
 from robustlaws.runtime.progress import Progress
 from robustlaws.runtime.signals import Stop, Stopped
-from robustlaws.settings import as_params
+from robustlaws.settings import AutoAttack, Compute, as_params
 from robustlaws.storage.embedded import content_digest
 
 
-def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, settings, compute):
+def attack_chunk(
+    *,
+    weights_path: Path | str,
+    test_path: Path | str,
+    outcome_path: Path | str,
+    state_path: Path | str,
+    chunk: int,
+    settings: AutoAttack,
+    compute: Compute,
+) -> None:
     """Attack one chunk of the test images and write which attack broke which image, and the images.
 
     Parameters
@@ -41,8 +52,8 @@ def attack_chunk(*, weights_path, test_path, outcome_path, state_path, chunk, se
         machine, CPU).
     chunk : int
         Which one: images number chunk * settings.chunk and on, attacked with seed settings.seed + chunk.
-    settings : settings.AutoAttack
-    compute : settings.Compute
+    settings : AutoAttack
+    compute : Compute
 
     Raises
     ------
@@ -90,7 +101,15 @@ def _write(path, labels, state, s, chunk, about):
     record.write(path, labels, robust, columns, s, {"attacks": list(s.names), **summary, **about})
 
 
-def break_images(network, images, labels, state, settings, seed, stop):
+def break_images(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    state: "_State",
+    settings: AutoAttack,
+    seed: int,
+    stop: Stop,
+) -> None:
     """Run the attacks that `state` has not seen, and leave in it what they did.
 
     Parameters
@@ -101,7 +120,7 @@ def break_images(network, images, labels, state, settings, seed, stop):
     labels : int64 tensor (count,)
     state : _State
         Begun or resumed; saved after each attack.
-    settings : settings.AutoAttack
+    settings : AutoAttack
     seed : int
     stop : stopping.Stop
         Looked at between two attacks.

@@ -6,13 +6,14 @@ Source: spec/training.md 3, 11 (items 5 and 6) and 13.
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robustlaws.attacks import threat_model
 from robustlaws.networks import wrn
 
 
-def divergence(logits, attacked_logits):
+def divergence(logits: Tensor, attacked_logits: Tensor) -> Tensor:
     """Return KL(softmax `logits` || softmax `attacked_logits`) per image, float (batch,), in nats."""
     log_p = F.log_softmax(logits, dim=1)
     return (log_p.exp() * (log_p - F.log_softmax(attacked_logits, dim=1))).sum(1)
@@ -36,7 +37,16 @@ def _frozen(network):
             parameter.requires_grad_(True)
 
 
-def attack(network, images, target, unit_noise, epsilon, step_size, steps, objective="kl"):
+def attack(
+    network: nn.Module,
+    images: Tensor,
+    target: Tensor,
+    unit_noise: Tensor,
+    epsilon: float,
+    step_size: float,
+    steps: int,
+    objective: str = "kl",
+) -> Tensor:
     """Return the attacked images of the inner maximisation.
 
     Parameters

@@ -1,14 +1,18 @@
 """The chunks of one attack as one record. Imports no torch: this job is as cheap as it looks."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from robustlaws.attacks import record
+from robustlaws.settings import AutoAttack
 
 # What all chunks of a record have in common.
 _SAME = ("attacks", "pyautoattack", "weights_sha256")
 
 
-def gather(*, chunk_paths, outcome_path, settings):
+def gather(*, chunk_paths: Sequence[Path | str], outcome_path: Path | str, settings: AutoAttack) -> None:
     """Write the record of all chunks, with clean, per-attack and robust accuracy over all images.
 
     Parameters
@@ -17,7 +21,7 @@ def gather(*, chunk_paths, outcome_path, settings):
         Records of the chunks, in order.
     outcome_path : path
         HDF5 to write (:mod:`robustlaws.attacks.record`).
-    settings : settings.AutoAttack
+    settings : AutoAttack
         Of the whole attack.
 
     Raises

@@ -3,8 +3,12 @@
 Source: spec/training.md 7.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robustlaws.attacks import record, sanity_checks, threat_model
@@ -15,12 +19,13 @@ from robustlaws.networks import checkpoint
 from robustlaws.runtime import device
 from robustlaws.runtime.progress import Progress
 from robustlaws.seeds import derive
+from robustlaws.settings import Compute, PgdCw
 from robustlaws.storage.embedded import content_digest
 
 _COMPACT = 64  # images; a batch shrinks in steps of this size, as each new size costs the kernels a set-up
 
 
-def cw_margin(logits, labels):
+def cw_margin(logits: Tensor, labels: Tensor) -> Tensor:
     """Return how far the best wrong class leads the right one.
 
     Parameters
@@ -58,7 +63,17 @@ def _gain(objective, logits, labels):
     return margin.clamp(max=0).sum(), margin.detach() < 0
 
 
-def attack(network, images, labels, unit_noise, *, epsilon, step_size, steps, objective="cw"):
+def attack(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    unit_noise: Tensor,
+    *,
+    epsilon: float,
+    step_size: float,
+    steps: int,
+    objective: str = "cw",
+) -> Tensor:
     """Return the last iterate of the attack.
 
     The paper's objective is the margin clipped at zero, so an image that is misclassified has no
@@ -95,20 +110,20 @@ def attack(network, images, labels, unit_noise, *, epsilon, step_size, steps, ob
 
 
 def evaluate(
-    network,
-    images,
-    labels,
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
     *,
-    epsilon,
-    step_size,
-    steps,
-    beta,
-    seed,
-    batch,
-    objective="cw",
-    first=0,
-    progress=None,
-):
+    epsilon: float,
+    step_size: float,
+    steps: int,
+    beta: float,
+    seed: int,
+    batch: int,
+    objective: str = "cw",
+    first: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, np.ndarray]:
     """Return what the network makes of clean and attacked images, per image.
 
     Parameters
@@ -138,7 +153,7 @@ def evaluate(
         (count, height, width, channels) in [0, 1].
     """
     where = next(network.parameters()).device
-    columns = {}
+    columns: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(images), batch):
         x, y = to_network(images[start : start + batch], where), labels[start : start + batch].to(where)
         noise = torch.stack([unit_noise(x.shape[1:], seed, first + start + i) for i in range(len(x))]).to(where)
@@ -160,26 +175,33 @@ def evaluate(
     return {name: np.concatenate(values) for name, values in columns.items()}
 
 
-def averages(outcome, labels):
+def averages(outcome: dict[str, np.ndarray], labels: Tensor | np.ndarray) -> dict[str, float]:
     """Return `clean_loss`, `clean_acc`, `adv_loss`, `adv_acc` of an outcome of :func:`evaluate`."""
-    labels = np.asarray(labels)
+    classes = np.asarray(labels)
     return {
         "clean_loss": float(outcome["clean_loss"].mean()),
-        "clean_acc": float((outcome["clean_prediction"] == labels).mean()),
+        "clean_acc": float((outcome["clean_prediction"] == classes).mean()),
         "adv_loss": float(outcome["adversarial_loss"].mean()),
-        "adv_acc": float((outcome["adversarial_prediction"] == labels).mean()),
+        "adv_acc": float((outcome["adversarial_prediction"] == classes).mean()),
     }
 
 
-def pgd_cw(*, weights_path, test_path, outcome_path, settings, compute):
+def pgd_cw(
+    *,
+    weights_path: Path | str,
+    test_path: Path | str,
+    outcome_path: Path | str,
+    settings: PgdCw,
+    compute: Compute,
+) -> None:
     """Attack one run and write its per-image outcome.
 
     Parameters
     ----------
     weights_path, test_path, outcome_path : path
         Weights of the run, test images, HDF5 to write (:mod:`robustlaws.attacks.record`).
-    settings : settings.PgdCw
-    compute : settings.Compute
+    settings : PgdCw
+    compute : Compute
     """
     where = device.prepare(compute.threads, compute.gpus)
     network = checkpoint.load(weights_path, settings.architecture, where)
@@ -205,7 +227,7 @@ def pgd_cw(*, weights_path, test_path, outcome_path, settings, compute):
     record.write(outcome_path, labels, robust, outcome, settings, about | averages(outcome, labels))
 
 
-def unit_noise(shape, seed, index):
+def unit_noise(shape: Sequence[int], seed: int, index: int) -> Tensor:
     """Return the noise that an attack on image `index` starts from, float tensor (*shape), uniform in [-1, 1]."""
     generator = torch.Generator().manual_seed(derive(seed, "attack start", index))
     return torch.rand(shape, generator=generator) * 2 - 1

@@ -11,18 +11,28 @@ number.
 """
 
 import json
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
-from robustlaws.settings import as_params
+from robustlaws.settings import Attack, AutoAttack, InnerAttack, PgdCw, Settings, as_params
 from robustlaws.storage import embedded, provenance
 from robustlaws.storage.atomic import hdf5, replacing
 
+AttackSettings = Attack | AutoAttack | InnerAttack | PgdCw
 FORMAT = "robustlaws-attack-1"
 
 
-def write(path, labels, robust, columns, settings, attributes):
+def write(
+    path: Path | str,
+    labels: np.ndarray,
+    robust: np.ndarray,
+    columns: dict[str, np.ndarray],
+    settings: AttackSettings,
+    attributes: dict[str, Any],
+) -> None:
     """Write a record, whole or not at all.
 
     Parameters
@@ -60,12 +70,12 @@ def write(path, labels, robust, columns, settings, attributes):
         embedded.stamp_hdf5(file, provenance.current(path))
 
 
-def settings_text(settings):
+def settings_text(settings: Settings) -> str:
     """Return the attribute `settings` of a record made under these settings."""
     return json.dumps(as_params(settings))
 
 
-def read(path):
+def read(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return (columns, attributes) of the record at `path`; ValueError if it is none."""
     try:
         with h5py.File(path, "r") as file:
@@ -79,7 +89,7 @@ def read(path):
     return columns, attributes
 
 
-def standing(labels, clean_prediction, broken_by, count):
+def standing(labels: np.ndarray, clean_prediction: np.ndarray, broken_by: np.ndarray, count: int) -> list[int]:
     """Return how many images are right when clean, and how many still after each of `count` attacks in turn.
 
     Parameters

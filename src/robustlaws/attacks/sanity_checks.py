@@ -1,6 +1,7 @@
 """What must hold before hours are spent on an attack; each is a way in which a robust accuracy was wrong once."""
 
 import torch
+from torch import Tensor, nn
 
 _FEW = 8  # images that the batches are compared on
 _SLICE = 256  # images of one forward pass
@@ -11,7 +12,7 @@ _SLICE = 256  # images of one forward pass
 _SAME_BATCH, _OTHER_BATCH = 1e-5, 5e-3
 
 
-def check(network, images, labels):
+def check(network: nn.Module, images: Tensor, labels: Tensor) -> None:
     """Do nothing if `network` can be attacked on these images; say in one line why if it cannot.
 
     Costs one forward pass of the images and of a few more; leaves the network as it was.

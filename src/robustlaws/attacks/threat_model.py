@@ -1,11 +1,12 @@
 """What an attacker may do to an image: the Linf ball around it, within [0, 1]."""
 
 import torch
+from torch import Tensor
 
 NORMS = ("Linf",)
 
 
-def project(attacked, images, epsilon):
+def project(attacked: Tensor, images: Tensor, epsilon: float) -> Tensor:
     """Return `attacked` brought back to within `epsilon` of `images` and into [0, 1].
 
     Parameters
@@ -17,11 +18,11 @@ def project(attacked, images, epsilon):
     return torch.clamp(torch.minimum(torch.maximum(attacked, images - epsilon), images + epsilon), 0.0, 1.0)
 
 
-def start(images, unit_noise, epsilon):
+def start(images: Tensor, unit_noise: Tensor, epsilon: float) -> Tensor:
     """Return the random start of an attack: `images` moved by `epsilon` times `unit_noise` in [-1, 1]."""
     return torch.clamp(images + epsilon * unit_noise, 0.0, 1.0)
 
 
-def ascend(attacked, images, gradient, step_size, epsilon):
+def ascend(attacked: Tensor, images: Tensor, gradient: Tensor, step_size: float, epsilon: float) -> Tensor:
     """Return `attacked` after one signed gradient step; a pixel without gradient does not move."""
     return project(attacked + step_size * gradient.sign(), images, epsilon)

@@ -1,7 +1,10 @@
 """The attack that training is done against, on finished weights: what a run was made robust to, and to what extent."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robustlaws.attacks import kl_attack, pgd, record, sanity_checks
@@ -10,10 +13,23 @@ from robustlaws.data.tensors import to_network
 from robustlaws.networks import checkpoint
 from robustlaws.runtime import device
 from robustlaws.runtime.progress import Progress
+from robustlaws.settings import Compute, InnerAttack
 from robustlaws.storage.embedded import content_digest
 
 
-def evaluate(network, images, labels, *, epsilon, step_size, steps, objective, seed, batch, progress=None):
+def evaluate(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    step_size: float,
+    steps: int,
+    objective: str,
+    seed: int,
+    batch: int,
+    progress: Progress | None = None,
+) -> dict[str, np.ndarray]:
     """Return what the network makes of clean images and of those that the attack of the training makes of them.
 
     An image that is wrong when clean is left as it is, as by AutoAttack: what then fools the network is exactly that
@@ -43,7 +59,7 @@ def evaluate(network, images, labels, *, epsilon, step_size, steps, objective, s
         channels) in [0, 1].
     """
     where = next(network.parameters()).device
-    columns = {}
+    columns: dict[str, list[np.ndarray]] = {}
     for first in range(0, len(images), batch):
         x, y = to_network(images[first : first + batch], where), labels[first : first + batch].to(where)
         noise = torch.stack([pgd.unit_noise(x.shape[1:], seed, first + i) for i in range(len(x))]).to(where)
@@ -67,15 +83,22 @@ def evaluate(network, images, labels, *, epsilon, step_size, steps, objective, s
     return {name: np.concatenate(values) for name, values in columns.items()}
 
 
-def attack_as_in_training(*, weights_path, images_path, outcome_path, settings, compute):
+def attack_as_in_training(
+    *,
+    weights_path: Path | str,
+    images_path: Path | str,
+    outcome_path: Path | str,
+    settings: InnerAttack,
+    compute: Compute,
+) -> None:
     """Attack the first images of a split as training does, and write what became of each.
 
     Parameters
     ----------
     weights_path, images_path, outcome_path : path
         Weights, shard of the split, HDF5 to write (:mod:`robustlaws.attacks.record`; `index` counts in the split).
-    settings : settings.InnerAttack
-    compute : settings.Compute
+    settings : InnerAttack
+    compute : Compute
 
     Raises
     ------

@@ -1,9 +1,10 @@
 """Random shifts and mirroring of training images."""
 
 import torch
+from torch import Tensor
 
 
-def augment(images, padding, mirror, generator):
+def augment(images: Tensor, padding: int, mirror: bool, generator: torch.Generator) -> Tensor:
     """Return randomly shifted and mirrored images.
 
     Parameters
@@ -20,7 +21,7 @@ def augment(images, padding, mirror, generator):
     return moved(images, padding, *draw(len(images), padding, mirror, generator))
 
 
-def draw(count, padding, mirror, generator):
+def draw(count: int, padding: int, mirror: bool, generator: torch.Generator) -> tuple[Tensor | None, Tensor | None]:
     """Return the random choices of an augmentation: (offsets, flips), see :func:`moved`.
 
     Parameters
@@ -37,7 +38,7 @@ def draw(count, padding, mirror, generator):
     return offsets, torch.rand(count, generator=generator) < 0.5 if mirror else None
 
 
-def moved(images, padding, offsets, flips):
+def moved(images: Tensor, padding: int, offsets: Tensor | None, flips: Tensor | None) -> Tensor:
     """Return `images` shifted by `offsets` and mirrored where `flips`.
 
     Parameters
@@ -55,7 +56,7 @@ def moved(images, padding, offsets, flips):
     return images
 
 
-def crop(images, padding, offsets):
+def crop(images: Tensor, padding: int, offsets: Tensor) -> Tensor:
     """Return each image zero-padded by `padding` and cropped to its old size at (row, column) = `offsets`.
 
     Parameters

@@ -7,11 +7,13 @@ import hashlib
 import io
 import pickle
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from robustlaws.data.sources import Split
+from robustlaws.settings import Import
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _ARCHIVES = {  # MD5
@@ -35,7 +37,7 @@ _BATCHES = {  # MD5 of the pickles, SHA-1 of the binary files
 _SPLITS = (tuple(f"data_batch_{k}" for k in range(1, 6)), ("test_batch",))
 
 
-def cifar10(train_files, test_files, settings):
+def cifar10(train_files: Sequence[str], test_files: Sequence[str], settings: Import) -> tuple[Split, ...]:
     """Return the splits of CIFAR-10, 50,000 and 10,000 colour images of 32x32 pixels, in the official order.
 
     Parameters
@@ -43,7 +45,7 @@ def cifar10(train_files, test_files, settings):
     train_files, test_files : list of path
         The official archive (`cifar-10-python.tar.gz` or `cifar-10-binary.tar.gz`), the folder that it
         unpacks to, or the batch files in it. Without `test_files` the test split is taken from `train_files`.
-    settings : settings.Import
+    settings : Import
 
     Raises
     ------
@@ -54,7 +56,7 @@ def cifar10(train_files, test_files, settings):
     read = {}  # one archive for both splits is read once
     splits = []
     for paths, names in zip(found, _SPLITS, strict=True):
-        batches = {}
+        batches: dict[str, bytes] = {}
         for path in map(Path, paths):
             if path not in read:
                 read[path] = _batches_at(path)

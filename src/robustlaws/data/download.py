@@ -48,12 +48,12 @@ PUBLISHED = {
 }
 
 
-def known(path):
+def known(path: Path | str) -> bool:
     """Return whether the file that `path` names is one that :func:`fetch` knows."""
     return Path(path).name in PUBLISHED
 
 
-def fetch(path):
+def fetch(path: Path | str) -> None:
     """Download a published file to `path`, going on where an earlier attempt stopped.
 
     Raises

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 _ROWS = 256  # of Parquet decoded at once
 
 
-def decoded(data, where, size=None):
+def decoded(data: bytes, where: object, size: int | None = None) -> np.ndarray:
     """Return one picture as a uint8 array (height, width, channels); 1 channel if it is grey, else 3.
 
     Parameters
@@ -53,7 +54,7 @@ def _scaled(picture, size):
     return picture.resize((size, size), how, box=(left, top, left + side, top + side))
 
 
-def check_alike(pixels, first, where):
+def check_alike(pixels: np.ndarray, first: tuple[int, ...], where: object) -> None:
     """Raise ValueError unless a picture has the shape `first` (height, width, channels) of the first one."""
     if pixels.shape != tuple(first):
         raise ValueError(f"{where}: {_words(pixels.shape)}; {_words(first)} wanted, as the first has or the study says")
@@ -64,7 +65,7 @@ def _words(shape):
     return f"{width}x{height} pixels {'in colour' if channels == 3 else 'in grey'}"
 
 
-def class_folders(folder):
+def class_folders(folder: Path | str) -> list[tuple[str, Path]]:
     """Return the classes of a folder of pictures, in order, as a list of (name, folder).
 
     One folder stands for each class, ordered by name, or as numbers if all names are numbers.
@@ -85,7 +86,7 @@ def class_folders(folder):
     return [(path.name, path) for path in found]
 
 
-def pictures_in(folder):
+def pictures_in(folder: Path | str) -> list[Path]:
     """Return the paths of the pictures in `folder` itself, sorted by name; ValueError if it has none."""
     found = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
     if not found:
@@ -114,7 +115,7 @@ class Hub:
         If the file is no Parquet file or lacks one of the columns.
     """
 
-    def __init__(self, path, image_column, label_column):
+    def __init__(self, path: Path | str, image_column: str, label_column: str) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -132,7 +133,7 @@ class Hub:
     def __len__(self):
         return self._file.metadata.num_rows
 
-    def labels(self):
+    def labels(self) -> Iterator[np.ndarray]:
         """Yield the classes in blocks, integer (rows,)."""
         for batch in self._batches(self.label_column, 0):
             column = batch.column(0)

@@ -1,5 +1,6 @@
 """Real images in folders of pictures and in `.npz` files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +9,19 @@ from robustlaws.data.encoded_images import check_alike, class_folders, decoded, 
 from robustlaws.data.npz import Archive, class_indices
 from robustlaws.data.sources import Split
 from robustlaws.runtime.progress import Progress
+from robustlaws.settings import Import
 
 _ROWS = 4096
 
 
-def folder(train_files, test_files, settings):
+def folder(train_files: Sequence[str], test_files: Sequence[str], settings: Import) -> tuple[Split, ...]:
     """Return the splits of folders of PNG and JPEG pictures with one folder for each class.
 
     Parameters
     ----------
     train_files, test_files : list of path
         One folder each, of the class folders; or one folder for both, with `train` and `test` in it.
-    settings : settings.Import
+    settings : Import
         With `image_size`, pictures of any size are brought to it, see :func:`robustlaws.data.encoded_images.decoded`;
         otherwise all must have the size of the first.
 
@@ -39,12 +41,14 @@ def folder(train_files, test_files, settings):
             )
         names = found
         files = [(path, label) for label, (_, each) in enumerate(classes) for path in pictures_in(each)]
-        images, progress = None, Progress(f"reading pictures of {split}", len(files))
+        progress = Progress(f"reading pictures of {split}", len(files))
+        images = np.empty(0, np.uint8)
         for row, (path, _) in enumerate(files):
             pixels = decoded(path.read_bytes(), path, settings.image_size)
             first = pixels.shape if first is None else first
             check_alike(pixels, first, path)
-            images = np.empty((len(files), *first), np.uint8) if images is None else images
+            if row == 0:
+                images = np.empty((len(files), *first), np.uint8)
             images[row] = pixels
             progress.advance(1)
         splits.append(Split(images, np.array([label for _, label in files]), names))
@@ -58,14 +62,14 @@ def _split_folder(paths, split):
     return inner if inner.is_dir() else Path(paths[0])
 
 
-def npz(train_files, test_files, settings):
+def npz(train_files: Sequence[str], test_files: Sequence[str], settings: Import) -> tuple[Split, ...]:
     """Return the splits of `.npz` files, read without unpickling anything.
 
     Parameters
     ----------
     train_files, test_files : list of path
         Files that are taken one after the other.
-    settings : settings.Import
+    settings : Import
         `image_column` and `label_column` name the arrays, `image` and `label` if they are None: uint8
         (count, height, width, channels) or grey (count, height, width), and whole numbers (count,).
 

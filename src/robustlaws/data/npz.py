@@ -3,7 +3,10 @@
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from math import prod
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +24,14 @@ class Archive:
         If the file is no zip archive.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: Path | str) -> None:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path}: not a readable npz file ({error})") from None
 
-    def array(self, key):
+    def array(self, key: str) -> "Array":
         """Return the :class:`Array` called `key`; ValueError if there is none."""
         names = {name.removesuffix(".npy"): name for name in self._zip.namelist()}
         if key not in names:
@@ -53,7 +56,7 @@ class Array:
         If it holds Python objects, is in Fortran's order, encrypted or damaged.
     """
 
-    def __init__(self, path, archive, name, key):
+    def __init__(self, path: Path | str, archive: Any, name: str, key: str) -> None:
         self.path, self.key, self._zip, self._info = path, key, archive, archive.getinfo(name)
         try:
             with archive.open(name) as stream:
@@ -85,7 +88,7 @@ class Array:
         while count > 0:  # seek would do the same in blocks of 16 MB, three of them in memory
             count -= len(stream.read(min(count, _SKIPPED))) or count
 
-    def blocks(self, rows, first=0):
+    def blocks(self, rows: int, first: int = 0) -> Iterator[np.ndarray]:
         """Yield arrays of up to `rows` rows from row `first` on; the archive's CRC is checked at the end.
 
         Raises
@@ -106,7 +109,7 @@ class Array:
             raise ValueError(f"{self.path}: array {self.key!r} is damaged ({error}); get the file again") from None
 
 
-def class_indices(labels, classes, where):
+def class_indices(labels: np.ndarray, classes: int | None, where: str) -> np.ndarray:
     """Return labels as classes, int64 (count,).
 
     Parameters

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -22,7 +23,7 @@ from robustlaws.storage import provenance
 from robustlaws.storage.atomic import write_json
 
 
-def note(path, sources):
+def note(path: Path | str, sources: Iterable[Path | str]) -> None:
     """Note beside the shard at `path` what its images are and since when; the note stays when the shard is deleted.
 
     Parameters
@@ -38,7 +39,7 @@ def note(path, sources):
         write_json(_note_path(path), {"checksum": checksum, "time_ns": Path(path).stat().st_mtime_ns}, stamped=False)
 
 
-def remake(paths, options):
+def remake(paths: Sequence[Path | str], options: list[str]) -> int:
     """Let Snakemake make the damaged or lost ones among the shards at `paths` again; damaged ones stay if it fails.
 
     Parameters
@@ -166,7 +167,7 @@ def _give_back_time(path):
         print(f"{path}: other images than before, or unknown ones; what was made from them will be made again")
 
 
-def command(parser):
+def command(parser: argparse.ArgumentParser) -> Callable[..., int]:
     """Add the arguments of `robustlaws remake` to `parser`; return the function that carries it out."""
     parser.add_argument("paths", nargs="+", metavar="SHARD", help="a damaged shard, or one that was deleted")
     of_snakemake = "of snakemake; without any, --cores all; without --configfile, the config that the shard carries"

@@ -1,5 +1,8 @@
 """Find images that a dataset holds more than once, in bounded memory."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from robustlaws.data import shards
@@ -10,7 +13,7 @@ _READ = 1 << 20  # digests read at once
 _NAMED = 20  # repetitions that are compared byte by byte and named
 
 
-def find(paths, lengths, held=_HELD):
+def find(paths: Sequence[Path | str], lengths: Sequence[int], held: int = _HELD) -> list[str]:
     """Return a line for each image (with its label) that is the same as one before it.
 
     Digests that agree are found first, in as many passes over all of them as memory asks for; the images behind them
@@ -33,7 +36,8 @@ def find(paths, lengths, held=_HELD):
     first = np.cumsum([0, *lengths])
     passes = -(-int(first[-1]) // held)
     edges = [round(2**64 * number / passes) for number in range(passes + 1)]
-    progress, found, more = Progress("looking for images held twice", passes, unit="passes"), [], 0
+    progress, more = Progress("looking for images held twice", passes, unit="passes"), 0
+    found: list[tuple[int, int]] = []
     for low, high in zip(edges[:-1], edges[1:], strict=True):
         for run in _runs(*_between(paths, first, low, high)):
             compared = run[: _NAMED + 1 - len(found)]
@@ -47,7 +51,7 @@ def find(paths, lengths, held=_HELD):
         f"{_name(paths, first, copy)} is the same as {_name(paths, first, image, short=True)}" for copy, image in found
     ]
     if more:
-        lines.append(f"{paths[0].parent}: {more:,} more images have the digest of one before them (not compared)")
+        lines.append(f"{Path(paths[0]).parent}: {more:,} more images have the digest of one before them (not compared)")
     return lines
 
 

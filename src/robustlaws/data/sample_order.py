@@ -4,14 +4,17 @@ Everything about step g is a pure function of the seed and g, so a run can be ta
 and each of several processes can make its own share of a batch.
 """
 
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 
 from robustlaws.seeds import derive
 
 WINDOW, BLOCK = 65_536, 256  # images: held at a time, and neighbours read at once
 
 
-def permutation(length, *names):
+def permutation(length: int, *names: object) -> Tensor:
     """Return a random order of `length` images, int64 (length,), drawn from a seed made of `names`."""
     return torch.randperm(length, generator=torch.Generator().manual_seed(derive(*names)))
 
@@ -29,10 +32,11 @@ class Walk:
         The order of pass 0, 1, ...
     """
 
-    def __init__(self, length, order):
-        self.length, self._order, self._orders = length, order, {}
+    def __init__(self, length: int, order: Callable[[int], Tensor]) -> None:
+        self.length, self._order = length, order
+        self._orders: dict[int, Tensor] = {}
 
-    def at(self, position, count):
+    def at(self, position: int, count: int) -> Tensor:
         """Return the indices at `position`..`position + count - 1` of the walk, int64 (count,)."""
         parts = []
         while count:
@@ -76,7 +80,15 @@ class Order:
         If a number is not positive, or images that are not shuffled should be drawn with replacement.
     """
 
-    def __init__(self, length, *names, shuffle=True, replacement=False, window=WINDOW, block=BLOCK):
+    def __init__(
+        self,
+        length: int,
+        *names: object,
+        shuffle: bool = True,
+        replacement: bool = False,
+        window: int = WINDOW,
+        block: int = BLOCK,
+    ) -> None:
         if min(length, window, block) < 1:
             raise ValueError(
                 f"an order of {length} images in windows of {window} and blocks of {block}; give 1 or more"
@@ -87,9 +99,9 @@ class Order:
         self._block = min(block, window)
         self._blocks, self._per_window = -(-length // self._block), window // self._block
         self.windows = 1 if length <= window else -(-self._blocks // self._per_window)
-        self._passes = {}
+        self._passes: dict[int, tuple[Tensor, int]] = {}
 
-    def locate(self, position):
+    def locate(self, position: int) -> tuple[tuple[int, int], int]:
         """Return where an image is: ((pass, window), its place in the order of that window)."""
         turn, place = divmod(position, self.length)
         if self.windows == 1:
@@ -99,12 +111,12 @@ class Order:
             number += 1
         return (turn, number), place - self._start(turn, number)
 
-    def after(self, key):
+    def after(self, key: tuple[int, int]) -> tuple[int, int]:
         """Return the (pass, window) that follows."""
         turn, number = key
         return (turn, number + 1) if number + 1 < self.windows else (turn + 1, 0)
 
-    def ranges(self, key):
+    def ranges(self, key: tuple[int, int]) -> list[tuple[int, int]]:
         """Return the images of a (pass, window): a list of (first, stop), stop left out."""
         if self.windows == 1:
             return [(0, self.length)]
@@ -112,7 +124,7 @@ class Order:
         chosen = self._pass(key[0])[0][first : first + self._per_window]
         return [(b * self._block, min(self.length, (b + 1) * self._block)) for b in chosen.tolist()]
 
-    def inside(self, key):
+    def inside(self, key: tuple[int, int]) -> Tensor:
         """Return the order of the images within the ranges of a (pass, window), int64 (images,)."""
         turn, number = key
         names = (*self.names, turn) if self.windows == 1 else (*self.names, turn, number)

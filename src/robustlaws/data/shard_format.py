@@ -6,7 +6,10 @@
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -21,7 +24,13 @@ BLOCK = 512  # bytes of the HDF5 user block
 _CHUNK_IMAGES, _CHUNK_BYTES = 256, 4 << 20
 _PORTION = 8 << 20  # bytes of images in memory at once while a file is written or checked
 # Layout of `image`: arguments of h5py's create_dataset; hdf5plugin's class gives those of its compressions.
-LAYOUTS = {"contiguous": {}, "chunked": {}, "gzip": {"compression": "gzip"}, "zstd": "Zstd", "lz4": "LZ4"}
+LAYOUTS: dict[str, Any] = {
+    "contiguous": {},
+    "chunked": {},
+    "gzip": {"compression": "gzip"},
+    "zstd": "Zstd",
+    "lz4": "LZ4",
+}
 PLUGIN_FILTERS = (32004, 32015)  # registered numbers of lz4 and zstd
 # Checksums in all of HDF5's own structures, which earlier versions lack; HDF5 1.10 (2016) and later read it.
 _LIBVER = ("v110", "v110")
@@ -31,14 +40,14 @@ class PluginMissing(ValueError):
     """A compression is not installed here."""
 
 
-def checksum(images, labels):
+def checksum(images: np.ndarray, labels: np.ndarray) -> str:
     """Return the SHA-256 (hex) of the bytes of `images` (uint8) and then `labels` (int64)."""
-    digest = hashlib.sha256(np.ascontiguousarray(images, dtype=np.uint8))
-    digest.update(np.ascontiguousarray(labels, dtype="<i8"))
+    digest = hashlib.sha256(np.ascontiguousarray(images, dtype=np.uint8).data)
+    digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
     return digest.hexdigest()
 
 
-def digests(images, labels):
+def digests(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the 8-byte BLAKE2b (uint64, little endian) of each image's bytes followed by its label's (int64).
 
     Parameters
@@ -50,20 +59,20 @@ def digests(images, labels):
     classes = np.ascontiguousarray(labels, dtype="<i8")[:, None].view(np.uint8)
     found = bytearray()
     for row, label in zip(rows, classes, strict=True):
-        digest = hashlib.blake2b(row, digest_size=8)
-        digest.update(label)
+        digest = hashlib.blake2b(row.data, digest_size=8)
+        digest.update(label.data)
         found += digest.digest()
     return np.frombuffer(bytes(found), "<u8")
 
 
-def portion_images(image_shape, count):
+def portion_images(image_shape: tuple[int, ...], count: int) -> int:
     """Return how many images to hold in memory at once: whole chunks, some megabytes."""
     size = math.prod(image_shape)
     chunk = _chunk(image_shape, count)
     return chunk * max(1, _PORTION // (chunk * size))
 
 
-def check_arrays(path, images, labels, image_shape):
+def check_arrays(path: Path | str, images: np.ndarray, labels: np.ndarray, image_shape: tuple[int, ...]) -> None:
     """Raise ValueError, naming `path`, unless these are images of `image_shape` (h, w, c) and their labels."""
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ValueError(
@@ -75,13 +84,13 @@ def check_arrays(path, images, labels, image_shape):
         raise ValueError(f"{path}: {len(images)} images need as many integer labels, not {labels.dtype} {labels.shape}")
 
 
-def check_layout(path, layout):
+def check_layout(path: Path | str, layout: str) -> None:
     """Raise ValueError, naming `path`, if a file of `layout` cannot be written here."""
     if isinstance(LAYOUTS[registry.check(layout, LAYOUTS, f"{path}: layout")], str):
         plugin(path)
 
 
-def plugin(path):
+def plugin(path: Path | str) -> Any:
     """Return hdf5plugin, which makes its compressions known to HDF5; ValueError (PluginMissing) if it is not there."""
     try:
         return import_module("hdf5plugin")
@@ -93,7 +102,15 @@ def _chunk(image_shape, count):
     return max(1, min(_CHUNK_IMAGES, count, _CHUNK_BYTES // math.prod(image_shape)))
 
 
-def assemble(path, portion, count, image_shape, attributes, layout, stamp):
+def assemble(
+    path: Path | str,
+    portion: Callable[[int, int], tuple[np.ndarray, np.ndarray]],
+    count: int,
+    image_shape: tuple[int, ...],
+    attributes: dict[str, Any],
+    layout: str,
+    stamp: dict[str, Any] | None,
+) -> None:
     """Write the file at `path`, a few megabytes of images in memory at a time.
 
     Parameters
@@ -127,10 +144,10 @@ def assemble(path, portion, count, image_shape, attributes, layout, stamp):
             images, labels = portion(start, min(start + step, count))
             image[start : start + len(images)] = images
             digest[start : start + len(images)] = digests(images, labels)
-            sha256.update(np.ascontiguousarray(images))
+            sha256.update(np.ascontiguousarray(images).data)
             labels_there.append(labels.astype("<i8"))
         labels = np.concatenate(labels_there)  # 8 bytes an image
-        sha256.update(labels)
+        sha256.update(labels.data)
         file.create_dataset("label", data=labels, track_times=False)
         for name, value in {"format": FORMAT, "checksum": sha256.hexdigest(), **kept}.items():
             try:
@@ -157,8 +174,9 @@ def _kept(path, attributes):
 
 
 def _keep(attributes, name, value):
-    """Store one attribute, text at fixed length: HDF5 keeps other text in a heap without checksums, and reading a
-    damaged one can go on for ever.
+    """Store one attribute, text at fixed length.
+
+    HDF5 keeps other text in a heap without checksums; reading a damaged heap may never end.
     """
     texts = [value] if isinstance(value, str) else value
     if isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts):
@@ -179,7 +197,7 @@ def _block(file):
     return f"{FORMAT} sha256={sha256.hexdigest()}\n".encode().ljust(BLOCK, b"\0")
 
 
-def sealed(path):
+def sealed(path: Path | str) -> bool:
     """Return whether every byte of the file is as it was written: its first line has the hash of all after it."""
     with open(path, "rb") as file:
         block = file.read(BLOCK)

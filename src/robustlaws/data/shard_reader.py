@@ -8,12 +8,15 @@ import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from robustlaws.data import shards
 from robustlaws.data.sample_order import BLOCK, WINDOW, Order
@@ -45,7 +48,7 @@ class Part:
     draws: int
 
 
-def split(paths, wanted):
+def split(paths: Sequence[Path | str], wanted: Sequence[tuple[int, int]]) -> list[Part]:
     """Return the Parts of a mixture whose shards stand one after the other in `paths`.
 
     Parameters
@@ -95,13 +98,25 @@ class Reader:
         fewer images than it has. While reading: if a shard is damaged, with the image.
     """
 
-    def __init__(self, parts, seed_names, *, shuffle=True, replacement=False, window=WINDOW, block=BLOCK, verify=True):
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        seed_names: tuple[object, ...],
+        *,
+        shuffle: bool = True,
+        replacement: bool = False,
+        window: int = WINDOW,
+        block: int = BLOCK,
+        verify: bool = True,
+    ) -> None:
         self._pool = _Pool(parts, verify)
-        names = {"shuffle": shuffle, "replacement": replacement, "window": window, "block": block}
-        self.length, self.order = self._pool.length, Order(self._pool.length, *seed_names, **names)
+        self.length = self._pool.length
+        self.order = Order(
+            self.length, *seed_names, shuffle=shuffle, replacement=replacement, window=window, block=block
+        )
         self._windows = None
 
-    def at(self, position, count):
+    def at(self, position: int, count: int) -> tuple[Tensor, Tensor]:
         """Return images number `position`..`position + count - 1`, counted over all passes.
 
         Returns
@@ -134,7 +149,7 @@ class Reader:
 class _Pool:
     """The images of all parts: draw number i of a pass is an image of some shard."""
 
-    def __init__(self, parts, verify):
+    def __init__(self, parts: Sequence[Part], verify: bool) -> None:
         self._parts, self._verify = [_Placed(part) for part in parts], verify
         self._starts = [0, *accumulate(part.draws for part in parts)]
         self.length = self._starts[-1]
@@ -196,7 +211,7 @@ class _Placed:
 class _Shard:
     """Where the images of one shard are, found out once, and how they are read."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path | str) -> None:
         self.path = path
         with shards.opened(path) as file:
             raw = shards.raw_layout(path)

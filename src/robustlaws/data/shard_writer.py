@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,16 @@ class Writer:
         If the layout is not available, nothing is to be written, or another process is at work on the folder.
     """
 
-    def __init__(self, path, count, image_shape, owner, state_path, layout="contiguous", seconds=5.0):
+    def __init__(
+        self,
+        path: Path | str,
+        count: int,
+        image_shape: tuple[int, ...],
+        owner: dict[str, Any],
+        state_path: Path | str,
+        layout: str = "contiguous",
+        seconds: float = 5.0,
+    ) -> None:
         self.path, self.count, self.image_shape = Path(path), count, tuple(image_shape)
         self.folder, self.layout, self.seconds, self.done = Path(state_path), layout, seconds, 0
         if count < 1 or len(self.image_shape) != 3 or min(self.image_shape) < 1:
@@ -83,7 +93,7 @@ class Writer:
             if error[0] is None:  # else what went wrong first is what there is to say
                 raise
 
-    def append(self, images, labels):
+    def append(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Add `images` (uint8, (n, height, width, channels)) and their `labels` (integers, (n,)).
 
         Raises
@@ -107,7 +117,7 @@ class Writer:
         if time.monotonic() - self._saved >= self.seconds:
             self._save()
 
-    def finish(self, attributes):
+    def finish(self, attributes: dict[str, Any]) -> None:
         """Make the shard of what was appended, with `attributes` as for :func:`write`, and remove the folder.
 
         Raises

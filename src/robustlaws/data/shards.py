@@ -6,8 +6,10 @@ the same format. A line of text before the HDF5 content seals every byte of the 
 """
 
 import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -61,7 +63,9 @@ class Raw(NamedTuple):
     chunk: int | None  # images of a chunk: what HDF5 reads at once; None: contiguous
 
 
-def write(path, images, labels, attributes, layout="contiguous"):
+def write(
+    path: Path | str, images: np.ndarray, labels: np.ndarray, attributes: dict[str, Any], layout: str = "contiguous"
+) -> None:
     """Write one shard, whole or not at all.
 
     Parameters
@@ -91,23 +95,23 @@ def write(path, images, labels, attributes, layout="contiguous"):
         assemble(partial, lambda a, b: (images[a:b], labels[a:b]), len(images), shape, attributes, layout, stamp)
 
 
-def attributes(path):
+def attributes(path: Path | str) -> dict[str, Any]:
     """Return the attributes of a shard as a dict; ValueError if `path` is not a shard."""
     with opened(path) as file:
         return attributes_of(file)
 
 
-def length(path):
+def length(path: Path | str) -> int:
     """Return how many images a shard holds; ValueError if `path` is not a shard."""
     return raw_layout(path).length
 
 
-def image_shape(path):
+def image_shape(path: Path | str) -> tuple[int, ...]:
     """Return height, width and channels of a shard's images; ValueError if `path` is not a shard."""
     return raw_layout(path).image_shape
 
 
-def raw_layout(path):
+def raw_layout(path: Path | str) -> Raw:
     """Return where in the file the plain bytes of images and labels are, as :class:`Raw`.
 
     Raises
@@ -122,7 +126,7 @@ def raw_layout(path):
         return Raw(offset, file["label"].id.get_offset(), len(image), image.shape[1:], chunk)
 
 
-def read(path, count=None):
+def read(path: Path | str, count: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the first `count` images and labels of a shard, or all of them.
 
     Returns
@@ -149,7 +153,7 @@ def read(path, count=None):
     return images, labels
 
 
-def read_range(path, first, stop):
+def read_range(path: Path | str, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
     """Return images and labels number `first` up to `stop` (left out) of a shard, reading no others.
 
     Raises
@@ -164,7 +168,7 @@ def read_range(path, first, stop):
         return values(file, path, first, stop)
 
 
-def read_prefix(paths, count):
+def read_prefix(paths: Iterable[Path | str], count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the first `count` images and labels of a dataset given as its shards in order.
 
     Raises
@@ -185,7 +189,7 @@ def read_prefix(paths, count):
 
 
 @contextmanager
-def opened(path):
+def opened(path: Path | str) -> Iterator[h5py.File]:
     """Yield the open HDF5 file of a shard; ValueError if `path` is not one."""
     try:
         file = h5py.File(path, "r")
@@ -203,7 +207,7 @@ def opened(path):
         yield file
 
 
-def remedy(path):
+def remedy(path: Path | str) -> str:
     """Return what to do about a damaged shard of a study, see :mod:`robustlaws.data.repair`."""
     return f"robustlaws remake {path} makes it again; then run again"
 
@@ -221,12 +225,12 @@ def _check_format(file, path):
         plugin(path)
 
 
-def attributes_of(file):
+def attributes_of(file: h5py.File) -> dict[str, Any]:
     """Return the attributes of an :func:`opened` file, but for its provenance, as a dict of Python's own values."""
     return {name: _plain(file.attrs[name]) for name in file.attrs if name != embedded.KEY}
 
 
-def values(file, path, first, stop):
+def values(file: h5py.File, path: Path | str, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
     """Return images (uint8) and labels (int64) `first` up to `stop` of an :func:`opened` file.
 
     Raises

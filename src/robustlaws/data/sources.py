@@ -1,6 +1,8 @@
 """Sources of real labelled images, and the import that brings any of them to one format."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from robustlaws.data import SOURCES, encoded_images, shards
 from robustlaws.data.npz import class_indices
 from robustlaws.runtime.logger import log
 from robustlaws.seeds import derive
+from robustlaws.settings import Import
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,14 @@ class Split:
     class_names: tuple[str, ...]
 
 
-def import_source(*, train_path, test_path, train_files, test_files, settings):
+def import_source(
+    *,
+    train_path: Path | str,
+    test_path: Path | str,
+    train_files: Sequence[str],
+    test_files: Sequence[str],
+    settings: Import,
+) -> None:
     """Import the training and the test split of a source into two shards.
 
     Parameters
@@ -29,7 +39,7 @@ def import_source(*, train_path, test_path, train_files, test_files, settings):
         HDF5 files to write.
     train_files, test_files : list of path
         What the source reads; empty for a source that ships with a package.
-    settings : settings.Import
+    settings : Import
 
     Raises
     ------
@@ -64,7 +74,7 @@ def _check(split, name, settings):
         raise ValueError(f"image.classes: {settings.classes} given, labels of {source} go up to {highest}")
 
 
-def mixed(split, seed):
+def mixed(split: Split, seed: int) -> Split:
     """Return `split` in a random order if its images lie class by class, else as it is.
 
     The first images of a split stand for it in several places, so they must be of all classes. Images lie class by
@@ -83,7 +93,7 @@ def mixed(split, seed):
     return Split(split.images[order], split.labels[order], split.class_names)
 
 
-def digits(train_files, test_files, settings):
+def digits(train_files: Sequence[str], test_files: Sequence[str], settings: Import) -> tuple[Split, ...]:
     """Return the handwritten digits of scikit-learn: 1,797 grey images of 8x8 pixels, split by seed.
 
     The test split is the first `test_images` of a random order, the training split is the rest.
@@ -107,7 +117,7 @@ def digits(train_files, test_files, settings):
     return tuple(Split(images[part], labels[part], names) for part in parts)
 
 
-def hub_parquet(train_files, test_files, settings):
+def hub_parquet(train_files: Sequence[str], test_files: Sequence[str], settings: Import) -> tuple[Split, ...]:
     """Return the splits of Parquet files in the public hub's image layout.
 
     One column is a struct with the encoded image in `bytes` (PNG or JPEG), one holds the class; the names

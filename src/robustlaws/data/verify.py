@@ -1,8 +1,10 @@
 """Check shards: every byte of each, and that those of a dataset belong together and repeat no image."""
 
+import argparse
 import hashlib
 import json
 import re
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -51,7 +53,7 @@ class Checked:
     failed: bool = False
 
 
-def verify(paths, workers=1, images=None):
+def verify(paths: Iterable[Path | str], workers: int = 1, images: int | None = None) -> Report:
     """Check shards and the datasets they make up.
 
     Parameters
@@ -107,7 +109,7 @@ def _checks(files, workers):
         raise ValueError(f"one of {workers} processes was killed (memory?); try with --workers 1") from None
 
 
-def check(path):
+def check(path: Path | str) -> Checked:
     """Check one file by itself: its seal, format, digests and checksum; return it as Checked."""
     path, findings = Path(path), []
     try:
@@ -149,7 +151,7 @@ def _unread(path, error):
     return Checked(path, [f"{path}: cannot be read ({what.removeprefix(f'{path}: ').splitlines()[0]})"], failed=True)
 
 
-def command(parser):
+def command(parser: argparse.ArgumentParser) -> Callable[..., int]:
     """Give `parser` the arguments of `robustlaws verify`; return what carries it out."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a shard, a dataset's folder or a study's folder")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes to read with (default: 1)")

@@ -12,8 +12,10 @@ _ROW, _HEAD = 1.28, 0.3  # inches of a row of examples, and of a heading
 
 
 def draw(*, paths, train_images, test_images, inner_train, inner_test, autoattack_record):
-    """Draw test images clean, under the attack of the training and under AutoAttack, and training images clean and
-    under the attack of the training, with the classes that the network gives.
+    """Draw clean and attacked images with the classes that the network gives them.
+
+    Test images are clean, under the training attack and under AutoAttack; training images are clean and under the
+    training attack.
 
     Parameters
     ----------

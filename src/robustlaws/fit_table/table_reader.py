@@ -19,8 +19,10 @@ _LARGEST = 1e60  # in any unit; beyond, powers of it overflow
 
 @dataclass
 class Brought:
-    """A table as it came: `columns`, {name of ours: list of cells}; `spelling`, what the file calls each; `places`,
-    where each row stands ("line 7"); `ignored`, columns that mean nothing to us.
+    """A table as read from its file.
+
+    `columns`: {our name: list of cells}; `spelling`: {our name: name in the file}; `places`: the place of each row
+    ("line 7"); `ignored`: names of unknown columns.
     """
 
     path: Path

@@ -80,8 +80,9 @@ def _chosen(key, settings):
 
 
 def _participants(answers, shown):
-    """Return the answers to the attacked images shown: of people or, without any, of simulated participants, and of
-    models; None for an answer without a class.
+    """Return the answers to the attacked images shown; None for an answer without a class.
+
+    They are those of people or, without any, of simulated participants, and those of models.
     """
     wanted = {(row["split"], row["index"]) for row in shown}
     answers = answers[(answers["variant"] == "adversarial") & (answers["is_attn_check"] == 0)]

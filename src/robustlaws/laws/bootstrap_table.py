@@ -1,5 +1,4 @@
-"""The parameters of a fit and of its bootstrap refits as a table: what a law hands on so that any number of it has an
-interval.
+"""The parameters of a fit and of its bootstrap refits as a table, the source of all intervals.
 
 In memory they are a dict {parameter: float array (1 + refits,)}, the fit itself first.
 """

@@ -1,5 +1,7 @@
-"""Constants and tables of the publication: "Adversarial Robustness Limits via Scaling-Law and Human-Alignment
-Studies" (ICML 2024), digits from its released fits (`spec/laws.md`) where they are more than it prints; read-only.
+"""Constants and tables of the published study; read-only.
+
+Source: "Adversarial Robustness Limits via Scaling-Law and Human-Alignment Studies" (ICML 2024), with more digits where
+its released fits have them (`spec/laws.md`).
 """
 
 FLOPS_PER_PARAMETER_IMAGE = 7822.0  # FLOPs = 7822 N D, within 1% for each of its networks

@@ -50,6 +50,7 @@ class Resampled(nn.Conv2d):
         return operation(x, kernel, stride=2, padding=padding, groups=channels)
 
     def forward(self, x):
+        """Return the output for `x`, float (batch, channels, height, width)."""
         padding = (self.resample_filter.shape[-1] - 1) // 2
         if self.mode == "down":
             small = F.avg_pool2d(x, 2) if self.boxes else self._filtered(x, F.conv2d, 1, padding)
@@ -68,6 +69,7 @@ class Residual(Resampled):
         super().__init__(channels_in, channels_out, 3, "down", taps)
 
     def forward(self, x):
+        """Return the output for `x`, float (batch, channels, height, width)."""
         if self.boxes:
             return F.avg_pool2d(F.conv2d(x, self.weight, self.bias, padding=1), 2)
         # the border that the filter needs is convolved too, not filled with zeros after it
@@ -104,6 +106,7 @@ class Block(nn.Module):
         self.proj = nn.Conv2d(channels_out, channels_out, 1) if attention else None
 
     def forward(self, x, e):
+        """Return the output for `x`, float (batch, channels, height, width)."""
         h = self.conv0(F.silu(self.norm0(x))) + self.affine(e)[:, :, None, None]
         h = self.conv1(F.dropout(F.silu(self.norm1(h)), self.dropout, self.training))
         x = (h + (x if self.skip is None else self.skip(x))) * HALF
@@ -125,6 +128,7 @@ class Positional(nn.Module):
         self.half = channels // 2
 
     def forward(self, c_noise):
+        """Return the embedding of noise levels, float (batch,) to (batch, channels)."""
         ramp = torch.arange(self.half, dtype=torch.float32, device=c_noise.device) / (self.half - 1)
         return _waves(c_noise, (1 / 10000) ** ramp)
 
@@ -137,6 +141,7 @@ class Fourier(nn.Module):
         self.register_buffer("freqs", 16 * torch.randn(channels // 2))
 
     def forward(self, c_noise):
+        """Return the embedding of noise levels, float (batch,) to (batch, channels)."""
         return _waves(c_noise, 2 * math.pi * self.freqs)
 
 

@@ -76,6 +76,7 @@ class Res(nn.Module):
         self.skip_connection = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
 
     def forward(self, x, e):
+        """Return the output for `x`, float (batch, channels, ...)."""
         h = self.in_layers[:2](x)
         if self.pooled:
             h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
@@ -102,6 +103,7 @@ class Attention(nn.Module):
         self.proj_out = _zero(nn.Conv1d(channels, channels, 1))
 
     def forward(self, x):
+        """Return the output for `x`, float (batch, channels, ...)."""
         batch, channels = x.shape[:2]
         # channels of one projection: head, then q|k|v, then those of the head
         qkv = self.qkv(self.norm(x).flatten(2)).reshape(batch, self.heads, 3, -1, x[0, 0].numel())
@@ -121,6 +123,7 @@ class AttentionPool(nn.Module):
         self.c_proj = nn.Conv1d(channels, outputs, 1)
 
     def forward(self, x):
+        """Return the output for `x`, float (batch, channels, ...)."""
         x = x.flatten(2)
         x = torch.cat([x.mean(2, keepdim=True), x], dim=2) + self.positional_embedding
         # channels of one projection: q|k|v, then head, then those of the head

@@ -27,6 +27,7 @@ class Block(nn.Module):
             self.shortcut = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
 
     def forward(self, h):
+        """Return the block's output for `h`, float (batch, channels, height, width)."""
         t = F.silu(self.batchnorm_0(h))
         if self.stride == 1:
             v = self.conv_0(t)

@@ -34,6 +34,7 @@ class Convolution(nn.Module):
         self.bn = nn.BatchNorm2d(channels_out, eps=1e-3)
 
     def forward(self, x):
+        """Return the output for `x`, float (batch, channels, height, width)."""
         return F.relu(self.bn(self.conv(x)))
 
 
@@ -68,6 +69,7 @@ class Mixed(nn.Module):
             self.branch_pool = Convolution(channels_in, pool_channels)
 
     def forward(self, x):
+        """Return the output for `x`, float (batch, channels, height, width)."""
         outputs = []
         for chain in self.chains:
             h = x

@@ -43,8 +43,9 @@ def summary(runs, attacks, laws, limits):
 
 
 def best_run(runs):
-    """Return the run with the highest adversarial accuracy (PGD); among equals, or where no accuracy is known, the
-    lowest loss. None where neither is known.
+    """Return the run with the highest adversarial accuracy (PGD), None where neither accuracy nor loss is known.
+
+    Among equals, or where no accuracy is known, the lowest loss decides.
     """
     known = runs[runs["adv_acc"].notna() | runs["adv_loss"].notna()]
     return None if known.empty else tables.runs_by_robustness(known).iloc[0]

@@ -12,7 +12,9 @@ from pathlib import Path
 from robustlaws.runtime.file_lock import try_lock
 from robustlaws.runtime.logger import log
 
-_held = {}  # name of a GPU -> the open file of its lock, if it could be locked: until the process ends
+_held: dict[
+    str, int | None
+] = {}  # name of a GPU -> the open file of its lock, if it could be locked: until the process ends
 
 
 def take(count, names, seconds=None, folder=None):
@@ -51,8 +53,8 @@ def take(count, names, seconds=None, folder=None):
                     continue
                 if file is not None:
                     fresh[name] = file
-        for name, error in closed[: count - len(mine) - len(fresh)]:  # last, as others may have them unseen
-            log.warning("%s: a GPU is taken without a lock, which a scheduler may have given to this job", error)
+        for name, reason in closed[: count - len(mine) - len(fresh)]:  # last, as others may have them unseen
+            log.warning("%s: a GPU is taken without a lock, which a scheduler may have given to this job", reason)
             fresh[name] = None
         if len(mine) + len(fresh) == count:
             _held.update(fresh)

@@ -12,7 +12,7 @@ TABLE = ((10_000_000, 1024, 0.3), (200_000_000, 2048, 0.2))
 LARGE = (300_000_000, 2048, 0.1)  # from here on; the paper has no run in between
 
 
-def batch_and_rate(images):
+def batch_and_rate(images: int) -> tuple[int, float]:
     """Return (images of a batch, peak learning rate) of a run on `images` images.
 
     Raises
@@ -31,14 +31,14 @@ def batch_and_rate(images):
     return LARGE[1:]
 
 
-def metric_epochs(epochs):
+def metric_epochs(epochs: int) -> list[int]:
     """Return the epochs after which the paper measures a run of `epochs` epochs, ascending, without 0."""
     regular = {epochs * k // 40 for k in range(1, 41)}
     ends = {1, 4, 8, 16, epochs - 16, epochs - 8, epochs - 4, epochs - 1, epochs}
     return sorted(epoch for epoch in regular | ends if 0 < epoch <= epochs)
 
 
-def epochs(images, epoch_images):
+def epochs(images: int, epoch_images: int) -> int:
     """Return the accounting epochs of a run; ValueError if `images` are not whole ones."""
     if images % epoch_images:
         raise ValueError(f"{images:,} images are not whole epochs of {epoch_images:,}")
@@ -48,20 +48,31 @@ def epochs(images, epoch_images):
 class Accounting:
     """How the images of a run are counted, from its settings (settings.Training is one)."""
 
+    run: str
+    images: int
+    real_fraction: float
+    batch: int
+    warmup_fraction: float
+    epoch_images: int | None
+    accumulate: int
+    pool: str
+    shares: tuple[int, ...]
+    unique_images: int | None
+
     @property
-    def synthetic_per_batch(self):
+    def synthetic_per_batch(self) -> int:
         """Synthetic images of a full batch: ceil((1 - real_fraction) batch)."""
         # rounded first, so that 0.875 * 64 from a decimal fraction is not pushed up by its last bit
         return math.ceil(round((1 - self.real_fraction) * self.batch, 6))
 
     @property
-    def synthetic_images(self):
+    def synthetic_images(self) -> int:
         """Synthetic images that the run draws from: the first ones of its dataset."""
         full, rest = divmod(self.draws if self.pool == "draws" else self.images, self.batch)
         return full * self.synthetic_per_batch + min(self.synthetic_per_batch, rest)
 
     @property
-    def parts(self):
+    def parts(self) -> list[tuple[int, int]]:
         """What the run draws from each dataset of its mixture: a list of (first images of it, draws from them).
 
         The draws are as the shares say, to the image nearest by largest remainders, and add up to synthetic_images.
@@ -74,33 +85,33 @@ class Accounting:
         return [(min(count, self.unique_images or count), count) for count in draws]
 
     @property
-    def epochs(self):
-        """Accounting epochs of the run."""
-        return epochs(self.images, self.epoch_images)
+    def epochs(self) -> int:
+        """Accounting epochs of the run; one if its settings name none."""
+        return epochs(self.images, self.epoch_images or self.images)
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         """Optimiser steps of an accounting epoch, all of full batches."""
-        return -(-self.epoch_images // self.batch)
+        return -(-(self.epoch_images or self.images) // self.batch)
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Optimiser steps of the run; without accounting epochs the last batch may be smaller."""
         return self.epochs * self.steps_per_epoch if self.epoch_images else -(-self.images // self.batch)
 
     @property
-    def draws(self):
+    def draws(self) -> int:
         """Images that the run draws, real ones included: a little more than D in accounting epochs."""
         return self.seen(self.steps)
 
     @property
-    def average_warmup(self):
+    def average_warmup(self) -> float:
         """Steps during which the weight average just follows (Source: spec/training.md 5)."""
         if self.epoch_images:
             return self.warmup_fraction * self.epochs * (self.epoch_images // self.batch + 1)
         return self.warmup_fraction * self.steps
 
-    def check_parts(self, ranks):
+    def check_parts(self, ranks: int) -> None:
         """Raise ValueError if the smallest batch cannot be split among `ranks` processes in each of its parts."""
         last = self.seen(self.steps) - self.seen(self.steps - 1)
         if last < self.accumulate * ranks:
@@ -109,6 +120,6 @@ class Accounting:
                 f" for {ranks} processes"
             )
 
-    def seen(self, step):
+    def seen(self, step: int) -> int:
         """Return how many images were drawn before optimiser step `step`."""
         return step * self.batch if self.epoch_images else min(step * self.batch, self.images)

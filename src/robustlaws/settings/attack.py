@@ -68,16 +68,16 @@ class AutoAttack(Settings):
     weights: str = neutral("last")  # "last" or "best" of the run
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """The attacks that are run, in order."""
         return self.attacks or AUTOATTACK[self.version]
 
     @property
-    def chunks(self):
+    def chunks(self) -> int:
         """Number of chunks; the last one may be smaller."""
         return -(-self.images // self.chunk)
 
-    def of_chunk(self, chunk):
+    def of_chunk(self, chunk: int) -> "AutoAttack":
         """Return the settings that chunk number `chunk` depends on: more images after it leave it as it is."""
         return replace(self, images=min(self.images, (chunk + 1) * self.chunk))
 

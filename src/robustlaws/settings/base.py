@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 
-def neutral(value):
+def neutral(value: Any) -> Any:
     """Return a field for a later, optional setting: left out of the params while it is `value`."""
     return field(default=value, metadata={"neutral": value})
 
 
-def as_params(settings):
+def as_params(settings: "Settings") -> dict[str, Any]:
     """Return the dict of `settings` that decides whether an output is stale.
 
     Nested settings become dicts, tuples stay tuples, neutral settings are left out.
@@ -110,12 +110,12 @@ class Compute(Settings):
     compile: bool = False  # torch.compile
 
     @classmethod
-    def of_one(cls, config, threads, gpus, ends):
+    def of_one(cls, config: dict[str, Any], threads: int, gpus: int, ends: float | None) -> "Compute":
         """Return what a job of one process may use: the study's `compute`, but `gpus` (0 or 1)."""
         alone = {"gpus": gpus, "processes": None, "nodes": 1}
         return cls(**config | alone, threads=threads, ends=ends)
 
-    def deadline(self, now):
+    def deadline(self, now: float) -> float | None:
         """Return when a job that begins at `now` has to stop, or None; both in seconds since the epoch.
 
         A batch system ends a job without a word that reaches this process, so it stops by itself a tenth of its time
@@ -127,11 +127,11 @@ class Compute(Settings):
         return min(times, default=None)
 
     @property
-    def ranks(self):
+    def ranks(self) -> int:
         """Processes that share one run."""
         return self.nodes * self.processes_per_node
 
     @property
-    def processes_per_node(self):
+    def processes_per_node(self) -> int:
         """Processes on each node."""
         return self.processes or max(1, self.gpus)

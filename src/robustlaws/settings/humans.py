@@ -1,6 +1,7 @@
 """What the human study is told."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from robustlaws.settings.base import Architecture, Settings, Threat, neutral
 
@@ -83,7 +84,7 @@ class Asking(Settings):
     cost_limit: float | None = None  # US dollars, over all runs of the job
 
     @classmethod
-    def of(cls, config):
+    def of(cls, config: dict[str, Any]) -> "Asking":
         """Return what the config says of it in the block of one model."""
         return cls(**{name: value for name, value in config.items() if name in cls.__dataclass_fields__})
 

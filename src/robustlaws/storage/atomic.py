@@ -4,15 +4,20 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from robustlaws import errors
 from robustlaws.storage import embedded, provenance
 
+if TYPE_CHECKING:
+    import h5py
+
 
 @contextmanager
-def replacing(path):
+def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it becomes `path` only when the block ends well.
 
     The temporary file is flushed to disk before the rename, so that a finished name never stands
@@ -43,7 +48,7 @@ def replacing(path):
 
 
 @contextmanager
-def named(path, partial=None):
+def named(path: Path | str, partial: Path | str | None = None) -> Iterator[None]:
     """Let the OSError of a disk that is full or cannot be written name `path`, whatever a library makes of it.
 
     One that names a file already, other than `partial`, goes on as it is.
@@ -59,7 +64,7 @@ def named(path, partial=None):
 
 
 @contextmanager
-def hdf5(path, mode="w", **options):
+def hdf5(path: Path | str, mode: str = "w", **options: Any) -> Iterator["h5py.File"]:
     """Yield the HDF5 file at `path`, open for writing: "w" for a new one, "r+" for one that is there.
 
     HDF5 2.0 ends the process with a segmentation fault when it closes a file for which the disk had no room. Here it
@@ -81,7 +86,7 @@ def hdf5(path, mode="w", **options):
                 raise raw.error
 
 
-def write_at(number, data, offset):
+def write_at(number: int, data: bytes | memoryview, offset: int) -> None:
     """Write all bytes of `data` at `offset` of the open file `number`: a disk that fills up takes a part at first."""
     left = memoryview(data).cast("B")
     while left:
@@ -122,13 +127,13 @@ class _Forgiving(io.FileIO):
         return got
 
 
-def digest(path):
+def digest(path: Path | str) -> str:
     """Return the SHA-256 (hex) of the file at `path`."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def listing(paths):
+def listing(paths: Iterable[Path | str]) -> str:
     """Return a digest (hex) of what the folders among `paths` hold: names, sizes and times; "" without a folder.
 
     Snakemake sees of a folder only the time at which a name in it came or went.
@@ -142,7 +147,7 @@ def listing(paths):
     return found.hexdigest() if folders else ""
 
 
-def write_json(path, content, stamped=True):
+def write_json(path: Path | str, content: Any, stamped: bool = True) -> None:
     """Write `content` (dicts, lists, strings, finite numbers, booleans, None) as JSON.
 
     Parameters
@@ -163,7 +168,7 @@ def write_json(path, content, stamped=True):
         partial.write_text(text, encoding="utf-8")
 
 
-def read_json(path):
+def read_json(path: Path | str) -> Any:
     """Return the content of a JSON file of this project, without its provenance.
 
     Raises
@@ -180,7 +185,7 @@ def read_json(path):
     return content
 
 
-def write_text(path, text):
+def write_text(path: Path | str, text: str) -> None:
     """Write `text` as UTF-8."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")

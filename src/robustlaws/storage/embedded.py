@@ -12,9 +12,15 @@ A file that was written outside a job has none, and is the same but for that.
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import h5py
+    import pyarrow
 
 KEY = "provenance"
 FORMAT = "robustlaws-provenance-1"
@@ -24,7 +30,7 @@ _BLOCK = 1 << 20
 _PORTION = 8 << 20  # bytes of a dataset in memory at once
 
 
-def kind(path):
+def kind(path: Path | str) -> str | None:
     """Return "HDF5", "Parquet", "safetensors" or "JSON" by what the file at `path` begins with; None for any other."""
     with open(path, "rb") as file:
         head = file.read(1 << 16)
@@ -39,7 +45,7 @@ def kind(path):
     return "JSON" if head.lstrip()[:1] in (b"{", b"[") else None
 
 
-def read(path):
+def read(path: Path | str) -> dict[str, Any] | None:
     """Return the provenance (dict) that the file at `path` carries, or None if it carries none.
 
     Raises
@@ -62,7 +68,7 @@ def read(path):
     return stamp if isinstance(stamp, dict) and stamp.get("format") == FORMAT else None
 
 
-def content_digest(path):
+def content_digest(path: Path | str) -> str:
     """Return a SHA-256 (hex) of the file at `path` without its provenance.
 
     Of Parquet, safetensors and JSON it is that of the bytes that the same code writes outside a job; of HDF5, of all
@@ -90,7 +96,7 @@ def _text(stamp):
 # JSON
 
 
-def json_text(content, stamp=None):
+def json_text(content: Any, stamp: dict[str, Any] | None = None) -> str:
     """Return `content` as the text of a JSON file, with `stamp`, a dict, if one is given.
 
     Raises
@@ -130,7 +136,14 @@ def _rewritten(path):
 # safetensors
 
 
-def save_tensors(save, tensors, path, name, text, stamp=None):
+def save_tensors(
+    save: Callable[..., None],
+    tensors: dict[str, Any],
+    path: Path | str,
+    name: str,
+    text: str,
+    stamp: dict[str, Any] | None = None,
+) -> None:
     """Write `tensors` as safetensors with one entry of metadata and, if one is given, the `stamp` after it.
 
     Parameters
@@ -194,7 +207,7 @@ def _tensors_digest(path):
 # Parquet
 
 
-def write_table(table, path, stamp=None):
+def write_table(table: "pyarrow.Table", path: Path | str, stamp: dict[str, Any] | None = None) -> None:
     """Write a pyarrow table as Parquet, with `stamp`, a dict, if one is given."""
     from pyarrow import parquet
 
@@ -263,7 +276,7 @@ def _varint(number):
 # HDF5
 
 
-def stamp_hdf5(file, stamp):
+def stamp_hdf5(file: "h5py.File", stamp: dict[str, Any] | None) -> None:
     """Put `stamp`, a dict or None for nothing, into an open HDF5 file that keeps the order of its attributes.
 
     Only such a file (`track_order`) takes an attribute of more than 64 KB.

@@ -11,23 +11,25 @@ import platform
 import re
 import sys
 import tomllib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from robustlaws import __version__
 from robustlaws.storage.embedded import FORMAT, content_digest, read
 
 __all__ = ["FORMAT", "content_digest", "current", "go_on_from", "job", "now", "of", "read", "seeds", "starts"]
 
-_job = ContextVar("the job at work", default=None)
+_job: ContextVar[dict[str, Any] | None] = ContextVar("the job at work", default=None)
 
 
 @contextmanager
-def of(told):
+def of(told: dict[str, Any] | None) -> Iterator[None]:
     """Let files written in the block carry the provenance of a job as :func:`job` gives it; None for none."""
     token = _job.set(told)
     try:
@@ -36,12 +38,12 @@ def of(told):
         _job.reset(token)
 
 
-def job():
+def job() -> dict[str, Any] | None:
     """Return what is known of the job at work (JSON values), for another process that writes its files; or None."""
     return _job.get()
 
 
-def current(path):
+def current(path: Path | str) -> dict[str, Any] | None:
     """Return the provenance of a file that is about to be written to `path`, as JSON values; None outside a job.
 
     Returns
@@ -68,10 +70,10 @@ def current(path):
     return {"format": FORMAT, **kept, "end": now()}
 
 
-def seeds(settings, where=""):
+def seeds(settings: Any, where: str = "") -> dict[str, int]:
     """Return {dotted name: seed} of everything called `seed`, or something ending in `_seed`, in nested settings."""
     items = enumerate(settings) if isinstance(settings, (list, tuple)) else settings.items()
-    found = {}
+    found: dict[str, int] = {}
     for name, value in items:
         name = str(name)
         if isinstance(value, (dict, list, tuple)):
@@ -81,7 +83,7 @@ def seeds(settings, where=""):
     return found
 
 
-def starts():
+def starts() -> list[str]:
     """Return when the job at work began, and before that those whose work it goes on with; [] outside a job.
 
     Unfinished work keeps it, for the job that ends it.
@@ -90,7 +92,7 @@ def starts():
     return [*told["earlier_starts"], told["start"]] if told else []
 
 
-def go_on_from(earlier):
+def go_on_from(earlier: Iterable[str]) -> None:
     """Note that the job at work goes on with unfinished work, which kept `earlier` of :func:`starts`."""
     told = _job.get()
     if told is not None:
@@ -158,6 +160,6 @@ def _gpus(count):
     return [torch.cuda.get_device_name(index) for index in [own, *others][:count]]
 
 
-def now():
+def now() -> str:
     """Return the time as ISO 8601 text, UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

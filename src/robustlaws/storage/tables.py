@@ -6,6 +6,8 @@ in the file beside each column (Parquet field metadata), so a table explains its
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,22 +34,22 @@ class Column:
     optional: bool = False
 
 
-def string(meaning, optional=False):
+def string(meaning: str, optional: bool = False) -> Column:
     """Return a column of texts."""
     return Column("string", "", meaning, optional=optional)
 
 
-def count(unit, meaning, low=0):
+def count(unit: str, meaning: str, low: float = 0) -> Column:
     """Return a column of whole numbers."""
     return Column("int64", unit, meaning, low=low)
 
 
-def number(unit, meaning, low=0.0, high=None, optional=False):
+def number(unit: str, meaning: str, low: float = 0.0, high: float | None = None, optional: bool = False) -> Column:
     """Return a column of numbers, none below 0 unless `low` says otherwise."""
     return Column("float64", unit, meaning, low, high, optional)
 
 
-def perhaps(column):
+def perhaps(column: Column) -> Column:
     """Return a column like `column` that may hold nulls."""
     return replace(column, optional=True)
 
@@ -268,7 +270,7 @@ def _check_values(frame, columns, where):
             raise ValueError(f"{where} column {name}: {numbers[bad][0]:g} is not within [{low}, {high}] {column.unit}")
 
 
-def table(rows, columns, where="table"):
+def table(rows: Any, columns: dict[str, Column], where: str = "table") -> pd.DataFrame:
     """Return `rows` as a checked data frame with exactly `columns`.
 
     Parameters
@@ -306,7 +308,7 @@ def table(rows, columns, where="table"):
     return frame
 
 
-def write(path, rows, columns):
+def write(path: Path | str, rows: Any, columns: dict[str, Column]) -> None:
     """Check `rows` against `columns` and write them to `path` as Parquet, whole or not at all.
 
     Raises
@@ -321,7 +323,7 @@ def write(path, rows, columns):
         embedded.write_table(arrow.replace_schema_metadata(None), partial, provenance.current(path))
 
 
-def read(path, columns):
+def read(path: Path | str, columns: dict[str, Column]) -> pd.DataFrame:
     """Return the table at `path` as a data frame, checked against `columns`.
 
     Raises

@@ -12,15 +12,18 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from robustlaws import errors, registry, settings
 from robustlaws.networks import wrn
 from robustlaws.runtime import device, job_log, slurm
 from robustlaws.runtime.signals import Stop, Stopped
+from robustlaws.settings import Compute
 from robustlaws.storage import provenance
 from robustlaws.storage.atomic import read_json, write_json, write_text
 
@@ -32,32 +35,32 @@ class Alone:
 
     index, count = 0, 1
 
-    def __init__(self, where):
+    def __init__(self, where: torch.device) -> None:
         self.where = where
 
-    def synchronised(self, network):
+    def synchronised(self, network: nn.Module) -> nn.Module:
         """Return `network` with BatchNorm over the batches of all ranks."""
         return network
 
-    def share(self, indices):
+    def share(self, indices: Tensor) -> Tensor:
         """Return this rank's part of `indices`, every count-th one."""
         return indices[self.index :: self.count]
 
-    def same(self, network):
+    def same(self, network: nn.Module) -> None:
         """Give all ranks the parameters that the first one has: kinds of processors may draw others."""
 
-    def sum_gradients(self, parameters):
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace the gradient of each parameter by its sum over the ranks."""
 
-    def summed(self, values):
+    def summed(self, values: Tensor) -> Tensor:
         """Return a float tensor summed over the ranks."""
         return values
 
-    def gathered(self, value):
+    def gathered(self, value: Any) -> list[Any]:
         """Return the list of what each rank gives, by rank."""
         return [value]
 
-    def heard(self, text):
+    def heard(self, text: str) -> list[str]:
         """Return the list of what the ranks say, or an empty one if all are silent."""
         return [text] if text else []
 
@@ -65,39 +68,45 @@ class Alone:
 class Together(Alone):
     """One of several ranks; every method is a meeting of all."""
 
-    def __init__(self, where):
+    def __init__(self, where: torch.device) -> None:
         super().__init__(where)
         self.index, self.count = torch.distributed.get_rank(), torch.distributed.get_world_size()
 
-    def synchronised(self, network):
+    def synchronised(self, network: nn.Module) -> nn.Module:
+        """Return the network with batch statistics over all ranks."""
         if self.where.type == "cuda":
             return nn.SyncBatchNorm.convert_sync_batchnorm(network)
         for module in wrn.batchnorms(network):
             module.__class__ = _GlobalBatchNorm
         return network
 
-    def same(self, network):
+    def same(self, network: nn.Module) -> None:
+        """Copy the state of rank 0 to all ranks."""
         for tensor in network.state_dict().values():
             torch.distributed.broadcast(tensor, 0)
 
-    def sum_gradients(self, parameters):
-        gradients = [parameter.grad for parameter in parameters]
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace the gradients of the parameters by their sums over all ranks."""
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         torch.distributed.all_reduce(flat)
         for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def summed(self, values):
+    def summed(self, values: Tensor) -> Tensor:
+        """Return the sums of `values` over all ranks."""
         values = values.clone()
         torch.distributed.all_reduce(values)
         return values
 
-    def gathered(self, value):
+    def gathered(self, value: Any) -> list[Any]:
+        """Return `value` of each rank, a list."""
         values = [None] * self.count
         torch.distributed.all_gather_object(values, value)
         return values
 
-    def heard(self, text):
+    def heard(self, text: str) -> list[str]:
+        """Return the text of rank 0 on all ranks."""
         # on the CPU: a process must not wait for its GPU to hear that it should stop
         anything = torch.tensor([bool(text)], dtype=torch.int64)
         torch.distributed.all_reduce(anything)
@@ -140,7 +149,7 @@ class _GlobalBatchNorm(nn.BatchNorm2d):
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(precision)
 
 
-def launch(target, arguments, compute, folder):
+def launch(target: str, arguments: dict[str, Any], compute: Compute, folder: Path | str) -> None:
     """Run `target` in `compute.ranks` processes and wait for them.
 
     Parameters
@@ -149,7 +158,7 @@ def launch(target, arguments, compute, folder):
         "module:function", called in every rank as function(ranks, stop, **arguments).
     arguments : dict
         JSON values.
-    compute : settings.Compute
+    compute : Compute
     folder : path
         Seen by all nodes; the job is described there, and asked to stop there.
 
@@ -214,7 +223,7 @@ def _free_port():
         return free.getsockname()[1]
 
 
-def main(path):
+def main(path: Path | str) -> int:
     """Be one rank of the job that `path` describes; return the exit status."""
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     compute = settings.Compute(**job["compute"])

@@ -5,26 +5,39 @@ CW objective; the CE attack and the training-set metrics of the paper's rows, 6.
 and in none of its fits, are left out (12.6).
 """
 
+from collections.abc import Callable, Collection
+from typing import Any
+
 import numpy as np
+from torch import Tensor, nn
 
 from robustlaws.attacks import pgd
 from robustlaws.networks import wrn_flops
 from robustlaws.runtime.logger import log
+from robustlaws.settings import Training
+from robustlaws.training.distributed import Alone
 
 
-def steps(settings):
+def steps(settings: Training) -> set[int]:
     """Return the steps after which the curve gets a row, 0 (before training) included."""
     return {0, *(round(fraction * settings.steps) for fraction in settings.curve.fractions)}
 
 
-def validation_steps(settings):
+def validation_steps(settings: Training) -> Collection[int]:
     """Return the steps after which held-out images are looked at: each epoch's last, or the curve's and the last."""
     if settings.epoch_images:
         return range(settings.steps_per_epoch, settings.steps + 1, settings.steps_per_epoch)
     return (steps(settings) - {0}) | {settings.steps}
 
 
-def measured(network, images, labels, settings, ranks, poll):
+def measured(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    settings: Training,
+    ranks: Alone,
+    poll: Callable[[], None],
+) -> dict[str, float]:
     """Return the losses and accuracies of a network on some images, shared among the ranks.
 
     Parameters
@@ -32,7 +45,7 @@ def measured(network, images, labels, settings, ranks, poll):
     network : nn.Module in eval mode, parameters frozen
     images : uint8 tensor (count, height, width, channels)
     labels : int64 tensor (count,)
-    settings : settings.Training
+    settings : Training
     ranks : ranks.Alone
     poll : callable () -> None
         Called after each batch on all ranks alike; may raise.
@@ -67,12 +80,14 @@ def measured(network, images, labels, settings, ranks, poll):
     return {**pgd.averages(whole, labels), "test_images": len(labels)}
 
 
-def row(settings, step, outcome, losses, learning_rate):
+def row(
+    settings: Training, step: int, outcome: dict[str, float], losses: list[float], learning_rate: float | None
+) -> dict[str, Any]:
     """Return a row of tables.CURVES.
 
     Parameters
     ----------
-    settings : settings.Training
+    settings : Training
     step : int
         Optimiser steps done.
     outcome : dict
@@ -98,7 +113,7 @@ def row(settings, step, outcome, losses, learning_rate):
     }
 
 
-def say(settings, row):
+def say(settings: Training, row: dict[str, Any]) -> None:
     """Put a row of the curve into the log."""
     log.info(
         "%s at %.0f %%: clean accuracy %.1f %%, adversarial accuracy %.1f %%, adversarial loss %.4f",

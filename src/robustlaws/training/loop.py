@@ -1,7 +1,10 @@
 """Train one WideResNet adversarially: one pass over D images, resumable at any step, on any number of GPUs."""
 
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,17 +15,28 @@ from robustlaws.runtime import device, resumable_state
 from robustlaws.runtime.logger import log
 from robustlaws.runtime.progress import Progress
 from robustlaws.runtime.signals import Stop, Stopped
+from robustlaws.settings import Compute, Training
 from robustlaws.storage import tables
 from robustlaws.training import distributed
-from robustlaws.training.batches import Batches, Held
+from robustlaws.training.batches import Batches, ImagesInMemory
 from robustlaws.training.run_state import Run
 
 _SAVE = "save"
 
 
 def train(
-    *, real_path, test_path, shard_paths, weights_path, best_path, curve_path, state_path, settings, revision, compute
-):
+    *,
+    real_path: Path | str | None,
+    test_path: Path | str,
+    shard_paths: Sequence[Path | str],
+    weights_path: Path | str,
+    best_path: Path | str,
+    curve_path: Path | str,
+    state_path: Path | str,
+    settings: Training,
+    revision: str,
+    compute: Compute,
+) -> None:
     """Train one run; write its averaged weights, the best of them, and its learning curve.
 
     Parameters
@@ -39,10 +53,10 @@ def train(
     state_path : path
         Folder where the states of an unfinished run are kept; a run that finds its own state there goes on
         from it and ends with the same bytes as one that was never interrupted (same machine, one CPU process).
-    settings : settings.Training
+    settings : Training
     revision : str
         Of the code: a state of another one is not taken up.
-    compute : settings.Compute
+    compute : Compute
         With more than one rank, processes are started through torch's elastic launcher.
 
     Raises
@@ -57,7 +71,7 @@ def train(
     errors.ReportedError
         If a GPU fails: the newest state is kept.
     """
-    job = {
+    job: dict[str, Any] = {
         "real_path": real_path and str(real_path),
         "test_path": str(test_path),
         "shard_paths": [str(path) for path in shard_paths],
@@ -78,30 +92,41 @@ def train(
             train_as_rank(distributed.Alone(where), stop, **job)
 
 
-def train_as_rank(me, stop, *, settings, revision, compute, deadline, state_path, **paths):
+def train_as_rank(
+    me: distributed.Alone,
+    stop: Stop,
+    *,
+    settings: dict[str, Any],
+    revision: str,
+    compute: dict[str, Any],
+    deadline: float | None,
+    state_path: Path | str,
+    **paths: Any,
+) -> None:
     """Do one rank's part of a run; the first rank writes the files. Arguments are JSON values of :func:`train`."""
-    settings, compute = told.Training(**settings), told.Compute(**compute)
+    run_settings, may_use = Training(**settings), Compute(**compute)
     stop.deadline = deadline
     with (
         resumable_state.held(state_path) if me.index == 0 else nullcontext(),
-        device.watched(settings.run, state_path),
+        device.watched(run_settings.run, state_path),
     ):
-        run, test, validation = _begin(me, settings, compute, paths)
-        states_of_run = _States(state_path, _owner(settings, revision, paths), me)
+        run, test, validation = _begin(me, run_settings, may_use, paths)
+        states_of_run = _States(state_path, _owner(run_settings, revision, paths), me)
         states_of_run.take_up(run)
         try:
-            _advance(run, test, validation, stop, compute, states_of_run)
+            _advance(run, test, validation, stop, may_use, states_of_run)
         except Stopped as stopped:
             saved = resumable_state.outcome(states_of_run.save(run), state_path)
-            where = f"{settings.run}: stopped ({stopped}) at step {run.step} of {settings.steps}, {saved}"
+            where = f"{run_settings.run}: stopped ({stopped}) at step {run.step} of {run_settings.steps}, {saved}"
             raise Stopped(f"{where}; the same job goes on from there") from None
         except torch.OutOfMemoryError as error:
             first = str(error).splitlines()[0]
             raise ValueError(
-                f"{settings.run}: {first} Raise training.accumulate, lower training.curve.batch or give it more GPUs"
+                f"{run_settings.run}: {first} Raise training.accumulate, lower training.curve.batch"
+                " or give it more GPUs"
             ) from None
         if me.index == 0:
-            _write(run, settings, paths)
+            _write(run, run_settings, paths)
             resumable_state.forget(state_path)
 
 
@@ -186,7 +211,7 @@ def _begin(me, settings, compute, paths):
             )
         if settings.real_fraction:
             names = settings.seed, "real order"
-            real = Held(images[held_out:], labels[held_out:], *names, shuffle=settings.shuffle)
+            real = ImagesInMemory(images[held_out:], labels[held_out:], *names, shuffle=settings.shuffle)
         validation = (images[:held_out], labels[:held_out]) if held_out else None
     batches = Batches(synthetic, real, settings)
     return Run(settings, me, batches, compute.compile), tensors(shards.read(paths["test_path"])), validation

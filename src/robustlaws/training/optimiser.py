@@ -5,6 +5,7 @@ itself does; the function behind it does not, and a small study is made of many 
 """
 
 import torch
+from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
 
@@ -20,20 +21,20 @@ class Nesterov:
         L2 coefficient on the parameters whose name lacks "batchnorm".
     """
 
-    def __init__(self, network, weight_decay):
+    def __init__(self, network: nn.Module, weight_decay: float) -> None:
         named = dict(network.named_parameters())
         decayed = [p for name, p in named.items() if "batchnorm" not in name]
         others = [p for name, p in named.items() if "batchnorm" in name]
         self.groups = [(decayed, weight_decay), (others, 0.0)]
-        self.momenta = [[None] * len(parameters) for parameters, _ in self.groups]
+        self.momenta: list[list[Tensor | None]] = [[None] * len(parameters) for parameters, _ in self.groups]
 
     @torch.no_grad()
-    def step(self, learning_rate, momentum):
+    def step(self, learning_rate: float, momentum: float) -> None:
         """Update the parameters by their gradients and forget the gradients."""
         for (parameters, weight_decay), momenta in zip(self.groups, self.momenta, strict=True):
             sgd(
-                parameters,
-                [parameter.grad for parameter in parameters],
+                list(parameters),
+                [parameter.grad for parameter in parameters if parameter.grad is not None],
                 momenta,
                 foreach=True,
                 lr=learning_rate,
@@ -47,10 +48,10 @@ class Nesterov:
             for parameter in parameters:
                 parameter.grad = None
 
-    def state(self):
+    def state(self) -> list[list[Tensor | None]]:
         """Return the momenta, a list of lists of tensors."""
         return self.momenta
 
-    def load_state(self, state, where):
+    def load_state(self, state: list[list[Tensor | None]], where: torch.device) -> None:
         """Take up the momenta of :meth:`state` on device `where`."""
         self.momenta = [[m if m is None else m.to(where) for m in momenta] for momenta in state]

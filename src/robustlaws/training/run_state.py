@@ -1,13 +1,20 @@
 """One run while it trains: its state, and how one step changes it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from robustlaws.data.augment import draw, moved
 from robustlaws.data.tensors import to_network
 from robustlaws.networks import wrn
 from robustlaws.runtime import device
 from robustlaws.seeds import derive
+from robustlaws.settings import Training
 from robustlaws.training import learning_curve, schedule, trades
+from robustlaws.training.batches import Batches
+from robustlaws.training.distributed import Alone
 from robustlaws.training.optimiser import Nesterov
 from robustlaws.training.weight_average import Average
 
@@ -22,7 +29,7 @@ class Run:
 
     Parameters
     ----------
-    settings : settings.Training
+    settings : Training
     ranks : ranks.Alone
         The processes that share the run.
     batches : data.batches.Batches
@@ -30,25 +37,28 @@ class Run:
         Whether the network goes through torch.compile.
     """
 
-    def __init__(self, settings, ranks, batches, compiled=False):
+    def __init__(self, settings: Training, ranks: Alone, batches: Batches, compiled: bool = False) -> None:
         self.settings, self.ranks, self.batches = settings, ranks, batches
         torch.manual_seed(derive(settings.seed, "weights"))
         network = wrn.build(settings.architecture).to(ranks.where).train()
         ranks.same(network)
         self.average = Average(network, settings.average_warmup, settings.average_decay)
         self.network = ranks.synchronised(network)
-        self.network.precision = settings.precision  # of the training only: the average is measured in float32
+        self.network.precision = settings.precision  # type: ignore[assignment]  # of the training only: the average is measured in float32
         self.compiled = device.compiled(self.network, compiled)
         self.optimiser = Nesterov(self.network, settings.weight_decay)
-        self.step, self.rows, self.best = 0, [], None
-        self.losses, self._pending = [], []
+        self.step = 0
+        self.rows: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None
+        self.losses: list[float] = []
+        self._pending: list[Tensor] = []
         self._measured_at, self._validated_at = (
             learning_curve.steps(settings),
             learning_curve.validation_steps(settings),
         )
         settings.check_parts(ranks.count)
 
-    def advance(self):
+    def advance(self) -> tuple[int, str]:
         """Do one optimiser step; return how many images it took and a word on the loss."""
         s = self.settings
         images, labels = self.batches.batch_at(self.step)
@@ -113,7 +123,7 @@ class Run:
         for module in wrn.batchnorms(self.network):
             module.momentum = momentum
 
-    def look_at_losses(self):
+    def look_at_losses(self) -> None:
         """Bring the losses of the last steps over from the device; ValueError if one is not finite."""
         if not self._pending:
             return
@@ -127,12 +137,15 @@ class Run:
                 )
         self.losses += losses
 
-    def measure(self, test, validation, poll):
+    def measure(
+        self, test: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor] | None, poll: Callable[[], None]
+    ) -> None:
         """Measure what is due at this step: a row of the curve, and whether these weights are the best so far."""
         s = self.settings
         if self.step in self._measured_at and (not self.rows or self.rows[-1]["step"] != self.step):
             self.look_at_losses()
-            outcome = self._attacked(*(part[: s.curve.images] for part in test), poll)
+            images, labels = (part[: s.curve.images] for part in test)
+            outcome = self._attacked(images, labels, poll)
             rate = schedule.at(self.step - 1, s)[0] if self.step else None
             self.rows.append({"step": self.step, **learning_curve.row(s, self.step, outcome, self.losses, rate)})
             self.losses = []
@@ -149,7 +162,7 @@ class Run:
         self.average.copy_statistics(self.network)
         return learning_curve.measured(self.average.network, images, labels, self.settings, self.ranks, poll)
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Return everything that the steps to come depend on, for :mod:`robustlaws.runtime.resumable_state`."""
         return {
             "step": self.step,
@@ -161,7 +174,7 @@ class Run:
             "best": self.best,
         }
 
-    def take_up(self, state):
+    def take_up(self, state: dict[str, Any]) -> None:
         """Go on from a state of :meth:`state`."""
         self.network.load_state_dict(state["network"])
         self.average.network.load_state_dict(state["average"])

@@ -10,13 +10,17 @@ warm-up steps: a rule of this project, not of the paper.
 
 import math
 
+from robustlaws.settings import Training
 
-def anneal(start, end, position):
+
+def anneal(start: float, end: float, position: float) -> float:
     """Return the value of a cosine from `start` at position 0 to `end` at position 1."""
     return end + (start - end) / 2 * (1 + math.cos(math.pi * position))
 
 
-def one_cycle(position, last, warmup, peak, momentum_low, momentum_high):
+def one_cycle(
+    position: float, last: float, warmup: float, peak: float, momentum_low: float, momentum_high: float
+) -> tuple[float, float]:
     """Return (learning rate, momentum) at `position` of 0..`last`.
 
     The rate rises from peak/25 to `peak` at `warmup` and falls to peak/250000 at `last`; the momentum
@@ -29,13 +33,13 @@ def one_cycle(position, last, warmup, peak, momentum_low, momentum_high):
     return anneal(peak, peak / 250_000, tau), anneal(momentum_low, momentum_high, tau)
 
 
-def at(step, settings):
+def at(step: int, settings: Training) -> tuple[float, float]:
     """Return (learning rate, momentum) of optimiser step `step` = 0, 1, ... of a run.
 
     Parameters
     ----------
     step : int
-    settings : settings.Training
+    settings : Training
     """
     s = settings
     if s.epoch_images:

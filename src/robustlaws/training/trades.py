@@ -10,6 +10,7 @@ cross-entropy(z, y) + beta KL(softmax z || softmax z') and nothing in it is deta
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robustlaws.attacks import kl_attack
@@ -31,7 +32,15 @@ class Step:
     attacked_logits: torch.Tensor
 
 
-def outer(logits, attacked_logits, labels, *, beta, label_smoothing, total=None):
+def outer(
+    logits: Tensor,
+    attacked_logits: Tensor,
+    labels: Tensor,
+    *,
+    beta: float,
+    label_smoothing: float,
+    total: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return (loss, cross-entropy, divergence), 0-d: sums over the batch divided by `total` images.
 
     Parameters
@@ -50,20 +59,20 @@ def outer(logits, attacked_logits, labels, *, beta, label_smoothing, total=None)
 
 
 def step(
-    network,
-    images,
-    labels,
-    unit_noise,
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    unit_noise: Tensor,
     *,
-    epsilon,
-    step_size,
-    attack_steps,
-    beta,
-    label_smoothing,
-    objective="kl",
-    reuse_clean_pass=True,
-    total=None,
-):
+    epsilon: float,
+    step_size: float,
+    attack_steps: int,
+    beta: float,
+    label_smoothing: float,
+    objective: str = "kl",
+    reuse_clean_pass: bool = True,
+    total: int | None = None,
+) -> Step:
     """Return the :class:`Step` of one batch; call backward on its loss.
 
     Weights and batch are the same in the target of the attack and in the outer clean pass, so one

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from robustlaws.data.augment import augment
 from robustlaws.data.sample_order import Walk
-from robustlaws.training.batches import Batches, Held
+from robustlaws.training.batches import Batches, ImagesInMemory
 from tests.support.training_runs import told
 
 
 def held(count, offset=0, seed=3, shuffle=True):
     images = torch.zeros(count, 2, 2, 1, dtype=torch.uint8)
-    return Held(images, torch.arange(offset, offset + count), seed, "order", shuffle=shuffle)
+    return ImagesInMemory(images, torch.arange(offset, offset + count), seed, "order", shuffle=shuffle)
 
 
 def drawn(batches):

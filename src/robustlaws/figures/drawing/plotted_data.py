@@ -147,8 +147,9 @@ def contours(axes, x, y, z, *, series, **options):
 
 
 def image(axes, picture, *, series, x=0, y=0, z=None, label=None, **options):
-    """Draw a picture; `options` as `axes.imshow`. For a mosaic, `x` (column), `y` (row), `z` (index of the image) and
-    `label` hold one entry a tile.
+    """Draw a picture; `options` as `axes.imshow`.
+
+    For a mosaic, `x` (column), `y` (row), `z` (index of the image) and `label` hold one entry a tile.
     """
     keep(axes, "image", series, x=x, y=y, z=z, label=label)
     return axes.imshow(picture, **options)

@@ -136,33 +136,41 @@ class Machine:
         return taken
 
     def mark(self, _):
+        """Begin a new stack above a mark."""
         self.below.append(self.stack)
         self.stack = []
 
     def tuple(self, _):
+        """Push the values since the mark as a tuple."""
         items = self.marked()  # first: it changes which stack there is
         self.stack.append(tuple(items))
 
     def protocol(self, number):
+        """Refuse protocols other than 2 to 5."""
         if not 2 <= number <= 5:
             raise Refused(f"a pickle of protocol {number}; known: 2 to 5")
 
     def put(self, index):
+        """Memoise the value on top of the stack."""
         self.memo[len(self.memo) if index is None else index] = self.stack[-1]
 
     def get(self, index):
+        """Push a memoised value."""
         if index not in self.memo:
             raise Refused("damaged, its pickle takes a value that is not there")
         self.stack.append(self.memo[index])
 
     def name(self, argument):
+        """Push the global of the opcode's argument."""
         module, _, name = argument.partition(" ")
         self.push_name(module, name)
 
     def name_of_stack(self, _):
+        """Push the global that the two values on top name."""
         self.push_name(*self.pop(2))
 
     def push_name(self, module, name):
+        """Push a global of the table; refuse any other."""
         if not isinstance(module, str) or not isinstance(name, str):
             raise Refused("damaged, its pickle names no function where it should")
         if (module, name) not in self.names:
@@ -170,6 +178,7 @@ class Machine:
         self.stack.append(Name(module, name))
 
     def make(self, instruction):
+        """Push the result of an allowed function for its arguments."""
         function, arguments = self.pop(2)
         known, maker = self.names[function] if isinstance(function, Name) else ("", None)
         if known != instruction or type(arguments) is not tuple:
@@ -177,6 +186,7 @@ class Machine:
         self.stack.append(maker(self.budget, *arguments))
 
     def build(self, _):
+        """Set the state of the object on top."""
         thing, state = self.pop(2)
         self.stack.append(thing)
         if isinstance(thing, Buildable):
@@ -193,28 +203,35 @@ class Machine:
         return self.stack[-1]
 
     def append(self, _):
+        """Append a value to the list on top."""
         (item,) = self.pop(1)
         self.container(list).append(item)
 
     def extend(self, _):
+        """Append the values since the mark to the list on top."""
         items = self.marked()
         self.container(list).extend(items)
 
     def add(self, _):
+        """Add the values since the mark to the set on top."""
         items = self.marked()
         self.container(set, items).update(items)
 
     def set_item(self, _):
+        """Set one item of the dict on top."""
         self.set_pairs(self.pop(2))
 
     def set_items(self, _):
+        """Set the items since the mark in the dict on top."""
         self.set_pairs(self.marked())
 
     def set_pairs(self, items):
+        """Set alternating keys and values in the dict on top."""
         keys, values = items[::2], items[1::2]
         self.container(dict, keys).update(zip(keys, values, strict=True))
 
     def elsewhere(self, _):
+        """Push the object of a persistent id."""
         (key,) = self.pop(1)
         if self.persistent is None:
             raise Refused("damaged, its pickle refers to a storage outside, and there is none")

@@ -53,6 +53,7 @@ class Record(Buildable):
     content: dict | None = None
 
     def set_state(self, state):
+        """Take the state; refuse a second one and any that is of another kind."""
         if self.content is not None or type(state) is not dict:
             raise Refused(f"refused, it sets the state of a {self.name} in a way that no such checkpoint does")
         self.content = state
@@ -99,6 +100,7 @@ class NumpyType(Buildable):
     order: str = "<"
 
     def set_state(self, state):
+        """Take the state; refuse a second one and any that is of another kind."""
         if type(state) is not tuple or len(state) < 2 or state[1] not in ("<", ">", "|", "="):
             raise Refused("refused, it sets the state of a numpy.dtype in a way that no such checkpoint does")
         self.order = state[1]

@@ -116,9 +116,11 @@ class Npz(Layout):
         return found
 
     def labels(self):
+        """Yield the labels in blocks."""
         return self._labels.blocks(LABELS)
 
     def images(self, first):
+        """Yield the images from index `first` on, in blocks."""
         return self._images.blocks(self.rows, first)
 
 
@@ -160,9 +162,11 @@ class Hdf5(Layout):
         return dataset
 
     def labels(self):
+        """Yield the labels in blocks."""
         return self._blocks(self._label, LABELS, 0)
 
     def images(self, first):
+        """Yield the images from index `first` on, in blocks."""
         # whole chunks, or each would be unpacked several times
         chunk = self._image.chunks[0] if self._image.chunks else 1
         return self._blocks(self._image, max(chunk, self.rows // chunk * chunk), first)
@@ -194,6 +198,7 @@ class Folder(Layout):
             yield from pictures_in(folder)
 
     def identity(self):
+        """Return size and time of the files, to notice a change."""
         stats = [os.stat(path) for path in self._pictures()]
         return {"bytes": sum(s.st_size for s in stats), "mtime_ns": max(s.st_mtime_ns for s in stats)}
 
@@ -205,10 +210,12 @@ class Folder(Layout):
         return whole.hexdigest()
 
     def labels(self):
+        """Yield the labels in blocks."""
         for label, count in enumerate(self._counts):
             yield np.full(count, label)
 
     def images(self, first):
+        """Yield the images from index `first` on, in blocks."""
         paths = (path for at, path in enumerate(self._pictures()) if at >= first)
         return _blocks(((path, decoded(path.read_bytes(), path)) for path in paths), self.rows, self.shape)
 
@@ -224,9 +231,11 @@ class Parquet(Layout):
             raise ValueError(f"{path}: no images in it")
 
     def labels(self):
+        """Yield the labels in blocks."""
         return self._file.labels()
 
     def images(self, first):
+        """Yield the images from index `first` on, in blocks."""
         rows = ((f"{self.path} row {row}", pixels) for row, pixels in self._file.images(first))
         return _blocks(rows, self.rows, self.shape)
 

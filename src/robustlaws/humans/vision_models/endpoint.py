@@ -71,6 +71,7 @@ class Endpoint:
         )
 
     async def close(self):
+        """Close the connections."""
         await self._client.close()
 
     async def ask(self, body):

@@ -1,5 +1,7 @@
-"""The web application: its pages and forms, over a store. What a participant's requests reach knows no label, no
-prediction and no variant of any image: the key of the images is with the organiser's page and the export only.
+"""The web application: its pages and forms, over a store.
+
+The code behind a participant's requests has no label, prediction or variant of any image. Only the organiser's page
+and the export have the key of the images.
 """
 
 import hmac
@@ -86,13 +88,13 @@ class _Pages:
 
     # Coming in and going
 
-    def entrance(self, request: Request):
+    def entrance(self, request: Request) -> Response:
         visitor = self._visitor(request)
         if visitor is not None:
             return RedirectResponse("/organiser" if visitor.participant is None else "/work", 303)
         return HTMLResponse(pages.enter(study=self.bundle.presentation.study))
 
-    def enter(self, request: Request):
+    def enter(self, request: Request) -> Response:
         found = forms.fields(request.state.body, "code")
         address = request.client.host if request.client else "unknown"
         if wait := self.attempts.wait(address):
@@ -117,7 +119,7 @@ class _Pages:
         page = pages.enter(study=self.bundle.presentation.study, problem=text[:1].upper() + text[1:] + ".")
         return Refusal(status, text, headers, page)
 
-    def leave(self, request: Request):
+    def leave(self, request: Request) -> Response:
         self._form(request, anybody=True)
         self.store.leave(request.cookies[self.cookie])
         response = JSONResponse({"left": True}) if wants_json(request.headers) else RedirectResponse("/", 303)
@@ -148,7 +150,7 @@ class _Pages:
 
     # A participant's work
 
-    def work(self, request: Request):
+    def work(self, request: Request) -> Response:
         visitor = self._visitor(request)
         if visitor is None or visitor.participant is None:
             return RedirectResponse("/" if visitor is None else "/organiser", 303)
@@ -204,7 +206,7 @@ class _Pages:
             left(self.bundle.image_seconds, one.seen),
         )  # fmt: skip
 
-    def consent(self, request: Request):
+    def consent(self, request: Request) -> Response:
         visitor, found = self._form(request, "agree")
         if found["agree"] != "yes":
             text = "without your consent the study does not begin"
@@ -213,7 +215,7 @@ class _Pages:
         self.store.consent(visitor.participant)
         return self._done(request, self.store.place(visitor.participant))
 
-    def answers(self, request: Request):
+    def answers(self, request: Request) -> Response:
         visitor, found = self._form(request, "image", "token", "class", "confidence", "elapsed")
         chosen, confidence, elapsed = forms.answer(found, len(self.bundle.presentation.classes))
         try:
@@ -227,7 +229,7 @@ class _Pages:
             self.finished()
         return self._done(request, recorded.place, found["image"], 1, recorded.late)
 
-    def undo(self, request: Request):
+    def undo(self, request: Request) -> Response:
         visitor, _ = self._form(request)
         try:
             image = self.store.undo(visitor.participant)
@@ -235,7 +237,7 @@ class _Pages:
             raise Refusal(409, str(conflict)) from None
         return self._done(request, self.store.place(visitor.participant), image)
 
-    def go_on(self, request: Request):
+    def go_on(self, request: Request) -> Response:
         visitor, _ = self._form(request)
         self.store.go_on(visitor.participant)
         return self._done(request, self.store.place(visitor.participant))
@@ -254,7 +256,7 @@ class _Pages:
             place = f"#image-{min(self.bundle.ids.index(image) - batch.start + 1 + further, last)}"
         return RedirectResponse(f"/work{place}", 303)
 
-    def image(self, request: Request, name: str):
+    def image(self, request: Request, name: str) -> Response:
         visitor = self._visitor(request, self.images)
         if visitor is None:
             raise Refusal(401, "your session has ended; enter your code again")
@@ -264,7 +266,7 @@ class _Pages:
 
     # The organiser
 
-    def organiser(self, request: Request):
+    def organiser(self, request: Request) -> Response:
         visitor = self._visitor(request)
         if visitor is None:
             return RedirectResponse("/", 303)
@@ -284,7 +286,7 @@ def _static():
         media = _TYPES.get(suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         files[file.name] = (file.read_bytes(), media)
 
-    def static(name: str):
+    def static(name: str) -> Response:
         if name not in files:
             raise Refusal(404, "there is no such file")
         content, media = files[name]

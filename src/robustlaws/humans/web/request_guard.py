@@ -1,7 +1,7 @@
-"""What stands before the web application: no request that is too large, of another site or of another form gets in,
-no answer leaves without the headers that keep a browser safe, and every refusal is logged, without any secret.
+"""Checks around the web application: size, origin and form of requests, security headers, a log of refusals.
 
-Whoever is behind it says in `state` who a visitor is (`who`) and whether one is `simulated`, as soon as that is known.
+Requests that are too large, of another site or of another form are refused; each refusal is logged without secrets.
+The application notes in `state` the visitor (`who`) and whether it is `simulated`, once known.
 """
 
 import asyncio
