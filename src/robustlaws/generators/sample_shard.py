@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from robustlaws import __version__, registry
-from robustlaws import settings as told
 from robustlaws.data import repair, shards
 from robustlaws.generators import SAMPLERS, latents
 from robustlaws.runtime import device
 from robustlaws.runtime.progress import Progress
 from robustlaws.runtime.signals import Stop, Stopped
+from robustlaws.settings import as_params
 
 
 def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
@@ -55,7 +55,7 @@ def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
     if compiled:
         sampler.compile()
     # a sampler says which files it has by their hashes; taking those of 100 GB again would cost more than the shard
-    owner = {"revision": revision, "settings": told.as_params(s), "made_by": sampler.provenance}
+    owner = {"revision": revision, "settings": as_params(s), "made_by": sampler.provenance}
     owner |= {"device": device.name(where), "compile": compiled}
     told_to_writer = {"layout": s.layout, "seconds": 60 * compute.state_minutes}
     shape = (s.image_size, s.image_size, s.channels)
@@ -103,7 +103,7 @@ def _provenance(sampler, s, revision, where):
         "first_index": s.first,
         "last_index": last,
         **({"seed_range": [latents.seed(s.first, s), latents.seed(last, s)]} if by_seed else {}),
-        "settings": told.as_params(s),
+        "settings": as_params(s),
         "revision": revision,
         "device": device.name(where),
         "robustlaws": __version__,

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustlaws import settings as told
 from robustlaws.job_resources.estimate_text import page
 from robustlaws.job_resources.job_costs import STAGES, Costs, Known
 from robustlaws.job_resources.throughput import of_run
 from robustlaws.runtime.logger import log
+from robustlaws.settings import Compute, Encoder, Network
 from robustlaws.storage.atomic import read_json, write_json, write_text
 from robustlaws.study import Study
 
@@ -216,7 +216,7 @@ def known(study, folder, left=()):
             lengths[f"{split}_images"] = shards.length(path)
     for generator in study.made_by("edm", "pfgmpp", "dg", imported=True):
         guided = study.kind(generator) == "dg"
-        rule, kind = ("import_pair", told.Encoder) if guided else ("import_generator", told.Network)
+        rule, kind = ("import_pair", Encoder) if guided else ("import_generator", Network)
         names = ("extractor", "discriminator") if guided else ("network",)
         paths = [folder / "generators" / generator / f"{name}.json" for name in names]
         if all(path.exists() for path in paths) and (rule, (("generator", generator),)) not in left:
@@ -250,7 +250,7 @@ def speed(study, costs, finished, folder):
     if given:
         return {"value": float(given), "source": "given", "runs": 0}
     flops, seconds, runs = 0.0, 0.0, 0  # seconds of one device
-    devices = told.Compute(**study.config["compute"]).ranks
+    devices = Compute(**study.config["compute"]).ranks
     for rule, wildcards in sorted(finished):
         if rule == "train_run":
             run = "/".join(value for _, value in wildcards)

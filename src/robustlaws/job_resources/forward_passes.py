@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-from robustlaws import settings as told
+from robustlaws.settings import Encoder, Network
 from robustlaws.study.image_settings import _ARCHITECTURES
 
 # pyautoattack 0.2.0: iterations of APGD and FAB, target classes, queries of Square; and around each attack five passes
@@ -97,9 +97,9 @@ def official(path):
     """
     name = str(path).rsplit("/", 1)[-1]
     encoders = {
-        "32x32_classifier.pt": told.Encoder(32, 3, 128, (1, 2, 4), 4, (1, 2, 4), 1000),
-        "discriminator_250.pt": told.Encoder(8, 512, 128, (1,), 2, (1,), 1, 1000),
-        "discriminator_60.pt": told.Encoder(8, 512, 128, (1,), 2, (1,), 1),
+        "32x32_classifier.pt": Encoder(32, 3, 128, (1, 2, 4), 4, (1, 2, 4), 1000),
+        "discriminator_250.pt": Encoder(8, 512, 128, (1,), 2, (1,), 1, 1000),
+        "discriminator_60.pt": Encoder(8, 512, 128, (1,), 2, (1,), 1),
     }
     if name in encoders:
         return encoders[name]
@@ -108,7 +108,7 @@ def official(path):
     if not (found := edm or pfgmpp):
         return None
     shape: dict[str, Any] = dict(_ARCHITECTURES[{"vp": "ddpmpp", "ve": "ncsnpp"}.get(found["kind"], found["kind"])])
-    return told.Network(
+    return Network(
         img_resolution=32,
         in_channels=3,
         out_channels=3,

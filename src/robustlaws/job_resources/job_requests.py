@@ -8,9 +8,9 @@ import math
 import os
 from functools import cache, cached_property
 
-from robustlaws import settings as told
 from robustlaws.job_resources.job_costs import Costs
 from robustlaws.job_resources.job_memory import Memory
+from robustlaws.settings import GRACE, Compute
 from robustlaws.stages import RULES
 
 # MB of a process that has loaded what a job loads, measured on finished jobs (tests/unit/job_resources)
@@ -49,7 +49,7 @@ class Needs:
 
     def __init__(self, study, folder=None):
         self.study, self.folder = study, folder
-        self.compute = told.Compute(**study.config["compute"])
+        self.compute = Compute(**study.config["compute"])
         self._costs = Costs(study)
         self._memory = Memory(self._costs, self.compute)
 
@@ -91,7 +91,7 @@ class Needs:
         working = self._working(rule, _key(rule, wildcards)) + _SLACK * read / _BYTES / 60
         asked = (_START + working) * _grown(attempt)
         if budget := self.compute.budget_minutes:
-            asked = min(asked, _START + budget + told.GRACE / 60)
+            asked = min(asked, _START + budget + GRACE / 60)
         return math.ceil(asked)
 
     def slices(self, rule, wildcards):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from robustlaws import settings as told
+from robustlaws.settings import Compute
 from robustlaws.storage import embedded
 
 # what training.loop says, but not what it says again of attempts before
@@ -79,7 +79,7 @@ def of_run(folder, run):
 
 def _devices(folder):
     try:
-        return told.Compute(**embedded.read(folder / "weights.safetensors")["config"]["compute"]).ranks
+        return Compute(**embedded.read(folder / "weights.safetensors")["config"]["compute"]).ranks
     except (OSError, ValueError, TypeError, KeyError):  # none, damaged, without provenance, or of another version
         return None
 

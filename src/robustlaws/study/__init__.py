@@ -3,17 +3,27 @@
 The Snakefile makes one :class:`Study`; rules ask it for names and settings. It knows no paths.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import ceil
+from pathlib import Path
+from typing import Any
 
 from robustlaws import registry
-from robustlaws import settings as told
 from robustlaws.attacks import ATTACKS, CHUNKED
 from robustlaws.networks import wrn_flops
-from robustlaws.seeds import derive
-from robustlaws.settings import accounting
+from robustlaws.settings import (
+    Checkpoint,
+    Collect,
+    CollectAttacks,
+    Crate,
+    Curve,
+    Export,
+    Training,
+    accounting,
+)
 from robustlaws.study.human_settings import Showing
 from robustlaws.study.image_settings import Generating
 from robustlaws.study.law_settings import Analysing
@@ -31,12 +41,12 @@ class Run:
     recipe: str | None = None  # None: the study's training as it stands
 
     @property
-    def label(self):
+    def label(self) -> str:
         """The model, and the recipe where it is another one: the first folder of the run."""
         return f"{self.model}@{self.recipe}" if self.recipe else self.model
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The run's name and, under the runs of the study, its folder."""
         return f"{self.label}/{self.dataset}/{self.size}/{self.seed}"
 
@@ -59,10 +69,10 @@ class Study(Analysing, Generating, Showing):
         One line: file, key, what was given, what would do.
     """
 
-    def __init__(self, config, schema_path, origin="config"):
+    def __init__(self, config: dict[str, Any], schema_path: Path | str, origin: str = "config") -> None:
         self.config, self.origin = checked(config, schema_path, origin), origin
         self.name = self.config["study"]
-        self._told = {}  # the settings of each run's training: many ask for them
+        self._training_settings: dict[Run, Training] = {}  # many ask for them
         self.runs = self._runs()
         check_runs(self)
 
@@ -76,31 +86,31 @@ class Study(Analysing, Generating, Showing):
         return runs
 
     @cached_property
-    def blocks(self):
+    def blocks(self) -> list[dict[str, Any]]:
         """The blocks of the grid that are made: those without a part, and those whose part is chosen."""
         chosen = self.config.get("parts")
         return [block for block in self.config["grid"] if chosen is None or block.get("part") in (None, *chosen)]
 
     # names
 
-    def ingredients(self, dataset):
+    def ingredients(self, dataset: str) -> tuple[dict[str, float], float]:
         """Return ({dataset: share of the synthetic images}, share of real images) of a dataset or mixture."""
         mixture = self.config.get("mixtures", {}).get(dataset, {"dataset": dataset})
         shares = mixture.get("datasets", {mixture.get("dataset"): 1})
         # by name: the order of YAML keys must not retrain anything
         return dict(sorted(shares.items())), float(mixture.get("real_fraction", 0.0))
 
-    def checkpoint_file(self, name):
+    def checkpoint_file(self, name: str) -> str:
         """Return the file that checkpoint `name` is imported from; ValueError if the config has none."""
         registry.check(name, self.config.get("checkpoints", {}), f"{self.origin} checkpoints")
         return self.config["checkpoints"][name]["file"]
 
     @property
-    def attacks(self):
+    def attacks(self) -> list[str]:
         """Names of the attacks of the study, in the order of the schema."""
         return [name for name in self.config["attacks"] if name in ATTACKS]
 
-    def victims(self, attack, kinds=("runs", "checkpoints")):
+    def victims(self, attack: str, kinds: Collection[str] = ("runs", "checkpoints")) -> list[str]:
         """Return what an attack is run on: `runs/<run>` and `checkpoints/<checkpoint>`, or only these `kinds`.
 
         An attack whose block names no runs meets every run; any attack of the study meets every checkpoint.
@@ -115,88 +125,69 @@ class Study(Analysing, Generating, Showing):
         return [f"{kind}/{name}" for kind in kinds for name in names[kind]]
 
     @cached_property
-    def attacks_on(self):
+    def attacks_on(self) -> dict[str, list[str]]:
         """{victim: names of the attacks that it meets}."""
         reached = {attack: set(self.victims(attack)) for attack in self.attacks}
         return {victim: [name for name in self.attacks if victim in reached[name]] for victim in self.victims("pgd_cw")}
 
     @property
-    def attacked(self):
+    def attacked(self) -> list[tuple[str, str]]:
         """Pairs (victim, attack), all attacks of a victim together."""
         return [(victim, name) for victim, names in self.attacks_on.items() for name in names]
 
-    def attacked_weights(self, attack, kind="runs"):
+    def attacked_weights(self, attack: str, kind: str = "runs") -> str:
         """Return which weights an attack meets: "last" or "best" of a run, "imported" of a checkpoint."""
         return self.config["attacks"][attack].get("weights", "last") if kind == "runs" else "imported"
 
-    def exported_weights(self, run):
+    def exported_weights(self, run: Run) -> str:
         """Return which weights of a :class:`Run` are exported: those that AutoAttack met, else the last."""
         attacked = "autoattack" in self.attacks_on[f"runs/{run.name}"]
         return self.attacked_weights("autoattack") if attacked else "last"
 
-    def chunks(self, attack):
+    def chunks(self, attack: str) -> list[str]:
         """Return the names of the chunks that a chunked attack is cut into."""
         images = self._attacked_images(attack)
         return [f"{index:05d}" for index in range(ceil(images / self.config["attacks"][attack]["chunk"]))]
 
     @property
-    def exported_runs(self):
+    def exported_runs(self) -> list[str]:
         """Names of the runs that are exported for RobustBench."""
         wanted = self.config.get("export", {}).get("runs", [])
         return [name for name in self.runs if name in wanted or "all" in wanted]
 
     @property
-    def checkpoints(self):
+    def checkpoints(self) -> list[str]:
         """Names of the checkpoints that the study imports, in the order of the config."""
         return list(self.config.get("checkpoints", {}))
 
-    def run(self, name):
+    def run(self, name: str) -> Run:
         """Return the :class:`Run` called `name`; ValueError if the grid has none."""
         if name not in self.runs:
             raise ValueError(f"{self.origin} grid: no run {name!r}; for example {next(iter(self.runs))}")
         return self.runs[name]
 
     @property
-    def science(self):
+    def science(self) -> dict[str, Any]:
         """The config without what only concerns the machine: what a report shows."""
         return {name: value for name, value in self.config.items() if name != "compute"}
 
     @property
-    def about(self):
+    def about(self) -> dict[str, str]:
         """Title and description of the study, for the head of a page."""
         return {"title": self.name, "description": self.config.get("description", "")}
 
     # what each job is told
 
-    def crate(self):
+    def crate(self) -> Crate:
         """Return the settings of the table of origins and of the RO-Crate."""
         about = {"name": self.name, "description": self.config.get("description", "")}
-        return told.Crate(**about, config=self.science, **self.config.get("crate", {}))
+        return Crate(**about, config=self.science, **self.config.get("crate", {}))
 
-    def _architecture(self, shape):
-        image = self.config["image"]
-        return told.Architecture(
-            shape["depth"],
-            shape["width"],
-            image["classes"],
-            image["channels"],
-            image["size"],
-            tuple(shape.get("mean", image["mean"])),
-            tuple(shape.get("std", image["std"])),
-        )
-
-    @property
-    def _threat(self):
-        return told.Threat(**self.config["threat"])
-
-    def _seed(self, *names):
-        return derive(self.config["seed"], *names)
-
-    def training(self, run):
+    def training(self, run: Run) -> Training:
         """Return the settings of the training of a :class:`Run`."""
-        if run not in self._told:
-            self._told[run] = self._training(run)
-        return self._told[run]
+        if run not in self._training_settings:
+            self._training_settings[run] = self._training(run)
+        return self._training_settings[run]
 
     def _training(self, run):
         own = self.config["training"] | (self.config["recipes"][run.recipe] if run.recipe else {})
@@ -208,7 +199,7 @@ class Study(Analysing, Generating, Showing):
         batch, rate = accounting.batch_and_rate(run.size) if "paper" in (own["batch"], own["learning_rate"]) else (0, 0)
         own["batch"] = batch if own["batch"] == "paper" else own["batch"]
         own["learning_rate"] = rate if own["learning_rate"] == "paper" else own["learning_rate"]
-        return told.Training(
+        return Training(
             run=run.name,
             architecture=self._architecture(self.config["models"][run.model]),
             threat=self._threat,
@@ -217,18 +208,18 @@ class Study(Analysing, Generating, Showing):
             real_fraction=real_fraction,
             shares=tuple(shares.values()) if len(shares) > 1 else (),
             unique_images=self.config.get("mixtures", {}).get(run.dataset, {}).get("images"),
-            curve=told.Curve(seed=self._seed("curve"), **curve),
+            curve=Curve(seed=self._seed("curve"), **curve),
             **own,
         )
 
-    def checkpoint(self, name):
+    def checkpoint(self, name: str) -> Checkpoint:
         """Return the settings of the import of checkpoint `name`; ValueError if the config has none."""
         self.checkpoint_file(name)
         own = self.config["checkpoints"][name]
         how = {key: own[key] for key in ("unaveraged", "sha256") if key in own}
-        return told.Checkpoint(name, self._architecture(own), **how)
+        return Checkpoint(name, self._architecture(own), **how)
 
-    def attack(self, attack, victim):
+    def attack(self, attack: str, victim: str) -> Any:
         """Return the settings of an attack on a victim, named as in :meth:`victims`."""
         kind, name = victim.split("/", 1)
         if kind == "checkpoints":
@@ -249,12 +240,7 @@ class Study(Analysing, Generating, Showing):
             **own,
         )
 
-    def _attacked_images(self, attack):
-        # chunks are jobs, so their number must be known before the test split is; validation.py sees to that
-        given = (self.config["attacks"][attack].get("images"), self.config["source"].get("test_images"))
-        return min(count for count in given if count is not None)
-
-    def collecting_attacks(self):
+    def collecting_attacks(self) -> CollectAttacks:
         """Return the settings of the table of attacks."""
         kinds = {"runs": "run", "checkpoints": "checkpoint"}
         split = [(*victim.split("/", 1), attack) for victim, attack in self.attacked]
@@ -262,9 +248,9 @@ class Study(Analysing, Generating, Showing):
             {"victim": name, "kind": kinds[kind], "weights": self.attacked_weights(attack, kind), "attack": attack}
             for kind, name, attack in split
         )
-        return told.CollectAttacks(self.config["attacks"].get("level", 0.95), found)
+        return CollectAttacks(self.config["attacks"].get("level", 0.95), found)
 
-    def export(self, run):
+    def export(self, run: Run) -> Export:
         """Return the settings of the export of a :class:`Run`; ValueError if the config says nothing of it."""
         if "export" not in self.config:
             raise ValueError(f"{self.origin} export: missing; it says what the leaderboard asks for")
@@ -272,7 +258,7 @@ class Study(Analysing, Generating, Showing):
         attacked = "autoattack" in self.attacks_on[f"runs/{run.name}"]
         if "train_files" in self.config["source"]:  # a source without files has no test split but the study's
             own["test_kept"] = self.config["source"].get("test_images")
-        return told.Export(
+        return Export(
             run=run.name,
             architecture=self._architecture(self.config["models"][run.model]),
             threat=self._threat,
@@ -280,7 +266,7 @@ class Study(Analysing, Generating, Showing):
             **own,
         )
 
-    def collecting(self):
+    def collecting(self) -> Collect:
         """Return the settings of the tables: what each run is, in the order of the grid."""
         image, rows = self.config["image"], []
         attacked = {victim.split("/", 1)[1] for victim in self.victims("autoattack", ["runs"])}
@@ -311,4 +297,4 @@ class Study(Analysing, Generating, Showing):
                     "autoattack_weights": weights if run.name in attacked else None,
                 }
             )
-        return told.Collect(tuple(rows))
+        return Collect(tuple(rows))

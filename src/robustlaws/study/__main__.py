@@ -8,7 +8,7 @@ import yaml
 from robustlaws.study import Study
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
     """Run the command line; return the exit status."""
     schema_path, *paths = arguments
     status = 0

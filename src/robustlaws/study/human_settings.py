@@ -1,38 +1,59 @@
 """What a study tells the jobs of the human study. Imports no torch."""
 
-from robustlaws import settings as told
+from typing import TYPE_CHECKING, Any
+
 from robustlaws.figures import FIGURE_INPUTS
 from robustlaws.humans import VARIANTS
+from robustlaws.settings import (
+    Answers,
+    Asking,
+    InnerAttack,
+    Judging,
+    Presentation,
+    Quiz,
+    Simulation,
+    Stimuli,
+    VisionModel,
+)
+from robustlaws.study.base import StudyBase
+
+if TYPE_CHECKING:
+    from robustlaws.study import Study
 
 # what figures are drawn from where there is a human study
 _NOUNS = {"human_accuracy", "stimuli", "key", "validity", "inner_train", "inner_test", "autoattack_record"}
 _BATCH = 128  # images that the attack of the training meets at once; decides nothing but rounding
-_MODEL = {"address": None, "variants": ("adversarial",), "images": None, "parameters": {"temperature": 0}}
+_MODEL: dict[str, Any] = {
+    "address": None,
+    "variants": ("adversarial",),
+    "images": None,
+    "parameters": {"temperature": 0},
+}
 # of a model, what its answers do not depend on, and what reaches its job as files
-_ELSEWHERE = (*told.Asking.__dataclass_fields__, "prompt", "replay")
+_ELSEWHERE = (*Asking.__dataclass_fields__, "prompt", "replay")
 
 
-class Showing:
+class Showing(StudyBase):
     """The part of :class:`robustlaws.study.Study` that concerns the human study."""
 
     @property
-    def humans(self):
+    def humans(self) -> dict[str, Any]:
         """The block `humans` of the config; empty without one."""
         return self.config.get("humans", {})
 
     @property
-    def bundles(self):
+    def bundles(self) -> list[str]:
         """Names of the bundles of stimuli: "test", and "train" where training images are attacked too."""
         if not self.humans:
             return []
         return ["test", *(["train"] if "training" in self.humans else [])]
 
     @property
-    def vision_models(self):
+    def vision_models(self) -> list[str]:
         """Names of the vision models of the study."""
         return list(self.humans.get("models", {}))
 
-    def asked_about(self, bundle):
+    def asked_about(self, bundle: str) -> list[str]:
         """Return the names of the models that are asked about a bundle: none where participants are simulated.
 
         Recorded replies are those to the test images.
@@ -41,14 +62,14 @@ class Showing:
             return []
         return [name for name, own in self.humans.get("models", {}).items() if bundle == "test" or "replay" not in own]
 
-    def given_answers(self, bundle):
+    def given_answers(self, bundle: str) -> list[str]:
         """Return the files of answers that the config names for a bundle."""
         if "simulated" in self.humans:
             return []
         own = self.humans if bundle == "test" else self.humans.get("training", {})
         return own.get("answers", [])
 
-    def inner_attack(self, split):
+    def inner_attack(self, split: str) -> InnerAttack:
         """Return the settings of the attack of the training on the images of a split."""
         victim = self.humans["victim"]
         kind, name = victim.split("/", 1)
@@ -59,7 +80,7 @@ class Showing:
             shape = self._architecture(self.config["models"][run.model])
             training = self.config["training"] | (self.config["recipes"][run.recipe] if run.recipe else {})
         images = self.humans.get("training", {}).get("images", 1000)
-        return told.InnerAttack(
+        return InnerAttack(
             run=name,
             architecture=shape,
             threat=self._threat,
@@ -71,10 +92,10 @@ class Showing:
             batch=_BATCH,
         )
 
-    def stimuli(self, bundle):
+    def stimuli(self, bundle: str) -> Stimuli:
         """Return the settings of the stimuli of a bundle."""
         own = self.humans
-        return told.Stimuli(
+        return Stimuli(
             run=own["victim"].split("/", 1)[1],
             split=bundle,
             batch_images=own.get("batch_images", 100),
@@ -83,10 +104,10 @@ class Showing:
             attention_checks=own.get("attention_checks", 0),
         )
 
-    def presentation(self):
+    def presentation(self) -> Presentation:
         """Return the settings of what the web application shows beside the images."""
         own = self.humans
-        return told.Presentation(
+        return Presentation(
             study=self.name,
             page=own.get("page", "single"),
             smooth=own.get("smooth", False),
@@ -96,16 +117,16 @@ class Showing:
             answer_seconds=own.get("answer_seconds"),
         )
 
-    def simulation(self, bundle):
+    def simulation(self, bundle: str) -> Simulation:
         """Return the settings of the simulated participants of a bundle."""
-        return told.Simulation(**{"follow": 0.5} | self.humans["simulated"], seed=self._seed("simulated", bundle))
+        return Simulation(**{"follow": 0.5} | self.humans["simulated"], seed=self._seed("simulated", bundle))
 
-    def vision_model(self, name):
+    def vision_model(self, name: str) -> VisionModel:
         """Return the settings of the vision model called `name`."""
         own = {key: value for key, value in self.humans["models"][name].items() if key not in _ELSEWHERE}
         variants = [variant for variant in VARIANTS if variant in own.get("variants", _MODEL["variants"])]
         parameters = own.get("parameters", _MODEL["parameters"])
-        return told.VisionModel(
+        return VisionModel(
             name=name,
             enlarged=self.humans.get("enlarged", 320),
             smooth=self.humans.get("smooth", False),
@@ -113,19 +134,19 @@ class Showing:
             **_MODEL | own | {"variants": variants, "parameters": _one_spelling(parameters)},
         )
 
-    def answers(self, bundle):
+    def answers(self, bundle: str) -> Answers:
         """Return the settings of the table of answers of a bundle."""
-        return told.Answers(bundle, "simulated" in self.humans)
+        return Answers(bundle, "simulated" in self.humans)
 
-    def judging(self, bundle):
+    def judging(self, bundle: str) -> Judging:
         """Return the settings of the judgement on a bundle."""
         usual = {"votes": 2, "confident": 1, "level": 0.95, "resamples": 2000}
-        return told.Judging(**usual | self.humans.get("validity", {}), seed=self._seed("judging", bundle))
+        return Judging(**usual | self.humans.get("validity", {}), seed=self._seed("judging", bundle))
 
-    def quiz(self):
+    def quiz(self) -> Quiz:
         """Return the settings of the quiz."""
         own = self.humans
-        return told.Quiz(self.name, own.get("quiz", 25), own.get("smooth", False), self._seed("quiz"))
+        return Quiz(self.name, own.get("quiz", 25), own.get("smooth", False), self._seed("quiz"))
 
 
 def _one_spelling(value):
@@ -137,7 +158,7 @@ def _one_spelling(value):
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def check_humans(study):
+def check_humans(study: "Study") -> None:
     """Check the human study of a `study.Study`; ValueError, one line, for one that cannot be made."""
     own, where = study.humans, f"{study.origin} humans"
     if not own:

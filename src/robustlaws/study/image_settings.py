@@ -1,12 +1,31 @@
 """The part of a study that says how its images come about: generators, datasets, shards, FIDs. Imports no torch."""
 
 from math import ceil
+from typing import Any
 
-from robustlaws import settings as told
+from robustlaws.settings import (
+    Architecture,
+    Churn,
+    Encoder,
+    EncoderImport,
+    EncoderTraining,
+    Features,
+    GeneratorImport,
+    GeneratorTraining,
+    Guidance,
+    Import,
+    Moments,
+    Network,
+    Pipeline,
+    Quality,
+    Sampling,
+    Staging,
+)
 from robustlaws.storage.atomic import listing
+from robustlaws.study.base import StudyBase
 
 # the two shapes of the EDM family's U-Net (spec/generators.md 5)
-_ARCHITECTURES = {
+_ARCHITECTURES: dict[str, dict[str, Any]] = {
     "ddpmpp": {"embedding_type": "positional", "noise": 1, "encoder_type": "standard", "resample_filter": (1, 1)},
     "ncsnpp": {"embedding_type": "fourier", "noise": 2, "encoder_type": "residual", "resample_filter": (1, 3, 3, 1)},
 }
@@ -15,30 +34,30 @@ _READ_AT_ONCE = 16_384  # images of files
 _LOOKED_AT = 256  # images that features are taken of at once
 
 
-class Generating:
+class Generating(StudyBase):
     """Names and settings of the stages data, generate and quality; a part of :class:`robustlaws.study.Study`."""
 
     # names
 
-    def kind(self, generator):
+    def kind(self, generator: str) -> str:
         """Return the kind of a generator: edm, pfgmpp, dg, pipeline or files."""
         return self.config["generators"][generator]["kind"]
 
-    def generator_of(self, dataset):
+    def generator_of(self, dataset: str) -> str:
         """Return the name of the generator of a dataset."""
         return self.config["datasets"][dataset]["generator"]
 
-    def base_of(self, generator):
+    def base_of(self, generator: str) -> str:
         """Return the generator whose network samples: the base of a guided one, else itself."""
         return self.config["generators"][generator].get("base", generator)
 
-    def made_by(self, *kinds, imported=None):
+    def made_by(self, *kinds: str, imported: bool | None = None) -> list[str]:
         """Return the generators of these kinds; those from a checkpoint, the others, or (None) both."""
         named = self.config["generators"].items()
         return [name for name, own in named if own["kind"] in kinds and imported in (None, "checkpoint" in own)]
 
     @property
-    def external_files(self):
+    def external_files(self) -> list[str]:
         """Files that the config names and somebody else made: images, checkpoints, networks."""
         source, inception = self.config["source"], self.config["quality"].get("inception", {})
         found = [*source.get("train_files", []), *source.get("test_files", []), *inception.values()]
@@ -50,44 +69,43 @@ class Generating:
         return list(dict.fromkeys(found))
 
     @property
-    def datasets(self):
+    def datasets(self) -> list[str]:
         """Names of the datasets that the grid uses, in the order of the config; each has a FID."""
         used = {name for run in self.runs.values() for name in self.ingredients(run.dataset)[0]}
         return [name for name in self.config["datasets"] if name in used]
 
-    def shards(self, dataset, images):
+    def shards(self, dataset: str, images: int | None) -> list[str]:
         """Return the names of the shards that hold the first `images` images of a dataset."""
         return [f"{index:05d}" for index in range(ceil(images / self.config["sampling"]["shard_images"]))]
 
-    def measured_images(self):
+    def measured_images(self) -> int:
         """Return how many first images of a dataset its FIDs are taken of."""
         quality = self.config["quality"]
         return max([quality["images"] * quality.get("subsets", 1), *quality.get("prefixes", [])])
 
     # what each job is told
 
-    def importing(self):
+    def importing(self) -> Import:
         """Return the settings of the import."""
         source, image = self.config["source"], self.config["image"]
-        given = [source.get(key) for key in ("train_images", "test_images", "image_column", "label_column")]
-        about = [image[key] for key in ("size", "channels", "classes")]
-        files = [source.get(key, []) for key in ("train_files", "test_files")]
-        return told.Import(
-            source["name"],
-            self._seed("data"),
-            *given,
-            *about,
-            source.get("image_size"),
-            *files,
-            contents=listing([path for split in files for path in split]),
+        optional = ("train_images", "test_images", "image_column", "label_column", "image_size")
+        files = {key: tuple(source.get(key, ())) for key in ("train_files", "test_files")}
+        return Import(
+            source=source["name"],
+            seed=self._seed("data"),
+            **{key: source.get(key) for key in optional},
+            **{key: image[key] for key in ("size", "channels", "classes")},
+            train_files=files["train_files"],
+            test_files=files["test_files"],
+            contents=listing([path for split in files.values() for path in split]),
         )
 
-    def network(self, generator):
+    def network(self, generator: str) -> Network:
         """Return the settings of the U-Net that a trained generator has."""
         image, own = self.config["image"], dict(self.config["generators"][generator]["network"])
         shape = dict(_ARCHITECTURES[own.pop("architecture")])
         training = self.config["generators"][generator]["training"]
-        return told.Network(
+        return Network(
             img_resolution=image["size"],
             in_channels=image["channels"],
             out_channels=image["channels"],
@@ -101,10 +119,10 @@ class Generating:
             **own,
         )
 
-    def generator(self, name):
+    def generator(self, name: str) -> GeneratorTraining:
         """Return the settings of the training of generator `name`."""
         own = self.config["generators"][name]
-        return told.GeneratorTraining(
+        return GeneratorTraining(
             kind=own["kind"],
             seed=self._seed("generator", name),
             network=self.network(name),
@@ -112,19 +130,19 @@ class Generating:
             **own["training"],
         )
 
-    def imported(self, name):
+    def imported(self, name: str) -> GeneratorImport | EncoderImport:
         """Return the settings of the import of generator `name` from its checkpoint."""
         own = self.config["generators"][name]
         if own["kind"] == "dg":
             given = own["checkpoint"]
-            return told.EncoderImport(name, given.get("sha256_extractor"), given.get("sha256_discriminator"))
-        return told.GeneratorImport(name, own["kind"], own.get("sha256"))
+            return EncoderImport(name, given.get("sha256_extractor"), given.get("sha256_discriminator"))
+        return GeneratorImport(name, own["kind"], own.get("sha256"))
 
-    def encoder(self, name, which):
+    def encoder(self, name: str, which: str) -> EncoderTraining:
         """Return the settings of the training of one network of guided generator `name`: extractor or discriminator."""
         image, generator = self.config["image"], self.config["generators"][name]
         own = dict(generator[which])
-        shape = {key: tuple(own.pop(key)) for key in ("channel_mult", "attention")}
+        shape: dict[str, Any] = {key: tuple(own.pop(key)) for key in ("channel_mult", "attention")}
         shape |= {key: own.pop(key) for key in ("model_channels", "depth")}
         place = {"img_resolution": image["size"], "in_channels": image["channels"], "outputs": image["classes"]}
         extra = {}
@@ -137,24 +155,24 @@ class Generating:
                 "label_table": image["classes"],
             }
             extra = {"fakes": generator["fakes"]["images"]}
-        return told.EncoderTraining(
+        return EncoderTraining(
             generator=name,
             seed=self._seed(which, name),
-            network=told.Encoder(**place, **shape),
+            network=Encoder(**place, **shape),
             classes=image["classes"],
             **own,
             **extra,
         )
 
-    def fakes(self, name):
+    def fakes(self, name: str) -> tuple[str, int]:
         """Return (dataset, images) that the discriminator of guided generator `name` learns on."""
         own = self.config["generators"][name]["fakes"]
         return own["dataset"], own["images"]
 
-    def staging(self, name):
+    def staging(self, name: str) -> Staging:
         """Return the settings of the staging of the files of generator `name`."""
         own, image = self.config["generators"][name], self.config["image"]
-        return told.Staging(
+        return Staging(
             generator=name,
             format=own["format"],
             image_key=own.get("image_key", "image"),
@@ -167,7 +185,7 @@ class Generating:
             contents=listing(own["files"]),
         )
 
-    def sampling(self, dataset, shard):
+    def sampling(self, dataset: str, shard: str) -> Sampling:
         """Return the settings of shard `shard` (its name) of a dataset."""
         own, common, image = self.config["datasets"][dataset], dict(self.config["sampling"]), self.config["image"]
         generator, images = self.config["generators"][own["generator"]], common.pop("shard_images")
@@ -178,7 +196,7 @@ class Generating:
         if generator["kind"] == "files":
             common |= {"labels": "stored", "batch": min(_READ_AT_ONCE, images)}
             common.pop("seeds", None)
-        return told.Sampling(
+        return Sampling(
             dataset=dataset,
             generator=own["generator"],
             sampler=generator["kind"],
@@ -191,7 +209,7 @@ class Generating:
             first=first,
             count=min(images, own["images"] - first),
             churn=self._churn(own),
-            guidance=told.Guidance(**generator["guidance"]) if "guidance" in generator else None,
+            guidance=Guidance(**generator["guidance"]) if "guidance" in generator else None,
             pipeline=self._pipeline(generator) if generator["kind"] == "pipeline" else None,
             options=generator.get("options"),
             **common,
@@ -201,7 +219,7 @@ class Generating:
         if "churn" not in dataset:
             return None
         own = dataset["churn"]
-        return told.Churn(own["s_churn"], own.get("s_min", 0.0), own.get("s_max"), own["s_noise"])
+        return Churn(own["s_churn"], own.get("s_min", 0.0), own.get("s_max"), own["s_noise"])
 
     def _pipeline(self, generator):
         own = {key: value for key, value in generator.items() if key not in ("kind", "classifier")}
@@ -211,47 +229,50 @@ class Generating:
             own["classifier"] = (
                 self._architecture(features) if named == "features" else self.checkpoint(named).architecture
             )
-        return told.Pipeline(**own)
+        return Pipeline(**own)
 
-    def features(self):
+    def features(self) -> Features:
         """Return the settings of the feature network of the FID."""
         own = dict(self.config["quality"]["features"])
         shape = {"depth": own.pop("depth"), "width": own.pop("width")}
-        return told.Features(architecture=self._architecture(shape), seed=self._seed("features"), **own)
+        return Features(architecture=self._architecture(shape), seed=self._seed("features"), **own)
 
     @property
-    def _feature_network(self):
+    def _feature_network(self) -> tuple[str, Architecture | None]:
         features = self.config["quality"].get("features")
         return ("inception", None) if features is None else ("classifier", self._architecture(features))
 
-    def moments(self, first=0, count=None):
+    def moments(self, first: int = 0, count: int | None = None) -> Moments:
         """Return the settings of the moments of a file that holds `count` images of a dataset from image `first` on.
 
         Its pieces end where a subset or a prefix does. Without a count: of all images of a file, whatever it holds.
         """
         quality = self.config["quality"]
-        cuts = ()
+        cuts: tuple[int, ...] = ()
         if count is not None:
             ends = {quality["images"] * (k + 1) for k in range(quality.get("subsets", 1))} | set(
                 quality.get("prefixes", ())
             )
             stop = min(count, self.measured_images() - first)
             cuts = tuple(sorted({end - first for end in ends if 0 < end - first < stop} | {stop}))
-        return told.Moments(*self._feature_network, cuts, quality.get("batch", _LOOKED_AT))
+        features, architecture = self._feature_network
+        return Moments(features, architecture, cuts, quality.get("batch", _LOOKED_AT))
 
-    def shard_moments(self, dataset, shard):
+    def shard_moments(self, dataset: str, shard: str) -> Moments:
         """Return the settings of the moments of shard `shard` (its name) of a dataset."""
         sampling = self.sampling(dataset, shard)
         return self.moments(sampling.first, sampling.count)
 
-    def quality(self, dataset):
+    def quality(self, dataset: str) -> Quality:
         """Return the settings of the FID of a dataset."""
         own, quality = self.config["datasets"][dataset], self.config["quality"]
-        return told.Quality(
+        features, architecture = self._feature_network
+        return Quality(
             dataset,
             own["generator"],
             own.get("steps"),
-            *self._feature_network,
+            features,
+            architecture,
             quality["images"],
             quality.get("subsets", 1),
             tuple(quality.get("prefixes", ())),

@@ -1,8 +1,9 @@
 """What a study tells the jobs that fit laws, draw conclusions and plan. Imports no torch."""
 
-from robustlaws import settings as told
 from robustlaws.laws import LAWS, PARAMETERS
 from robustlaws.networks import wrn_flops
+from robustlaws.settings import LawFit, Limits, Plan
+from robustlaws.study.base import StudyBase
 
 # Settings that only some laws know; the others must not become stale by them.
 _SPECIAL = {setting for law in LAWS.values() for setting in law.settings}
@@ -16,40 +17,40 @@ _ELSEWHERE = ("fit", "human_accuracy", "at_flops", "beside_published")  # no law
 _AS_A_RULE = 10.0  # times the dearest run: the budget that is planned where none is given
 
 
-class Analysing:
+class Analysing(StudyBase):
     """The part of :class:`robustlaws.study.Study` that concerns laws and plans."""
 
-    def law(self, law):
+    def law(self, law: str) -> LawFit:
         """Return the settings of the fit of a law, or of the line from loss to accuracy ("accuracy")."""
         foreign = _SPECIAL - set(LAWS[law].settings if law in LAWS else ())
         own = {key: value for key, value in self.config["laws"].items() if key not in foreign.union(_ELSEWHERE)}
         own.setdefault("small_on_large", None)
         own |= _UNUSED.get(law, {})
-        return told.LawFit(law=law, seed=self._seed("law", law), **own)
+        return LawFit(law=law, seed=self._seed("law", law), **own)
 
     @property
-    def beside_published(self):
+    def beside_published(self) -> bool:
         """Whether the paper's own runs are fitted too."""
         return self.config["laws"].get("beside_published", True)
 
-    def limits(self):
+    def limits(self) -> Limits:
         """Return the settings of the numbers that are drawn out of the laws."""
         own = self.config["laws"]
         human = None if self.human_level_measured else own.get("human_accuracy")
-        return told.Limits(tuple(own.get("at_flops", ())), human, own["level"])
+        return Limits(tuple(own.get("at_flops", ())), human, own["level"])
 
     @property
-    def human_level_measured(self):
+    def human_level_measured(self) -> bool:
         """Whether the human level is that of the participants of this study."""
         return self.config["laws"].get("human_accuracy") == "study"
 
     @property
-    def planning_law(self):
+    def planning_law(self) -> str:
         """The law that is planned with: without one in the config, the first that gives a loss at any N and D."""
         fitted = self.config["laws"]["fit"]
         return self.config.get("plan", {}).get("law", min(fitted, key=lambda law: law not in PARAMETERS))
 
-    def plan(self):
+    def plan(self) -> Plan:
         """Return the settings of the planner."""
         config, own = self.config, dict(self.config.get("plan", {}))
         own.pop("law", None)
@@ -59,7 +60,7 @@ class Analysing:
         training = config["training"]
         by_size = "paper"
         shape = next(iter(config["models"].values()))
-        return told.Plan(
+        return Plan(
             law=self.planning_law,
             overhead=own.pop("overhead", 0.1),
             quantity=own.pop("quantity", "N_star"),

@@ -6,6 +6,7 @@ Every error is one line: file, key, what was given, what would do.
 from itertools import product
 from math import isfinite
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from jsonschema import Draft202012Validator
@@ -17,6 +18,9 @@ from robustlaws.laws import LAWS, PARAMETERS
 from robustlaws.settings import AUTOATTACK, AUTOATTACK_CLASSES, Compute
 from robustlaws.study.human_settings import check_humans
 from robustlaws.study.validate_generators import check_generators
+
+if TYPE_CHECKING:
+    from robustlaws.study import Study
 
 # each job of a cluster reads the schema twice; the loader in C is ten times faster, where PyYAML was built with it
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -35,7 +39,7 @@ _PATTERNS = {
 }
 
 
-def checked(config, schema_path, origin):
+def checked(config: dict[str, Any], schema_path: Path | str, origin: str) -> dict[str, Any]:
     """Return `config` in one spelling: keys in the order of the schema, every number of its declared type.
 
     So 5 and 5.0, or reordered keys, are the same config to everything downstream.
@@ -71,7 +75,7 @@ def checked(config, schema_path, origin):
     return checked
 
 
-def typed(value):
+def typed(value: Any) -> Any:
     """Return a value of the command line with the types that YAML gives what stands in it.
 
     Snakemake reads `--config 'compute={gpus: 4}'`, and `config:` of a profile, as blocks of texts.
@@ -160,14 +164,14 @@ def _parent_description(error, schema, config):
     return best
 
 
-def read_schema(path):
+def read_schema(path: Path | str) -> dict[str, Any]:
     """Return the schema at `path` with the `$defs` of the files beside it. Whether it is one, a test has checked."""
 
     def read(file):
         return yaml.load(file.read_text(encoding="utf-8"), _LOADER)
 
-    schema = read(path)
-    for beside in sorted(path.parent.glob("*.yaml")):
+    schema = read(Path(path))
+    for beside in sorted(Path(path).parent.glob("*.yaml")):
         schema["$defs"] |= read(beside)["$defs"]
     return schema
 
@@ -327,7 +331,7 @@ def _check_conclusions(study):
         registry.check(quantity, PARAMETERS.get(law, ()), f"{study.origin} plan.quantity")
 
 
-def check_runs(study):
+def check_runs(study: "Study") -> None:
     """Check each kind of run of a `study.Study`; ValueError, one line, for one that cannot be made."""
     if not study.runs:
         raise ValueError(f"{study.origin} parts: no block of the grid is left; name one of them, or leave parts out")

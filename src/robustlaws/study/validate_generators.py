@@ -1,13 +1,14 @@
 """Check what a config says of its images, generators, datasets and FIDs, beyond its schema. Imports no torch."""
 
 from pathlib import Path
+from typing import Any
 
 from robustlaws import registry
 from robustlaws.data import SOURCES
 from robustlaws.generators import SAMPLERS
 
 
-def check_generators(config, origin):
+def check_generators(config: dict[str, Any], origin: str) -> None:
     """Raise ValueError, one line, for a source, generator, dataset or FID that cannot be made."""
     _check_source(config["source"], origin)
     for name, generator in config["generators"].items():

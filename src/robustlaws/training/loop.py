@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 
-from robustlaws import settings as told
 from robustlaws.data import shard_reader, shards
 from robustlaws.networks import checkpoint
 from robustlaws.runtime import device, resumable_state
 from robustlaws.runtime.logger import log
 from robustlaws.runtime.progress import Progress
 from robustlaws.runtime.signals import Stop, Stopped
-from robustlaws.settings import Compute, Training
+from robustlaws.settings import Compute, Training, as_params
 from robustlaws.storage import tables
 from robustlaws.training import distributed
 from robustlaws.training.batches import Batches, ImagesInMemory
@@ -79,9 +78,9 @@ def train(
         "best_path": str(best_path),
         "curve_path": str(curve_path),
         "state_path": str(state_path),
-        "settings": told.as_params(settings),
+        "settings": as_params(settings),
         "revision": revision,
-        "compute": told.as_params(compute),
+        "compute": as_params(compute),
         "deadline": compute.deadline(time.time()),
     }
     if compute.ranks > 1:
@@ -184,7 +183,7 @@ def _owner(settings, revision, paths):
     images |= {f"shard {index}": path for index, path in enumerate(paths["shard_paths"])}
     return {
         "revision": revision,
-        "settings": told.as_params(settings),
+        "settings": as_params(settings),
         "images": {name: shards.attributes(path)["checksum"] for name, path in images.items()},
     }
 

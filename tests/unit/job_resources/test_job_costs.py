@@ -5,7 +5,6 @@ import pyautoattack
 import pytest
 import torch
 
-from robustlaws import settings as told
 from robustlaws.attacks import pgd, record
 from robustlaws.data import shards
 from robustlaws.generators import heun, network_files
@@ -14,6 +13,7 @@ from robustlaws.job_resources.job_costs import _OF_RULES, STAGES, Costs, Known
 from robustlaws.networks import checkpoint, discriminator, unet_flops, wrn
 from robustlaws.networks.wrn_flops import wrn_forward_flops
 from robustlaws.quality import moments
+from robustlaws.settings import Architecture, AutoAttack, Guidance, Sampling, Threat
 from robustlaws.training import learning_curve
 from tests.support.checkouts import without_humans
 from tests.support.study_files import ROOT, TINY, study_of
@@ -62,8 +62,8 @@ class Counted(torch.nn.Module):
 def test_autoattack_makes_as_many_passes_of_an_image_that_survives(version, attacks, classes):
     network, images = Counted(classes), torch.rand(2, 3, 4, 4)
     suite = pyautoattack.AutoAttack(network, attacks=list(attacks) or None, eps=0.01, version=version, seed=0)
-    architecture, threat = told.Architecture(10, 1, classes, 3, 4, (), ()), told.Threat("Linf", 0.01)
-    settings = told.AutoAttack("run", architecture, threat, 0, version, images=2, chunk=2, attacks=attacks)
+    architecture, threat = Architecture(10, 1, classes, 3, 4, (), ()), Threat("Linf", 0.01)
+    settings = AutoAttack("run", architecture, threat, 0, version, images=2, chunk=2, attacks=attacks)
     for name in settings.names:
         suite.attacks_to_run = [name]
         _, predicted = suite.run_standard_evaluation(images, torch.zeros(2, dtype=torch.int64), batch_size=2)
@@ -95,10 +95,8 @@ def test_runs_measure_as_many_images_as_the_curve_does(path):
 @pytest.mark.parametrize("window", [(0.01, 1.0), (0.0, 0.5), (0.3, 0.6), (0.95, 1.0)])
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 0.0), (1.0, 0.5)])
 def test_the_discriminator_is_asked_where_the_sampler_asks_it(steps, window, weights):
-    guidance = told.Guidance(weights[0], False, *window, weights[1])
-    sampling = told.Sampling(
-        *("d", "g", "dg", steps, 0.002, 80.0, 7.0, 0, "random", 10, 32, 3, 0, 1, 1), guidance=guidance
-    )
+    guidance = Guidance(weights[0], False, *window, weights[1])
+    sampling = Sampling(*("d", "g", "dg", steps, 0.002, 80.0, 7.0, 0, "random", 10, 32, 3, 0, 1, 1), guidance=guidance)
     inside = [window[0] <= float(tau) <= window[1] for tau in discriminator.tau(heun.noise_levels(steps))[:-1]]
     expected = bool(weights[0]) * sum(inside) + bool(weights[1]) * sum(inside[1:])
     assert guided(sampling) == expected

@@ -6,9 +6,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from robustlaws import settings as told
 from robustlaws.networks import ddpmpp, discriminator, unet_flops
 from robustlaws.quality import inception
+from robustlaws.settings import Encoder, Network
 
 IMAGES = 2
 DDPMPP = {
@@ -80,7 +80,7 @@ def parameters(network):
 @pytest.mark.parametrize("augmented", [False, True])
 @pytest.mark.parametrize("name", UNETS)
 def test_a_denoiser_is_counted_as_by_torch(name, augmented):
-    settings = told.Network(**UNETS[name])
+    settings = Network(**UNETS[name])
     network, found = ddpmpp.build(settings), unet_flops.unet(settings, augmented)
     x, noise = torch.randn(IMAGES, settings.in_channels, 16, 16), torch.randn(IMAGES)
     onehot = torch.randn(IMAGES, settings.label_dim) if settings.label_dim else None
@@ -102,7 +102,7 @@ def test_a_denoiser_is_counted_as_by_torch(name, augmented):
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_an_encoder_is_counted_as_by_torch(name):
-    settings = told.Encoder(**ENCODERS[name])
+    settings = Encoder(**ENCODERS[name])
     network, (features, whole) = discriminator.build(settings), unet_flops.encoder(settings)
     x, time = torch.randn(IMAGES, settings.in_channels, 8, 8), torch.rand(IMAGES)
     labels = torch.tensor([1, 2]) if settings.label_table else None
@@ -124,7 +124,7 @@ def test_inception_is_counted_as_by_torch():
 
 
 def test_a_denoiser_counted_by_hand():
-    settings = told.Network(
+    settings = Network(
         **DDPMPP | {"img_resolution": 2, "in_channels": 1, "out_channels": 1, "label_dim": 0, "augment_dim": 0,
                     "model_channels": 4, "channel_mult": (1,), "attn_resolutions": ()}
     )  # fmt: skip

@@ -8,9 +8,9 @@ Source: spec/generators.md 5, 6, 10.1 and 10.5.
 import math
 from dataclasses import dataclass, field, fields
 
-from robustlaws import settings as told
 from robustlaws.generators.official import torch_files
 from robustlaws.generators.official.pickle_machine import Refused, plain
+from robustlaws.settings import Network
 
 WRAPPER, NETWORK, VERSION = "EDMPrecond", "SongUNet", 6
 MODULES, DEPTH = 10_000, 16  # of a network: far more than the official ones
@@ -231,7 +231,7 @@ def _network(values):
         if len(items) > 16 or any(type(item) in (int, float) and not 0 <= item <= largest for item in items):
             raise Refused(f"its argument {name} is {plain(values[name])}; known: 0 to {largest}")
     try:
-        return told.Network(**values)
+        return Network(**values)
     except ValueError as error:
         raise Refused(f"its arguments are of no network known here ({str(error)[:160]})") from None
 

@@ -18,7 +18,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from robustlaws import settings as told
 from robustlaws.data.npz import class_indices
 from robustlaws.generators.sampled_files import formats
 from robustlaws.generators.sampled_files.permutation import Order
@@ -26,6 +25,7 @@ from robustlaws.runtime import resumable_state
 from robustlaws.runtime.logger import log
 from robustlaws.runtime.progress import Progress
 from robustlaws.runtime.signals import Stop, Stopped
+from robustlaws.settings import as_params
 from robustlaws.storage import embedded, provenance
 from robustlaws.storage.atomic import hdf5, named, read_json, replacing, write_at, write_json
 
@@ -87,7 +87,7 @@ class _Staging:
         self.packed = [part for part in parts if part.offset is None]
         self.index_path, self._journal_path = Path(state_path) / "index.h5", Path(state_path) / "journal.json"
         self.identities = [part.identity() for part in parts]
-        owner = {"settings": told.as_params(settings), "paths": [str(part.path) for part in parts]}
+        owner = {"settings": as_params(settings), "paths": [str(part.path) for part in parts]}
         # through JSON, which has lists for tuples
         self._owner = json.loads(json.dumps({**owner, "identities": self.identities}))
         self.sha256, self.unpacked = [], None  # unpacked: images; None: the index is not begun

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch.nn.functional import one_hot
 
-from robustlaws import settings as told
 from robustlaws.data import shards
 from robustlaws.data.sample_order import Walk, permutation
 from robustlaws.data.tensors import to_network
@@ -20,6 +19,7 @@ from robustlaws.generators.training import augmentation, loop, losses
 from robustlaws.networks import ddpmpp
 from robustlaws.runtime import device, resumable_state
 from robustlaws.seeds import derive
+from robustlaws.settings import as_params
 
 KINDS = "edm", "pfgmpp"
 
@@ -57,7 +57,7 @@ def train_generator(*, train_path, config_path, weights_path, grid_path, state_p
     """
     where = device.prepare_generating(compute)
     about = shards.attributes(train_path)
-    owner = {"revision": revision, "settings": told.as_params(settings), "images": about["checksum"]}
+    owner = {"revision": revision, "settings": as_params(settings), "images": about["checksum"]}
     with resumable_state.held(state_path):
         work = _Generator(settings, *shards.read(train_path), about.get("class_names", ()), where, compute.compile)
         loop.carry_out(work, state_path, owner, compute)

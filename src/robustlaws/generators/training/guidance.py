@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from robustlaws import settings as told
 from robustlaws.data import shards
 from robustlaws.data.sample_order import Walk, permutation
 from robustlaws.data.tensors import to_network
@@ -19,6 +18,7 @@ from robustlaws.generators.training import loop
 from robustlaws.networks import discriminator
 from robustlaws.runtime import device, resumable_state
 from robustlaws.seeds import derive
+from robustlaws.settings import as_params
 from robustlaws.storage.embedded import content_digest
 
 _FIRST_TIME, _LAST_TIME = 1e-5, 1.0
@@ -213,7 +213,7 @@ class _Discriminator(_Encoder):
 def _owner(settings, revision, paths):
     """Return what a state belongs to: the settings, the code, and the images by their checksums."""
     images = {name: shards.attributes(path)["checksum"] for name, path in paths.items()}
-    return {"revision": revision, "settings": told.as_params(settings), "images": images}
+    return {"revision": revision, "settings": as_params(settings), "images": images}
 
 
 def _check(settings, labels, rows, what):
