@@ -9,6 +9,7 @@ from robustlaws.laws import (
     forecasts,
     published,
 )
+from robustlaws.laws.accuracy import Line
 
 K = published.FLOPS_PER_PARAMETER_IMAGE
 
@@ -63,5 +64,5 @@ def drawn(name, truth=None, **others):
 
 def forecast(name, table=None, line=LINE, lines=None, summary=None, level=0.9):
     table = drawn(name) if table is None else table
-    one = forecasts.Line.of(line, lines)
+    one = Line.of(line, lines)
     return forecasts.read(summary or summary_of(name), table, one, MEASURED, level)

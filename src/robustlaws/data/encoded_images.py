@@ -130,7 +130,7 @@ class Hub:
         about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         self.class_names = tuple(about.get("info", {}).get("features", {}).get(label_column, {}).get("names", ()))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._file.metadata.num_rows
 
     def labels(self) -> Iterator[np.ndarray]:
@@ -141,7 +141,7 @@ class Hub:
                 raise ValueError(f"{self.path}: {column.null_count} rows without a {self.label_column!r}")
             yield column.to_numpy(zero_copy_only=False)
 
-    def images(self, first=0):
+    def images(self, first: int = 0) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the images from row `first` on, one by one: its row, and uint8 (height, width, channels).
 
         Raises

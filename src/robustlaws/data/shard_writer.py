@@ -71,7 +71,7 @@ class Writer:
         self._about = json.loads(json.dumps(about))
         self._size = math.prod(self.image_shape)
 
-    def __enter__(self):
+    def __enter__(self) -> "Writer":
         with ExitStack() as stack:
             stack.enter_context(resumable_state.held(self.folder))
             self.done = self._taken_up()
@@ -81,7 +81,7 @@ class Writer:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         try:
             with named(self.folder):
                 try:

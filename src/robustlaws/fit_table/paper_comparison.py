@@ -9,6 +9,7 @@ import pandas as pd
 
 from robustlaws.formatting import numbers, terminal
 from robustlaws.laws import bootstrap_table, determination, forecasts, form, published
+from robustlaws.laws.accuracy import Line
 from robustlaws.laws.fit import newton
 from robustlaws.storage import tables
 
@@ -64,7 +65,7 @@ def compare(summaries, refits, predictions, line, runs, recipes, level):
     data frame
         As `tables.COMPARISON`. Of approaches 2 and 3 `printed` is what the printed constants give.
     """
-    drawn, measured = forecasts.Line.of(line), forecasts.Measured.of(runs)
+    drawn, measured = Line.of(line), forecasts.Measured.of(runs)
     rows = []
     for summary, table, fitted in zip(summaries, refits, predictions, strict=True):
         found = forecasts.read(summary, table, drawn, measured, level)

@@ -3,11 +3,18 @@
 Source: `spec/laws.md`, loss to accuracy; accuracy is that under the PGD attack on the CW loss.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
+import pandas as pd
 
 from robustlaws import seeds
 from robustlaws.laws import bootstrap_table, determination
+from robustlaws.laws.arrays import Numbers
 from robustlaws.laws.observations import REAL, RECIPE
+from robustlaws.settings import LawFit
 from robustlaws.storage import tables
 
 NOT_MEASURED = "loss or accuracy not measured"
@@ -25,7 +32,7 @@ def _lines(losses, accuracies, weights):
     return mean_accuracy - slope * mean_loss, slope
 
 
-def fit_line(losses, accuracies):
+def fit_line(losses: np.ndarray, accuracies: np.ndarray) -> dict[str, Any]:
     """Return the least-squares line through losses in nats (n,) and accuracies in [0, 1] (n,).
 
     Returns
@@ -50,7 +57,7 @@ def fit_line(losses, accuracies):
     return {"intercept": intercept, "slope": slope, "r2": r2, "n": len(losses)}
 
 
-def of_loss(line, loss):
+def of_loss(line: Mapping[str, Any], loss: Numbers) -> Numbers:
     """Return the accuracy in [0, 1] that `line` gives for `loss` in nats.
 
     Parameters
@@ -77,7 +84,7 @@ def of_loss(line, loss):
     return np.clip(intercept + slope * np.asarray(loss, dtype=float), 0.0, 1.0)[()]
 
 
-def loss_for(line, accuracy):
+def loss_for(line: Mapping[str, Any], accuracy: Numbers) -> Numbers:
     """Return the loss in nats at which `line` reaches `accuracy`: inverse of :func:`of_loss` between 0 and 1.
 
     Parameters
@@ -96,7 +103,7 @@ def loss_for(line, accuracy):
     return np.where(falling, (accuracy - line["intercept"]) / np.where(falling, slope, -1.0), np.nan)[()]
 
 
-def fit(runs, settings):
+def fit(runs: pd.DataFrame, settings: LawFit) -> tuple[dict[str, Any], Any]:
     """Return the line through the study's runs, with intervals from a bootstrap over runs.
 
     Runs that mix real images in or have another recipe are left out, as in the laws; mixtures of
@@ -155,3 +162,30 @@ def fit(runs, settings):
         for name, sample in zip(("intercept", "slope"), samples, strict=True)
     }
     return summary | {"r2": line["r2"]}, tables.table(bootstrap_table.rows("accuracy", every), tables.REFITS)
+
+
+@dataclass(frozen=True)
+class Line:
+    """The line from loss to accuracy: `samples`, {"intercept", "slope"} (1 + refits,) each; `why` it is not known."""
+
+    samples: dict
+    why: str = ""
+
+    @classmethod
+    def of(cls, line: Mapping[str, Any], refits: pd.DataFrame | None = None) -> "Line":
+        """Return the line of a summary, or of two exact numbers, with its refits (`tables.REFITS`)."""
+        entries = {name: line[name] for name in ("intercept", "slope")}
+        values = {name: one["value"] if isinstance(one, dict) else one for name, one in entries.items()}
+        why = next((one["why"] for one in entries.values() if isinstance(one, dict) and not one["determined"]), "")
+        found = {} if refits is None else bootstrap_table.samples(refits, "accuracy")
+        samples = {
+            name: found.get(name, np.array([np.nan if value is None else float(value)]))
+            for name, value in values.items()
+        }
+        return cls(samples, f"the line from loss to accuracy is not determined: {why}" if why else "")
+
+    def beside(self, count: int) -> dict[str, np.ndarray]:
+        """Return the line for `count` samples of a law: {"intercept", "slope"} (count, 1), the refits in turn."""
+        refits = len(self.samples["slope"]) - 1
+        turn = np.concatenate([[0], 1 + np.arange(count - 1) % refits]) if refits > 0 else np.zeros(count, dtype=int)
+        return {name: values[turn, None] for name, values in self.samples.items()}

@@ -5,13 +5,19 @@ values may be arrays that broadcast with N, D and FID.
 """
 
 import itertools
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import special
 
 from robustlaws.laws import PARAMETERS, determination, form, published
+from robustlaws.laws.arrays import Numbers
+from robustlaws.laws.determination import Law
 from robustlaws.laws.fit import published_recipe
 from robustlaws.laws.observations import observe
+from robustlaws.settings import LawFit
 
 NAMES = PARAMETERS["additive"]
 # Bounds in scaled coordinates. A term under 1e-9 of the median loss is none; a power under 0.01 changes by 5%
@@ -39,7 +45,16 @@ class Problem:
         Loss to use instead of the runs' median.
     """
 
-    def __init__(self, params, images, fid, loss, quality=True, centre=None, unit=None):
+    def __init__(
+        self,
+        params: np.ndarray,
+        images: np.ndarray,
+        fid: np.ndarray,
+        loss: np.ndarray,
+        quality: bool = True,
+        centre: Any = None,
+        unit: Any = None,
+    ) -> None:
         logs = np.log(params), np.log(images), np.log1p(fid)
         self.centre = tuple(float(one.mean()) for one in logs) if centre is None else centre
         self._n, self._d, self._f = (one - middle for one, middle in zip(logs, self.centre, strict=True))
@@ -53,7 +68,7 @@ class Problem:
         self.free = self.lower < self.upper
         self.coefficients = (0, 1)
 
-    def scaled(self, theta, factor):
+    def scaled(self, theta: np.ndarray, factor: np.ndarray) -> np.ndarray:
         """Return the coordinates (S, 7) at which all losses are `factor` (S,) times those at `theta`."""
         return np.column_stack([theta[:, :3] * factor[:, None], theta[:, 3:]])
 
@@ -67,19 +82,19 @@ class Problem:
         alpha, beta, eps, zeta = theta[:, 3:].T
         return power(-alpha, 0), power(-beta, 1) * power(zeta, 2), power(eps, 2)
 
-    def predict(self, theta):
+    def predict(self, theta: np.ndarray) -> np.ndarray:
         """Return the losses (S, n) in units of the median loss."""
         of_a, of_b, of_e = self._powers(theta)
         return theta[:, 0, None] * of_a + theta[:, 1, None] * of_b + theta[:, 2, None] * of_e
 
-    def slopes(self, theta):
+    def slopes(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the losses (S, n) and their derivatives by the free coordinates (S, f, n)."""
         of_a, of_b, of_e = self._powers(theta)
         term_a, term_b, term_e = theta[:, 0, None] * of_a, theta[:, 1, None] * of_b, theta[:, 2, None] * of_e
         rows = (of_a, of_b, of_e, -self._n * term_a, -self._d * term_b, self._f * term_e, self._f * term_b)
         return term_a + term_b + term_e, np.stack([rows[one] for one in np.flatnonzero(self.free)], axis=1)
 
-    def curvature(self, theta, weights):
+    def curvature(self, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return the weighted sum of the second derivatives by the free coordinates, (S, f, f)."""
         of_a, of_b, of_e = (weights * power for power in self._powers(theta))
         a, b, e = theta[:, 0], theta[:, 1], theta[:, 2]
@@ -101,7 +116,7 @@ class Problem:
         free = np.flatnonzero(self.free)
         return matrix[:, free[:, None], free]
 
-    def logs(self, theta):
+    def logs(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         """Return the parameters at `theta` (S, 7) with A, B, E as logs: a dict of arrays (S,)."""
         a, b, e, alpha, beta, eps, zeta = theta.T
         n, d, f = self.centre
@@ -116,7 +131,7 @@ class Problem:
             "zeta": zeta,
         }
 
-    def theta(self, logs):
+    def theta(self, logs: Mapping[str, Numbers]) -> np.ndarray:
         """Return the coordinates (S, 7) of parameters with A, B, E as logs: inverse of `logs`."""
         alpha, beta, eps, zeta = (np.asarray(logs[name], dtype=float) for name in NAMES[3:])
         n, d, f = self.centre
@@ -125,14 +140,14 @@ class Problem:
         return np.stack(np.broadcast_arrays(*scaled, alpha, beta, eps, zeta), axis=-1)
 
 
-def quality_starts():
+def quality_starts() -> np.ndarray:
     """Return the 12 published starts of eps and zeta, (12, 2)."""
     return np.array(list(itertools.product(published.QUALITY_STARTS["eps"], published.QUALITY_STARTS["zeta"])))
 
 
-def grid(kind):
+def grid(kind: str) -> dict[str, np.ndarray]:
     """Return the published grid of starts (3125), or 108 of them; each is given one of the 12 quality starts."""
-    chosen = published.ADDITIVE_STARTS
+    chosen: dict[str, tuple[float, ...]] = {**published.ADDITIVE_STARTS}
     if kind == "small":
         chosen = {name: values[1:4] for name, values in chosen.items()}
         chosen |= {"e": (-1.0, -0.5, 0.0), "alpha": (0.1, 0.5), "beta": (0.1, 0.5)}
@@ -184,17 +199,19 @@ def _share(logs, log_budget, fid):
     return logs["beta"] / (logs["alpha"] + logs["beta"])
 
 
-def loss(parameters, params, images, fid):
+def loss(parameters: Mapping[str, Numbers], params: Numbers, images: Numbers, fid: Numbers) -> Numbers:
     """Return the loss in nats for N = `params`, D = `images` and `fid`; all broadcast."""
     return _loss(_logs(parameters), np.log(params), np.log(images), fid)
 
 
-def asymptote(parameters, fid):
+def asymptote(parameters: Mapping[str, Numbers], fid: Numbers) -> Numbers:
     """Return E' in nats: the loss at `fid` with N and D unlimited."""
     return _at_fid(_logs(parameters), fid)["E'"]
 
 
-def optimum(parameters, flops, fid, flops_per_parameter_image):
+def optimum(
+    parameters: Mapping[str, Numbers], flops: Numbers, fid: Numbers, flops_per_parameter_image: float
+) -> tuple[Numbers, Numbers]:
     """Return the compute-optimal N* and D* for training budgets.
 
     Parameters
@@ -216,13 +233,13 @@ def optimum(parameters, flops, fid, flops_per_parameter_image):
     return tuple(np.exp(one) for one in logs)
 
 
-def exponents(parameters):
+def exponents(parameters: Mapping[str, Numbers]) -> tuple[Numbers, Numbers]:
     """Return a and b of N* ~ FLOPs^a, D* ~ FLOPs^b."""
     alpha, beta = (np.asarray(parameters[name], dtype=float) for name in ("alpha", "beta"))
     return beta / (alpha + beta), alpha / (alpha + beta)
 
 
-def overhead(parameters, model_ratio):
+def overhead(parameters: Mapping[str, Numbers], model_ratio: Numbers) -> tuple[Numbers, Numbers]:
     """Return what a model of the wrong size costs, at equal loss.
 
     At the optimum alpha A/N*^alpha = beta B'/D*^beta, so the answer is the same for every budget and FID.
@@ -304,7 +321,7 @@ FORM = form.Form(
 )
 
 
-def fit(runs, curves, settings):
+def fit(runs: pd.DataFrame, curves: pd.DataFrame, settings: LawFit) -> Law:
     """Return approach 2 fitted in one stage to all comparable runs, as a `Law`.
 
     Parameters

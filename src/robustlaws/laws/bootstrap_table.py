@@ -3,13 +3,15 @@
 In memory they are a dict {parameter: float array (1 + refits,)}, the fit itself first.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from robustlaws.storage import tables
 
 
-def rows(law, samples, dataset=None):
+def rows(law: str, samples: Mapping[str, np.ndarray], dataset: str | None = None) -> pd.DataFrame:
     """Return the rows of `tables.REFITS` of one fit, as a data frame.
 
     Parameters
@@ -28,7 +30,7 @@ def rows(law, samples, dataset=None):
     return pd.concat(frames, ignore_index=True) if frames else tables.table([], tables.REFITS)
 
 
-def samples(table, law, dataset=None):
+def samples(table: pd.DataFrame, law: str, dataset: str | None = None) -> dict[str, np.ndarray]:
     """Return {parameter: float array (1 + refits,)} of one fit; empty where the law was not fitted.
 
     Parameters

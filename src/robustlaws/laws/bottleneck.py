@@ -6,13 +6,18 @@ B is in images, B^beta plays the part of approach 2's B.
 """
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit
 
 from robustlaws.laws import PARAMETERS, determination, form, published
+from robustlaws.laws.arrays import Numbers
+from robustlaws.laws.determination import Law
 from robustlaws.laws.fit import published_recipe
 from robustlaws.laws.observations import observe
+from robustlaws.settings import LawFit
 
 NAMES = PARAMETERS["bottleneck"]
 # Bounds in scaled coordinates, for the reasons given in `additive`; B and Q enter as logs of their terms.
@@ -35,7 +40,9 @@ class Problem:
     w = (1, -1, -(x-y)/beta). Without `quality` the floor is absent and eps is 0.
     """
 
-    def __init__(self, params, images, fid, loss, quality=True):
+    def __init__(
+        self, params: np.ndarray, images: np.ndarray, fid: np.ndarray, loss: np.ndarray, quality: bool = True
+    ) -> None:
         fid = np.asarray(fid, dtype=float)
         logs = np.log(params), np.log(images), np.log(np.maximum(fid, _SMALLEST_FID)), np.log1p(fid)
         self.centre = tuple(float(one.mean()) for one in logs)
@@ -49,7 +56,7 @@ class Problem:
         self.free = self.lower < self.upper
         self.coefficients = (0,)
 
-    def scaled(self, theta, factor):
+    def scaled(self, theta: np.ndarray, factor: np.ndarray) -> np.ndarray:
         """Return the coordinates (S, 8) at which all losses are `factor` (S,) times those at `theta`."""
         theta = theta.copy()
         theta[:, (0, 2, 7)] *= factor[:, None]
@@ -68,12 +75,12 @@ class Problem:
         entropy = soft + size * expit(-size)
         return np.exp(np.maximum(x, y) + beta * soft), share, entropy, gap
 
-    def predict(self, theta):
+    def predict(self, theta: np.ndarray) -> np.ndarray:
         """Return the losses (S, n) in units of the median loss."""
         a, e, alpha, eps = (theta[:, index, None] for index in (0, 2, 4, 7))
         return a * np.exp(-alpha * self._n) + self._middle(theta)[0] + e + eps * self._f
 
-    def slopes(self, theta):
+    def slopes(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the losses (S, n) and their derivatives by the free coordinates (S, f, n)."""
         a, e, alpha, eps = (theta[:, index, None] for index in (0, 2, 4, 7))
         of_a = np.exp(-alpha * self._n)
@@ -85,7 +92,7 @@ class Problem:
         slopes = np.stack([rows[one] for one in np.flatnonzero(self.free)], axis=1)
         return a * of_a + middle + e + eps * self._f, slopes
 
-    def curvature(self, theta, weights):
+    def curvature(self, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return the weighted sum of the second derivatives by the free coordinates, (S, f, f)."""
         matrix = np.zeros((len(theta), 8, 8))
         of_a = weights * np.exp(-theta[:, 4, None] * self._n)
@@ -97,13 +104,14 @@ class Problem:
         gradient = np.stack([share, 1 - share, entropy - self._d * share, (1 - share) * self._q], axis=-1)
         bend = np.stack([one, -one, -self._d - gap, -q], axis=-1)
         strength = share * (1 - share) / theta[:, 5, None]
+        within = np.array([1, 3, 5, 6])
         for rows, weight in ((gradient, weights * middle), (bend, weights * middle * strength)):
             block = np.matmul(rows.transpose(0, 2, 1) * weight[:, None, :], rows)
-            matrix[np.ix_(np.arange(len(theta)), (1, 3, 5, 6), (1, 3, 5, 6))] += block
+            matrix[np.ix_(np.arange(len(theta)), within, within)] += block
         free = np.flatnonzero(self.free)
         return matrix[:, free[:, None], free]
 
-    def logs(self, theta):
+    def logs(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         """Return the parameters at `theta` (S, 8) with A, B, Q as logs: a dict of arrays (S,)."""
         a, b, e, q, alpha, beta, kappa, eps = theta.T
         n, d, log_fid, f = self.centre
@@ -120,7 +128,7 @@ class Problem:
             "eps": eps * self.unit,
         }
 
-    def theta(self, logs):
+    def theta(self, logs: Mapping[str, Numbers]) -> np.ndarray:
         """Return the coordinates (S, 8) of parameters with A, B, Q as logs: inverse of `logs`."""
         n, d, log_fid, f = self.centre
         unit = np.log(self.unit)
@@ -213,17 +221,19 @@ def _share(logs, log_budget, fid):
     return pull / (logs["alpha"] + pull)
 
 
-def loss(parameters, params, images, fid):
+def loss(parameters: Mapping[str, Numbers], params: Numbers, images: Numbers, fid: Numbers) -> Numbers:
     """Return the loss in nats for N = `params`, D = `images` and `fid`; all broadcast."""
     return _loss(_logs(parameters), np.log(params), np.log(images), fid)
 
 
-def asymptote(parameters, fid):
+def asymptote(parameters: Mapping[str, Numbers], fid: Numbers) -> Numbers:
     """Return E + eps log(1+FID) + (Q FID)^kappa in nats: the loss at `fid` with N and D unlimited."""
     return _asymptote(_logs(parameters), fid)
 
 
-def optimum(parameters, flops, fid, flops_per_parameter_image):
+def optimum(
+    parameters: Mapping[str, Numbers], flops: Numbers, fid: Numbers, flops_per_parameter_image: float
+) -> tuple[Numbers, Numbers]:
     """Return the compute-optimal N* and D* for training budgets, found numerically to 1e-12.
 
     Parameters
@@ -243,7 +253,9 @@ def optimum(parameters, flops, fid, flops_per_parameter_image):
     return tuple(np.exp(one) for one in logs)
 
 
-def exponents(parameters, flops, fid, flops_per_parameter_image):
+def exponents(
+    parameters: Mapping[str, Numbers], flops: Numbers, fid: Numbers, flops_per_parameter_image: float
+) -> tuple[Numbers, Numbers]:
     """Return d log N* / d log FLOPs and d log D* / d log FLOPs at the budget `flops`."""
     share = _share(_logs(parameters), np.log(np.asarray(flops) / flops_per_parameter_image), fid)
     return share, 1 - share
@@ -309,7 +321,7 @@ FORM = form.Form(
 )
 
 
-def fit(runs, curves, settings):
+def fit(runs: pd.DataFrame, curves: pd.DataFrame, settings: LawFit) -> Law:
     """Return approach 3 fitted in one stage to all comparable runs, as a `Law`.
 
     Parameters

@@ -16,7 +16,9 @@ rules for `determined` are deliberately blunt, and all of them are here:
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,12 +45,12 @@ class Law:
     held_out: pd.DataFrame
 
 
-def finite(number):
+def finite(number: Any) -> float | None:
     """Return `number` as a float, or None where JSON has no word for it."""
     return float(number) if number is not None and math.isfinite(number) else None
 
 
-def interval(samples, level):
+def interval(samples: np.ndarray, level: float) -> tuple[Any, Any]:
     """Return the two percentiles that hold the share `level` of `samples` (refits, ...), over the first axis.
 
     No interpolation, so that infinite samples do no harm; nan in a column makes its ends nan.
@@ -58,12 +60,14 @@ def interval(samples, level):
     return low, high
 
 
-def unknown(why):
+def unknown(why: str) -> dict[str, Any]:
     """Return the entry of a number that could not be computed."""
     return {"value": None, "low": None, "high": None, "determined": False, "why": why}
 
 
-def entry(value, samples, level, judge, reason="", without=None):
+def entry(
+    value: Any, samples: np.ndarray, level: float, judge: Callable[..., str], reason: str = "", without: Any = None
+) -> dict[str, Any]:
     """Return the summary's entry of one number.
 
     Parameters
@@ -112,34 +116,34 @@ def _width(low, high):
     return f"{high - low:.2g} wide" if high - low > WIDEST_EXPONENT else ""
 
 
-def positive(low, high):
+def positive(low: Any, high: Any) -> str:
     """Judge a positive parameter."""
     return _factor(low, high)
 
 
-def exponent(low, high):
+def exponent(low: Any, high: Any) -> str:
     """Judge a positive exponent of a law."""
     return _factor(low, high) or _width(low, high)
 
 
-def signed(low, high):
+def signed(low: Any, high: Any) -> str:
     """Judge an exponent that may have either sign."""
     return _width(low, high)
 
 
-def decline(low, high):
+def decline(low: Any, high: Any) -> str:
     """Judge an exponent that must be negative for the law to say anything."""
     return _factor(-high, -low)
 
 
-def allocation(low, high):
+def allocation(low: Any, high: Any) -> str:
     """Judge an exponent of N*(FLOPs) or D*(FLOPs)."""
     if low <= 0 or high >= 1:
         return "not within (0, 1)"
     return _width(low, high)
 
 
-def loss_above_zero(lowest):
+def loss_above_zero(lowest: float) -> Callable[..., str]:
     """Return the judge of a loss, in nats, that lies below `lowest`, the lowest measured."""
 
     def judge(low, high):
@@ -152,7 +156,7 @@ def loss_above_zero(lowest):
     return judge
 
 
-def levels(values):
+def levels(values: np.ndarray | Sequence[float]) -> int:
     """Return how many distinct levels `values` have; within 5% counts as one."""
     values = np.sort(np.asarray(values, dtype=float))
     if not len(values):
@@ -161,7 +165,7 @@ def levels(values):
     return 1 + int((values[1:] > 1.05 * values[:-1] + 1e-9).sum())
 
 
-def r_squared(measured, predicted):
+def r_squared(measured: np.ndarray, predicted: np.ndarray) -> float | None:
     """Return 1 - residual / total sum of squares, or None where the measured values do not vary."""
     total = float(((measured - np.mean(measured)) ** 2).sum()) if len(measured) > 1 else 0.0
     if total == 0:
@@ -169,6 +173,6 @@ def r_squared(measured, predicted):
     return finite(1 - float(((measured - predicted) ** 2).sum()) / total)
 
 
-def values(entries):
+def values(entries: Mapping[str, Any]) -> dict[str, Any]:
     """Return {name: value} of a summary's entries, for the laws' `loss` and `optimum`."""
     return {name: one["value"] for name, one in entries.items()}

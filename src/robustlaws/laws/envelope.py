@@ -6,15 +6,18 @@ curve through the ends of its runs of growing D.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from robustlaws import seeds
 from robustlaws.laws import bootstrap_table, determination
+from robustlaws.laws.determination import Law
 from robustlaws.laws.law_tables import allocation, budgets
 from robustlaws.laws.observations import NO_CURVE, NO_LOSS, NOT_MEASURED, comparable
 from robustlaws.runtime.progress import Progress
+from robustlaws.settings import LawFit
 from robustlaws.storage import tables
 
 QUERIES = 1000
@@ -65,7 +68,7 @@ class Envelope:
     winner: np.ndarray
 
 
-def sample(curves, flops):
+def sample(curves: Any, flops: np.ndarray) -> Any:
     """Return `curves` (a list of `Curve`) interpolated linearly at `flops` (Q,)."""
     loss = np.array([np.interp(flops, one.flops, one.loss, left=np.inf, right=one.loss.min()) for one in curves])
     return Sampled(
@@ -84,7 +87,7 @@ def _contest_starts(params, first):
     return begins[min(1, len(begins) - 1)]
 
 
-def follow(sampled, chosen=None):
+def follow(sampled: Any, chosen: np.ndarray | None = None) -> Envelope:
     """Return the lower envelope of the curves `chosen` (indices, repeats allowed; default all).
 
     At each budget the lowest curve wins. A budget counts if its winner is still training there (one
@@ -106,7 +109,7 @@ def follow(sampled, chosen=None):
     return Envelope(sampled.flops[kept], loss[kept], sampled.params[winner], images, winner)
 
 
-def lines(envelope):
+def lines(envelope: Envelope) -> np.ndarray:
     """Return intercept and slope (3, 2) in log10 of L*, N* and D* against FLOPs; nan where there is no line."""
     if len(envelope.flops) < 3 or envelope.flops[-1] < 1.001 * envelope.flops[0]:
         return np.full((3, 2), np.nan)
@@ -156,7 +159,7 @@ def _check(points):
         raise ValueError(f"laws points: unknown {points!r}; known: {', '.join(POINTS)}")
 
 
-def followed(runs, curves, points, min_train_fraction):
+def followed(runs: pd.DataFrame, curves: Any, points: str, min_train_fraction: float) -> Any:
     """Return what the envelope of one dataset follows.
 
     Parameters
@@ -324,7 +327,7 @@ def _usable(runs, curves, settings):
     return used, left_out | {reason: count for reason, count in reasons.items() if count}
 
 
-def fit(runs, curves, settings):
+def fit(runs: pd.DataFrame, curves: Any, settings: LawFit) -> Law:
     """Return approach 1 fitted to each dataset by itself, as a `Law`.
 
     With `points` "curves", rows of the curves from `min_train_fraction` of training on are used; with "runs", each

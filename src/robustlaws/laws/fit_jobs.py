@@ -1,15 +1,26 @@
 """Fit to the tables of a study on disk, and write what comes out."""
 
+from pathlib import Path
+
 from robustlaws import registry
 from robustlaws.laws import LAWS, accuracy
 from robustlaws.runtime.logger import log
+from robustlaws.settings import LawFit
 from robustlaws.storage import tables
 from robustlaws.storage.atomic import write_json
 
 
 def fit_law(
-    *, runs_path, curves_path, law_path, allocations_path, predictions_path, refits_path, held_out_path, settings
-):  # fmt: skip
+    *,
+    runs_path: Path | str,
+    curves_path: Path | str,
+    law_path: Path | str,
+    allocations_path: Path | str,
+    predictions_path: Path | str,
+    refits_path: Path | str,
+    held_out_path: Path | str,
+    settings: LawFit,
+) -> None:
     """Fit the law that the settings name.
 
     Parameters
@@ -38,7 +49,9 @@ def fit_law(
     tables.write(held_out_path, law.held_out, tables.PREDICTIONS)
 
 
-def fit_accuracy(*, runs_path, accuracy_path, refits_path, settings):
+def fit_accuracy(
+    *, runs_path: Path | str, accuracy_path: Path | str, refits_path: Path | str, settings: LawFit
+) -> None:
     """Fit the line from adversarial loss to adversarial accuracy and write it as JSON.
 
     Parameters

@@ -1,11 +1,16 @@
 """A form of the loss with the parameters that a fit found, and what the fit says of each of its numbers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from robustlaws.laws import determination
 from robustlaws.laws.observations import Observations
+
+if TYPE_CHECKING:
+    from robustlaws.laws.form import Form
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Fitted:
     refit ended at its bound, (refits,)}; `refits_converged` (refits,), bool.
     """
 
-    form: object
+    form: "Form"
     seen: Observations
     core: Observations
     everyone: Observations
@@ -41,13 +46,13 @@ class Fitted:
     level: float
     no_refits: str = ""
 
-    def predict(self, seen, logs=None):
+    def predict(self, seen: Observations, logs: dict[str, Any] | None = None) -> np.ndarray:
         """Return the losses (n,) of observations, by the fit or by other parameters."""
         return self.form.loss(
             self.logs if logs is None else logs, np.log(seen.params), np.log(seen.images), np.asarray(seen.fid)
         )
 
-    def reason(self, name):
+    def reason(self, name: str) -> str:
         """Why `name` is not determined whatever its interval, or ""."""
         if self.no_refits:
             return self.no_refits
@@ -66,7 +71,7 @@ class Fitted:
             return f"{int(ended.sum())} of {len(ended)} refits end at the edge of what the fit may try"
         return ""
 
-    def poor(self, dataset):
+    def poor(self, dataset: str) -> str:
         """Return why the form says nothing of a dataset's own numbers, or ""."""
         mine = self.everyone.of(self.everyone.dataset == dataset)
         r2 = determination.r_squared(mine.loss, self.predict(mine))
@@ -74,7 +79,14 @@ class Fitted:
             f"the form does not hold for {dataset}: R2 {r2:.2g}" if r2 is not None and r2 < determination.POOR else ""
         )
 
-    def entry(self, compute, judge, name, dataset=None, why=""):
+    def entry(
+        self,
+        compute: Callable[[dict[str, Any]], Any],
+        judge: Callable[..., Any],
+        name: str,
+        dataset: str | None = None,
+        why: str = "",
+    ) -> dict[str, Any]:
         """Return the summary's entry of `compute(logs)`, a number of `dataset` if one is named; `why` it is unknown."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             value, samples = compute(self.logs), compute(self.refits)

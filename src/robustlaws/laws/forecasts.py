@@ -5,15 +5,20 @@ from loss to accuracy, taken in turn. A number that rests on one that the study 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from robustlaws import registry
-from robustlaws.laws import FORMS, accuracy, determination
-from robustlaws.laws import bootstrap_table as tabled
-from robustlaws.laws import form as parametric
+from robustlaws.laws import FORMS, accuracy, bootstrap_table, determination, form
+from robustlaws.laws.accuracy import Line
+from robustlaws.laws.arrays import Numbers
+from robustlaws.laws.form import Form
 from robustlaws.laws.observations import comparable
+from robustlaws.laws.roots import bisect
 
 WIDEST_ACCURACY = 0.2  # an interval of more says nothing that the measured accuracies did not
 WIDEST_BUDGET = 1e6  # factor; FLOPs rise so fast with accuracy that WIDEST_FACTOR is a small step
@@ -27,33 +32,6 @@ _HALVINGS = 64  # of that range: to the last bit
 
 
 @dataclass(frozen=True)
-class Line:
-    """The line from loss to accuracy: `samples`, {"intercept", "slope"} (1 + refits,) each; `why` it is not known."""
-
-    samples: dict
-    why: str = ""
-
-    @classmethod
-    def of(cls, line, refits=None):
-        """Return the line of a summary, or of two exact numbers, with its refits (`tables.REFITS`)."""
-        entries = {name: line[name] for name in ("intercept", "slope")}
-        values = {name: one["value"] if isinstance(one, dict) else one for name, one in entries.items()}
-        why = next((one["why"] for one in entries.values() if isinstance(one, dict) and not one["determined"]), "")
-        found = {} if refits is None else tabled.samples(refits, "accuracy")
-        samples = {
-            name: found.get(name, np.array([np.nan if value is None else float(value)]))
-            for name, value in values.items()
-        }
-        return cls(samples, f"the line from loss to accuracy is not determined: {why}" if why else "")
-
-    def beside(self, count):
-        """Return the line for `count` samples of a law: {"intercept", "slope"} (count, 1), the refits in turn."""
-        refits = len(self.samples["slope"]) - 1
-        turn = np.concatenate([[0], 1 + np.arange(count - 1) % refits]) if refits > 0 else np.zeros(count, dtype=int)
-        return {name: values[turn, None] for name, values in self.samples.items()}
-
-
-@dataclass(frozen=True)
 class Measured:
     """What the runs themselves show: `lowest` loss in nats, and FLOPs of the `dearest` run."""
 
@@ -61,7 +39,7 @@ class Measured:
     dearest: float
 
     @classmethod
-    def of(cls, runs):
+    def of(cls, runs: pd.DataFrame) -> "Measured":
         """Return it for the comparable runs of `tables.RUNS`; without any, a lowest loss of inf and 0 FLOPs."""
         runs = runs[runs["adv_loss"].notna()]
         runs = comparable(runs)[0] if len(runs) else runs
@@ -80,17 +58,17 @@ class Forecast:
     level: float
 
     @property
-    def name(self):
+    def name(self) -> str:
         """Name of the law."""
         return self.summary["law"]
 
     @property
-    def title(self):
+    def title(self) -> str:
         """What a reader calls the law."""
         return self.summary.get("title") or self.name
 
     @property
-    def places(self):
+    def places(self) -> list[tuple[str | None, float]]:
         """[(dataset, FID)] of the law, best FID first, and (None, 0.0) where it says what FID does."""
         found = [(one["dataset"], float(one["fid"])) for one in self.summary["datasets"]]
         enough = determination.levels([fid for _, fid in found]) >= determination.FEWEST_LEVELS
@@ -98,7 +76,7 @@ class Forecast:
 
     knows_fid = False  # whether it says anything of a FID of no dataset
 
-    def silent(self, dataset, fid):
+    def silent(self, dataset: str | None, fid: float | None) -> str:
         """Return why it says nothing at all of a place, or ""."""
         if fid is None:
             return "no law was fitted to any run"
@@ -108,15 +86,15 @@ class Forecast:
             return f"it was fitted to no run on {dataset}"
         return ""
 
-    def entry(self, samples, judge, why=""):
+    def entry(self, samples: np.ndarray, judge: Callable[..., str], why: str = "") -> dict[str, Any]:
         """Return samples (1 + refits,) as the entry of a law's summary."""
         return determination.entry(samples[0], samples[1:], self.level, judge, why)
 
-    def accuracy(self, loss):
+    def accuracy(self, loss: np.ndarray) -> np.ndarray:
         """Return the accuracy samples of loss samples (1 + refits, m)."""
-        return accuracy.of_loss(self.line.beside(len(loss)), loss)
+        return np.asarray(accuracy.of_loss(self.line.beside(len(loss)), loss))
 
-    def accuracy_entry(self, loss, why):
+    def accuracy_entry(self, loss: np.ndarray, why: str) -> dict[str, Any]:
         """Return the entry of the accuracy at loss samples (1 + refits,); `why` the loss is not determined."""
         found = self.accuracy(np.asarray(loss)[:, None])[:, 0]
         why = why or self.line.why
@@ -129,76 +107,76 @@ class Forecast:
             why = _share(*determination.interval(beyond, self.level))
         return self.entry(found, _share, why)
 
-    def outcome(self, loss, why):
+    def outcome(self, loss: np.ndarray, why: str) -> dict[str, dict[str, Any]]:
         """Return the entries of a loss, with samples (1 + refits,), and its accuracy; `why` they are not determined."""
         entry = self.entry(loss, determination.loss_above_zero(self.measured.lowest), why)
         return {"loss": entry, "accuracy": self.accuracy_entry(loss, why or _of("the loss", entry))}
 
-    def of_dataset(self, dataset):
+    def of_dataset(self, dataset: str | None) -> dict[str, Any] | None:
         """Return what the summary says of one dataset, or None."""
         return next((one for one in self.summary["datasets"] if one["dataset"] == dataset), None)
 
 
 @dataclass(frozen=True)
 class FormForecast(Forecast):
-    """That of a law with a loss L(N, D, FID); `logs`: its parameters, (1 + refits, 1) each, as `parametric.Form` says.
+    """That of a law with a loss L(N, D, FID); `logs`: its parameters, (1 + refits, 1) each, as `form.Form` says.
 
     Arguments are numbers or arrays (m,); so is `fid`, or one number.
     """
 
-    form: parametric.Form
+    form: Form
     logs: dict
     knows_fid = True
 
     @property
-    def flops_per_parameter_image(self):
+    def flops_per_parameter_image(self) -> float:
         """K in FLOPs = k N D."""
         return self.summary["flops_per_parameter_image"]
 
     def _log_budget(self, flops):
         return np.log(np.atleast_1d(np.asarray(flops, dtype=float)) / self.flops_per_parameter_image)
 
-    def optimum(self, flops, fid):
+    def optimum(self, flops: Numbers, fid: float | None) -> tuple[np.ndarray, np.ndarray]:
         """Return samples of N* and D* (1 + refits, m) at budgets in FLOPs."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return tuple(np.exp(one) for one in self.form.optimum(self.logs, self._log_budget(flops), fid))
 
-    def loss(self, params, images, fid):
+    def loss(self, params: np.ndarray, images: np.ndarray, fid: float | None) -> np.ndarray:
         """Return samples of the loss (1 + refits, m) in nats; `images` may be inf."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return self.form.loss(self.logs, *(np.log(np.asarray(one, dtype=float)) for one in (params, images)), fid)
 
-    def best_loss(self, flops, fid):
+    def best_loss(self, flops: Numbers, fid: float | None) -> np.ndarray:
         """Return samples of L* (1 + refits, m) at budgets in FLOPs."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return self.form.loss(self.logs, *self.form.optimum(self.logs, self._log_budget(flops), fid), fid)
 
-    def share(self, flops, fid):
+    def share(self, flops: Numbers, fid: float | None) -> np.ndarray:
         """Return samples of a = d log N* / d log FLOPs (1 + refits, m)."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             found = self.form.share(self.logs, self._log_budget(flops), fid)
         return np.broadcast_to(found, (len(found), np.size(flops)))
 
-    def best_params(self, dataset, fid, flops):
+    def best_params(self, dataset: str | None, fid: float | None, flops: Numbers) -> np.ndarray:
         """Return samples of N* (1 + refits, m) at budgets in FLOPs."""
         return self.optimum(flops, fid)[0]
 
-    def asymptote(self, fid):
+    def asymptote(self, fid: float | None) -> np.ndarray:
         """Return samples of the loss (1 + refits,) with N and D unlimited."""
         return np.broadcast_to(self.form.asymptote(self.logs, fid)[:, 0], (self.count,))
 
-    def parameter(self, name):
+    def parameter(self, name: str) -> np.ndarray:
         """Return samples (1 + refits,) of a parameter by its public name; ValueError for one that the law has not."""
         with np.errstate(over="ignore", under="ignore"):
             known = self.form.named(self.logs)
         return known[registry.check(name, known, f"parameter of {self.name}")][:, 0]
 
     @property
-    def count(self):
+    def count(self) -> int:
         """1 + refits."""
         return len(next(iter(self.logs.values())))
 
-    def flops_for_loss(self, loss, fid):
+    def flops_for_loss(self, loss: np.ndarray, fid: float | None) -> np.ndarray:
         """Return the budgets (1 + refits,) whose L* is `loss` (1 + refits,); inf where none is.
 
         L* falls with the budget: bisection in log FLOPs.
@@ -207,7 +185,7 @@ class FormForecast(Forecast):
         goal = np.asarray(loss, dtype=float)[:, None]
         return k * _falling(lambda log: self.best_loss(k * np.exp(log), fid), goal)[:, 0]
 
-    def images_for_loss(self, params, loss, fid):
+    def images_for_loss(self, params: np.ndarray, loss: np.ndarray, fid: float | None) -> np.ndarray:
         """Return the images (1 + refits, m) with which models of `params` reach `loss` (1 + refits, m); or inf.
 
         The loss falls with the images: bisection in log D.
@@ -216,7 +194,7 @@ class FormForecast(Forecast):
 
     # what the study determines
 
-    def reasons(self, dataset, fid):
+    def reasons(self, dataset: str | None, fid: float | None) -> Any:
         """Return why the exponents and the asymptote are not determined at a FID, "" where they are."""
         own = self.of_dataset(dataset) if dataset is not None else None
         if own is not None:
@@ -225,17 +203,17 @@ class FormForecast(Forecast):
         if determination.levels(fids) < determination.FEWEST_LEVELS:
             few = f"only {determination.levels(fids)} distinct FIDs: nothing holds for another FID"
             return few, few
-        nearest = min(self.summary["datasets"], key=lambda one: abs(math.log1p(one["fid"]) - math.log1p(fid)))
+        nearest = min(self.summary["datasets"], key=lambda one: abs(math.log1p(one["fid"]) - math.log1p(fid or 0.0)))
         return _exponents(nearest), _of("E", self.summary["parameters"]["E"])
 
-    def loss_why(self, dataset, fid, flops):
+    def loss_why(self, dataset: str | None, fid: float | None, flops: Numbers) -> str:
         """Return why a loss at some budget is not determined whatever its interval, or ""."""
         exponents, asymptote = self.reasons(dataset, fid)
         # within the study's own budgets a loss needs no asymptote
         beyond = flops > self.measured.dearest * (1 + 1e-9) or dataset is None
         return exponents or (asymptote if beyond else "")
 
-    def always(self, dataset, fid):
+    def always(self, dataset: str | None, fid: float | None) -> dict[str, dict[str, Any]]:
         """Return the entries that hold for all budgets: N_star, D_star (exponents), asymptote, accuracy_limit."""
         exponents, asymptote = self.reasons(dataset, fid)
         samples, own = self.asymptote(fid), self.of_dataset(dataset) if dataset is not None else None
@@ -252,7 +230,7 @@ class FormForecast(Forecast):
             "accuracy_limit": self.accuracy_entry(samples, asymptote or _of("the asymptote", found["asymptote"]))
         }
 
-    def at(self, dataset, fid, flops):
+    def at(self, dataset: str | None, fid: float | None, flops: Numbers) -> dict[str, dict[str, Any]]:
         """Return the entries of :data:`AT_BUDGET` at one budget."""
         exponents, _ = self.reasons(dataset, fid)
         params, images = (one[:, 0] for one in self.optimum(flops, fid))
@@ -263,14 +241,14 @@ class FormForecast(Forecast):
         }
         return entries | self.outcome(loss, self.loss_why(dataset, fid, flops))
 
-    def flops_to(self, target, dataset, fid):
+    def flops_to(self, target: float, dataset: str | None, fid: float | None) -> dict[str, Any]:
         """Return the entry of the FLOPs to an accuracy along the optimum; `high` is None where a tail never is there.
 
         Where the limit lies below there is no value, and `why` says so.
         """
         limit = self.always(dataset, fid)["accuracy_limit"]
         exponents, _ = self.reasons(dataset, fid)
-        needed = accuracy.loss_for(self.line.beside(self.count), target)[:, 0]
+        needed = np.asarray(accuracy.loss_for(self.line.beside(self.count), target))[:, 0]
         flops = np.where(np.isnan(needed), np.nan, self.flops_for_loss(needed, fid))
         why = exponents or _of("the limit", limit)
         if not why and np.isinf(flops[0]):
@@ -288,28 +266,28 @@ class EnvelopeForecast(Forecast):
     refits: object  # data frame of tables.REFITS
 
     def _samples(self, dataset, quantity, flops):
-        found = tabled.samples(self.refits, self.name, dataset)
+        found = bootstrap_table.samples(self.refits, self.name, dataset)
         if not found:
             return np.full((1, np.size(flops)), np.nan)
         intercept, slope = (found[f"{quantity} {what}"][:, None] for what in ("intercept", "slope"))
         with np.errstate(over="ignore", under="ignore"):
             return 10 ** (intercept + slope * np.log10(np.atleast_1d(flops)))
 
-    def best_params(self, dataset, fid, flops):
+    def best_params(self, dataset: str | None, fid: float | None, flops: Numbers) -> np.ndarray:
         """Return samples of N* (1 + refits, m) at budgets in FLOPs."""
         return self._samples(dataset, "params", flops)
 
-    def always(self, dataset, fid):
+    def always(self, dataset: str | None, fid: float | None) -> dict[str, dict[str, Any]]:
         """Return the exponents as the summary has them; an envelope has no asymptote."""
         none = "an envelope is a power of FLOPs: it knows no limit"
-        return self.of_dataset(dataset)["exponents"] | {
+        return (self.of_dataset(dataset) or {})["exponents"] | {
             "asymptote": determination.unknown(none),
             "accuracy_limit": determination.unknown(none),
         }
 
-    def at(self, dataset, fid, flops):
+    def at(self, dataset: str | None, fid: float | None, flops: Numbers) -> dict[str, dict[str, Any]]:
         """Return the entries of :data:`AT_BUDGET` at one budget."""
-        own = self.of_dataset(dataset)
+        own = self.of_dataset(dataset) or {}
         whys = {name: _of(f"exponent of {star}", own["exponents"][key]) for name, key, star in _STARS}
         entries = {
             name: self.entry(self._samples(dataset, name, flops)[:, 0], determination.positive, why)
@@ -319,7 +297,7 @@ class EnvelopeForecast(Forecast):
         why = _of("exponent of L*", own["parameters"]["exponent"])
         return entries | self.outcome(loss, why or ("" if flops <= _FURTHEST * self.measured.dearest else _FAR))
 
-    def flops_to(self, target, dataset, fid):
+    def flops_to(self, target: float, dataset: str | None, fid: float | None) -> dict[str, Any]:
         """Return the entry of the FLOPs to an accuracy: none, as nothing says where a power law ends."""
         return determination.unknown(_FAR)
 
@@ -334,20 +312,20 @@ class NoForecast(Forecast):
             (datasets[0]["exponents"]["N_star"]["why"] if datasets else "") or "nothing was fitted"
         )
 
-    def always(self, dataset, fid):
+    def always(self, dataset: str | None, fid: float | None) -> dict[str, dict[str, Any]]:
         """Return entries that say why there is nothing."""
         return dict.fromkeys(ALWAYS, self._unknown())
 
-    def at(self, dataset, fid, flops):
+    def at(self, dataset: str | None, fid: float | None, flops: Numbers) -> dict[str, dict[str, Any]]:
         """Return entries that say why there is nothing."""
         return dict.fromkeys(AT_BUDGET, self._unknown())
 
-    def flops_to(self, target, dataset, fid):
+    def flops_to(self, target: float, dataset: str | None, fid: float | None) -> dict[str, Any]:
         """Return an entry that says why there is nothing."""
         return self._unknown()
 
 
-def read(summary, refits, line, measured, level):
+def read(summary: dict[str, Any], refits: pd.DataFrame | None, line: Line, measured: Measured, level: float) -> Any:
     """Return what a law forecasts.
 
     Parameters
@@ -361,16 +339,16 @@ def read(summary, refits, line, measured, level):
     level : float
         Share of the refits within an interval.
     """
-    common = (summary, line, measured, level)
+    common = summary, line, measured, level
     if summary["law"] == "envelope":
         return EnvelopeForecast(*common, refits)
     if summary["law"] not in FORMS:
         return NoForecast(*common)
-    form = registry.load(summary["law"], FORMS)
-    logs = parametric.samples(form, refits)
+    loss_form = registry.load(summary["law"], FORMS)
+    logs = form.samples(loss_form, refits)
     if not logs:
         return NoForecast(*common)
-    return FormForecast(*common, form, {name: values[:, None] for name, values in logs.items()})
+    return FormForecast(*common, loss_form, {name: values[:, None] for name, values in logs.items()})
 
 
 def _falling(function, goal):
@@ -378,10 +356,7 @@ def _falling(function, goal):
     low = np.zeros(np.broadcast_shapes(goal.shape, function(np.zeros((1, 1))).shape))
     high = np.full_like(low, _LARGEST_LOG)
     never = ~(function(high) <= goal)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        above = function(middle) > goal
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    _, high = bisect(lambda log: function(log) > goal, low, high, _HALVINGS)
     return np.where(never, np.inf, np.exp(high))
 
 

@@ -1,14 +1,19 @@
 """From a form L(N, D, FID) and a study's observations to a `Law`: what approaches 2 and 3 share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from robustlaws import seeds
 from robustlaws.laws import bootstrap_table, determination, law_summary, law_tables
+from robustlaws.laws.determination import Law
 from robustlaws.laws.fit import multistart, published_recipe
 from robustlaws.laws.fitted_form import Fitted
+from robustlaws.laws.observations import Observations
+from robustlaws.settings import LawFit
 from robustlaws.storage import tables
 
 STARTS = ("grid", "small")
@@ -49,12 +54,12 @@ class Form:
     at_fid: Callable
     asymptote: Callable
 
-    def starts(self, problem, kind):
+    def starts(self, problem: Any, kind: str) -> np.ndarray:
         """Return the starts of a grid in the problem's coordinates, (S, p)."""
         return problem.theta(self.grid(kind))
 
 
-def samples(form, table):
+def samples(form: Form, table: pd.DataFrame) -> dict[str, np.ndarray]:
     """Return the fit and its refits from a table of `tables.REFITS`, as `logs`: a dict of arrays (1 + refits,).
 
     Empty where the law was not fitted. A parameter that the fit held without end (Q at one FID) is -inf.
@@ -64,19 +69,19 @@ def samples(form, table):
     return {name.removeprefix("log "): value for name, value in endless.items()}
 
 
-def floats(logs):
+def floats(logs: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Return parameters of arrays (1,) as floats."""
     return {name: float(value[0]) for name, value in logs.items()}
 
 
-def check(settings):
+def check(settings: LawFit) -> None:
     """Raise ValueError if `settings` names an unknown recipe or grid of starts."""
     published_recipe.check(settings)
     if settings.starts not in STARTS:
         raise ValueError(f"laws starts: unknown {settings.starts!r}; known: {', '.join(STARTS)}")
 
 
-def too_little(runs, unknowns, levels):
+def too_little(runs: int, unknowns: int, levels: Mapping[str, int]) -> str:
     """Return why `runs` runs with these levels of N and D cannot be fitted, or ""."""
     if runs < unknowns + 1:
         return f"{runs} run{'s' if runs != 1 else ''} for {unknowns} parameters"
@@ -84,7 +89,7 @@ def too_little(runs, unknowns, levels):
     return f"only 1 distinct {few[0]}" if few else ""
 
 
-def as_law(fitted, settings):
+def as_law(fitted: Fitted, settings: LawFit) -> Law:
     """Return a fit as a `Law`."""
     return determination.Law(
         law_summary.summary(fitted, settings),
@@ -116,7 +121,7 @@ def _enough(seen, kept, unknowns):
     return kept.sum() > unknowns and all(determination.levels(values[kept]) >= fewest for values, fewest in axes)
 
 
-def fit(form, seen, settings):
+def fit(form: Form, seen: Observations, settings: LawFit) -> Law:
     """Return `form` fitted to the observations `seen`, as a `Law`.
 
     Where the study holds too little for any fit, the law says so and its tables are empty.

@@ -1,16 +1,23 @@
 """The summary of approaches 2 and 3: what a fit found, how sure it is, and what the study cannot show."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from robustlaws.laws import determination
+from robustlaws.laws.determination import Law
 from robustlaws.laws.fit import multistart
+from robustlaws.laws.fitted_form import Fitted
+from robustlaws.laws.observations import Observations
+from robustlaws.settings import LawFit
 from robustlaws.storage import tables
 
 # Where the budgets of a study, or the range of one of its axes, count as narrow.
 _NARROW = 10.0
 
 
-def of_stage(problem, best, names, recipe):
+def of_stage(problem: Any, best: Any, names: Sequence[str], recipe: str) -> dict[str, Any]:
     """Return what the summary's "fit" says of one minimisation.
 
     Parameters
@@ -36,8 +43,8 @@ def of_stage(problem, best, names, recipe):
         "starts_agreeing": best.starts_agreeing,
         "hessian_condition": determination.finite(best.hessian_condition),
         "converged": best.converged,
-        "unresolved": [names[one] for one in np.flatnonzero(multistart.unresolved(problem, best.theta))],
-        "at_bounds": [names[one] for one in np.flatnonzero(edges)],
+        "unresolved": [names[int(one)] for one in np.flatnonzero(multistart.unresolved(problem, best.theta))],
+        "at_bounds": [names[int(one)] for one in np.flatnonzero(edges)],
     }
 
 
@@ -77,7 +84,7 @@ def _dataset(fitted, dataset, fid, log_budget):
     }
 
 
-def warnings(seen, levels):
+def warnings(seen: Observations, levels: Mapping[str, int]) -> list[str]:
     """Return what the design of the study cannot show, one sentence each."""
     told = []
     for axis, values in (("N", seen.params), ("D", seen.images), ("FLOPs", seen.flops)):
@@ -130,7 +137,7 @@ def _head(form, seen, settings, refits, no_refits=""):
     }
 
 
-def unfitted(form, seen, settings, levels, reason):
+def unfitted(form: Any, seen: Observations, settings: LawFit, levels: Mapping[str, int], reason: str) -> Law:
     """Return a `Law` that says why nothing was fitted."""
 
     def unknown():
@@ -172,7 +179,7 @@ def _held_out(fitted):
     return told
 
 
-def summary(fitted, settings):
+def summary(fitted: Fitted, settings: LawFit) -> dict[str, Any]:
     """Return the summary of a fit, a dict that JSON can hold."""
     seen, everyone = fitted.seen, fitted.everyone
     by_dataset = {}

@@ -1,11 +1,17 @@
 """The tables of a fitted law: allocations, predictions, refits, and predictions of datasets that it has not seen."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+import pandas as pd
 
 from robustlaws.laws import bootstrap_table, determination
+from robustlaws.laws.fitted_form import Fitted
+from robustlaws.settings import LawFit
 
 
-def budgets(flops, settings):
+def budgets(flops: np.ndarray, settings: LawFit) -> tuple[np.ndarray, np.ndarray]:
     """Return the FLOPs of the allocation table, from the smallest run to `extrapolate` times the largest.
 
     Returns
@@ -17,7 +23,7 @@ def budgets(flops, settings):
     return grid, (grid >= low * (1 - 1e-9)) & (grid <= high * (1 + 1e-9))
 
 
-def allocation(name, dataset, fid, columns):
+def allocation(name: str, dataset: str | None, fid: float, columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """Return rows of `tables.ALLOCATIONS` for columns (budgets,); nan for a number that does not exist."""
     blank = {f"{what}{end}": np.nan for what in ("params", "images", "loss") for end in ("", "_low", "_high")}
     columns = {
@@ -49,11 +55,11 @@ def _allocation_of(fitted, dataset, fid, settings):
     return allocation(form.name, dataset, fid, columns)
 
 
-def allocations(fitted, settings):
+def allocations(fitted: Fitted, settings: LawFit) -> list[dict[str, Any]]:
     """Return the rows of `tables.ALLOCATIONS`: every dataset, and FID 0 where the study says what FID does."""
     if any(fitted.levels[axis] < determination.FEWEST_LEVELS for axis in ("N", "D")):
         return []
-    wanted = fitted.everyone.datasets()
+    wanted: list[tuple[str | None, float]] = [*fitted.everyone.datasets()]
     if fitted.levels["FID"] >= determination.FEWEST_LEVELS:
         wanted = [*wanted, (None, 0.0)]
     return [row for dataset, fid in wanted for row in _allocation_of(fitted, dataset, fid, settings)]
@@ -75,12 +81,12 @@ def _predicted(seen, predicted, name):
     return [{"law": name} | dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def predictions(fitted):
+def predictions(fitted: Fitted) -> list[dict[str, Any]]:
     """Return the rows of `tables.PREDICTIONS`: all observations, by the fit."""
     return _predicted(fitted.everyone, fitted.predict(fitted.everyone), fitted.form.name)
 
 
-def held_out(fitted):
+def held_out(fitted: Fitted) -> list[dict[str, Any]]:
     """Return the rows of the predictions that never saw the dataset they are for."""
     rows = []
     for dataset, logs in fitted.held_out.items():
@@ -89,7 +95,7 @@ def held_out(fitted):
     return rows
 
 
-def refits(fitted):
+def refits(fitted: Fitted) -> pd.DataFrame:
     """Return the rows of `tables.REFITS`: the fit and its refits."""
     logged = fitted.form.logged
     every = {

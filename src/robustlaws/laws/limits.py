@@ -1,14 +1,29 @@
 """What the laws of a study say of its approaches: exponents, the best at a budget, the limit, FLOPs to human level."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from robustlaws.laws import forecasts
+from robustlaws.laws.accuracy import Line
+from robustlaws.settings import Limits
 from robustlaws.storage import human_tables, tables
 from robustlaws.storage.atomic import read_json
 
 
-def measure(laws, refits, line, line_refits, runs, settings, budget=None, human=None):
+def measure(
+    laws: Sequence[dict[str, Any]],
+    refits: Sequence[pd.DataFrame],
+    line: Mapping[str, Any],
+    line_refits: pd.DataFrame | None,
+    runs: pd.DataFrame,
+    settings: Limits,
+    budget: float | None = None,
+    human: dict[str, Any] | None = None,
+) -> pd.DataFrame:
     """Return the numbers that are drawn out of fitted laws.
 
     Parameters
@@ -37,7 +52,7 @@ def measure(laws, refits, line, line_refits, runs, settings, budget=None, human=
         only where those are.
     """
     measured = forecasts.Measured.of(runs)
-    drawn = forecasts.Line.of(line, line_refits)
+    drawn = Line.of(line, line_refits)
     budgets = settings.flops or (budget or measured.dearest,)
     if settings.human_accuracy is not None:
         human = {"value": settings.human_accuracy, "determined": True, "why": "", "source": "set"}
@@ -75,16 +90,16 @@ def _rows(law, dataset, fid, budgets, human):
 
 def measure_limits(
     *,
-    runs_path,
-    law_paths,
-    refits_paths,
-    accuracy_path,
-    accuracy_refits_path,
-    limits_path,
-    settings,
-    allocation_paths=(),
-    benchmark_paths=(),
-):
+    runs_path: Path | str,
+    law_paths: Sequence[Path | str],
+    refits_paths: Sequence[Path | str],
+    accuracy_path: Path | str,
+    accuracy_refits_path: Path | str,
+    limits_path: Path | str,
+    settings: Limits,
+    allocation_paths: Sequence[Path | str] = (),
+    benchmark_paths: Sequence[Path | str] = (),
+) -> None:
     """Draw exponents, the best at a budget, the limit and the FLOPs to human level out of fitted laws.
 
     Parameters
@@ -134,6 +149,6 @@ def _human(path):
     return numbers | {"determined": True, "why": "", "source": row["kind"]}
 
 
-def called(source):
+def called(source: str) -> str:
     """Return what the level of `source` (as in `tables.APPROACHES`) is called: a simulation's is no human's."""
     return "level of the simulated participants" if source == "simulated" else "human level"

@@ -1,8 +1,11 @@
 """Which numbers of a study the laws are fitted to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
+
+from robustlaws.settings import LawFit
 
 REAL = "mixes real images in"
 RECIPE = "trained by another recipe"
@@ -31,26 +34,26 @@ class Observations:
     loss: np.ndarray
     left_out: dict
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.loss)
 
     @property
-    def flops_per_parameter_image(self):
+    def flops_per_parameter_image(self) -> float:
         """K in F = k N D: median over the runs, FLOPs; 7822 for the paper's networks."""
         return float(np.median(self.flops / (self.params * self.images)))
 
-    def datasets(self):
+    def datasets(self) -> list[tuple[str, float]]:
         """Return [(dataset, FID)], in order of falling quality (rising FID)."""
         names = sorted(set(self.dataset))
         return sorted(((name, float(self.fid[self.dataset == name][0])) for name in names), key=lambda one: one[1])
 
-    def of(self, chosen):
+    def of(self, chosen: np.ndarray) -> "Observations":
         """Return the observations where `chosen` (n,), bool, holds."""
         fields = ("run", "model", "dataset", "params", "images", "fid", "flops", "loss")
-        return Observations(*(getattr(self, name)[chosen] for name in fields), left_out=self.left_out)
+        return replace(self, **{name: getattr(self, name)[chosen] for name in fields})
 
 
-def comparable(runs):
+def comparable(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the runs that laws may use and {reason: number} of the others.
 
     Raises
@@ -78,7 +81,7 @@ def _best_rows(runs, curves, min_train_fraction):
     return kept
 
 
-def observe(runs, curves, settings):
+def observe(runs: pd.DataFrame, curves: pd.DataFrame, settings: LawFit) -> Observations:
     """Return the observations that approaches 2 and 3 are fitted to.
 
     Parameters
@@ -115,6 +118,6 @@ def observe(runs, curves, settings):
         chosen = keep(_best_rows(chosen, curves, settings.min_train_fraction), NO_CURVE)
     chosen = keep(chosen[chosen["adv_loss"].notna()], NOT_MEASURED)
     chosen = keep(chosen[(chosen["adv_loss"] > 0) & (chosen["images"] > 0) & (chosen["flops"] > 0)], NO_LOSS)
-    names = (chosen[column].to_numpy(dtype=object) for column in ("run", "model", "dataset"))
-    numbers = (chosen[column].to_numpy(dtype=float) for column in ("params", "images", "fid", "flops", "adv_loss"))
-    return Observations(*names, *numbers, left_out=left_out)
+    columns = {column: chosen[column].to_numpy(dtype=object) for column in ("run", "model", "dataset")}
+    columns |= {column: chosen[column].to_numpy(dtype=float) for column in ("params", "images", "fid", "flops")}
+    return Observations(**columns, loss=chosen["adv_loss"].to_numpy(dtype=float), left_out=left_out)

@@ -3,13 +3,19 @@
 For approach 2 there are closed forms (`additive.overhead`); here all is solved on the loss itself, for any form.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+
+from robustlaws.laws.arrays import Numbers
+from robustlaws.laws.roots import bisect
 
 _SMALLEST_LOG_RATIO = -25.0  # of N / N*, 1e-11
 _HALVINGS = 60
 
 
-def at_equal_loss(forecast, flops, fid, params):
+def at_equal_loss(forecast: Any, flops: float, fid: float, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return what models need to reach L* of a budget.
 
     Parameters
@@ -31,7 +37,7 @@ def at_equal_loss(forecast, flops, fid, params):
     return images, forecast.flops_per_parameter_image * params * images / flops - 1
 
 
-def smallest(forecast, flops, fid, overhead):
+def smallest(forecast: Any, flops: float, fid: float, overhead: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the smallest models that reach L* of a budget for `overhead` (a share) more FLOPs.
 
     Returns
@@ -41,10 +47,9 @@ def smallest(forecast, flops, fid, overhead):
     """
     best = np.log(forecast.optimum(flops, fid)[0])
     low, high = np.full_like(best, _SMALLEST_LOG_RATIO), np.zeros_like(best)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        dearer = ~(at_equal_loss(forecast, flops, fid, np.exp(best + middle))[1] <= overhead)
-        low, high = np.where(dearer, middle, low), np.where(dearer, high, middle)
+    _, high = bisect(
+        lambda ratio: ~(at_equal_loss(forecast, flops, fid, np.exp(best + ratio))[1] <= overhead), low, high, _HALVINGS
+    )
     params = np.exp(best + high)
     return params[:, 0], at_equal_loss(forecast, flops, fid, params)[0][:, 0]
 
@@ -52,7 +57,9 @@ def smallest(forecast, flops, fid, overhead):
 _FURTHEST = 60.0  # e-folds of images past D*: more than there are
 
 
-def overhead(form, logs, model_ratio, log_budget, fid):
+def overhead(
+    form: Any, logs: Mapping[str, Numbers], model_ratio: Numbers, log_budget: float, fid: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return what models of w_N times N* cost at the loss that a budget reaches with N*, for any form of the loss.
 
     Parameters
@@ -79,9 +86,7 @@ def overhead(form, logs, model_ratio, log_budget, fid):
         sizes = log_params + np.log(model_ratio)
         low, high = log_images - _FURTHEST + 0.0 * sizes, log_images + _FURTHEST + 0.0 * sizes
         lost = form.loss(logs, sizes, high, fid) > target
-        for _ in range(80):  # halves: to 1e-13 of the ratio's log
-            middle = (low + high) / 2
-            short = form.loss(logs, sizes, middle, fid) > target
-            low, high = np.where(short, middle, low), np.where(short, high, middle)
+        # 80: to 1e-13 of the ratio's log
+        low, high = bisect(lambda images: form.loss(logs, sizes, images, fid) > target, low, high, 80)
         data_ratio = np.where(lost, np.inf, np.exp((low + high) / 2 - log_images))
         return data_ratio, model_ratio * data_ratio - 1

@@ -7,12 +7,15 @@ base). Source: appendix F.2.1 of the paper. Parameters are handed on as `additiv
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from robustlaws import seeds
 from robustlaws.laws import additive, determination, form, law_summary
+from robustlaws.laws.determination import Law
 from robustlaws.laws.fit import multistart, published_recipe
 from robustlaws.laws.fitted_form import Fitted
 from robustlaws.laws.observations import Observations, observe
+from robustlaws.settings import LawFit
 
 FORM = replace(additive.FORM, name="additive_two_stage", title="Approach 2 in two stages")
 NEITHER = "in neither stage: predicted, not fitted"
@@ -30,7 +33,7 @@ class _Stages:
     base_fid: float
 
 
-def fit(runs, curves, settings):
+def fit(runs: pd.DataFrame, curves: pd.DataFrame, settings: LawFit) -> Law:
     """Return approach 2 fitted in two stages, as a `Law`.
 
     Parameters
@@ -49,7 +52,7 @@ def fit(runs, curves, settings):
     return fit_observations(observe(runs, curves, settings), settings)
 
 
-def fit_observations(everyone, settings):
+def fit_observations(everyone: Observations, settings: LawFit) -> Law:
     """Return approach 2 fitted in two stages to observations, as a `Law`; see `fit`."""
     form.check(settings)
     base, quality = _chosen(everyone, settings.two_stage)

@@ -11,6 +11,7 @@ from robustlaws.figures.drawing import inputs
 from robustlaws.formatting import html
 from robustlaws.job_resources import throughput
 from robustlaws.laws import determination, forecasts
+from robustlaws.laws.accuracy import Line
 from robustlaws.planning import config_block, figure, next_run, page_tables
 from robustlaws.planning import proposal as planning
 from robustlaws.runtime.logger import log
@@ -70,7 +71,7 @@ def write(
 
 
 def _laws(law_paths, refits_paths, accuracy_path, accuracy_refits_path, runs, level):
-    line = forecasts.Line.of(read_json(accuracy_path), records.read(accuracy_refits_path, records.REFITS))
+    line = Line.of(read_json(accuracy_path), records.read(accuracy_refits_path, records.REFITS))
     measured = forecasts.Measured.of(runs)
     return [
         forecasts.read(summary, records.read(refits, records.REFITS), line, measured, level)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from robustlaws.data import shards
 from robustlaws.job_resources import throughput
 from robustlaws.laws import additive, forecasts, overheads, published
+from robustlaws.laws.accuracy import Line
 from robustlaws.networks import wrn_flops
 from robustlaws.planning import candidate_runs, proposal
 from robustlaws.settings import accounting
@@ -313,7 +314,7 @@ def test_the_speed_is_the_median_of_the_larger_runs(tmp_path):
 
 def test_a_law_that_knows_no_fid_says_nothing_of_an_imagined_one():
     envelope = {"law": "envelope", "title": "envelope", "datasets": summary_of("additive")["datasets"]}
-    one = forecasts.read(envelope, drawn("additive"), forecasts.Line.of(LINE), forecasts.Measured(0.7, 2e20), 0.9)
+    one = forecasts.read(envelope, drawn("additive"), Line.of(LINE), forecasts.Measured(0.7, 2e20), 0.9)
     found = proposal.propose([one, forecast("additive")], FAST, plan(dataset=None, fid=0.5, law="envelope"))
     assert found.why == "it says nothing of a FID of no dataset"
     assert found.networks == []

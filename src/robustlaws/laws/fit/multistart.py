@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robustlaws.laws.fit.newton import derivatives, minimise, polish
+from robustlaws.laws.fit.newton import Minima, Problem, derivatives, minimise, polish
 
 # Of the projected gradient, relative to delta times the number of runs: what "converged" means.
 CONVERGED = 1e-6
@@ -33,13 +33,13 @@ class Fit:
     hessian_condition: float
 
 
-def agreeing(values, runs):
+def agreeing(values: np.ndarray, runs: int) -> int:
     """Return how many of `values` (S,) are the lowest of them, but for rounding, of an objective of `runs` runs."""
     # 1e-15 per run: residuals of some 1e-8, which is what an exact law leaves
     return int((values <= values.min() * (1 + 1e-6) + 1e-15 * runs).sum())
 
 
-def hessian_condition(problem, theta, delta):
+def hessian_condition(problem: Problem, theta: np.ndarray, delta: float) -> float:
     """Return `Fit.hessian_condition` at `theta` (p,)."""
     _, _, hessian, _ = derivatives(problem, theta[None], np.ones((1, len(problem.log_loss))), delta)
     inside = ((theta > problem.lower) & (theta < problem.upper))[problem.free]
@@ -62,7 +62,7 @@ def _levelled(problem, starts):
     return starts if (scaled != starts)[:, ~problem.free].any() else scaled
 
 
-def multistart(problem, starts, delta, keep=4):
+def multistart(problem: Problem, starts: np.ndarray, delta: float, keep: int = 4) -> Fit:
     """Return the best minimum that `starts` (S, p) lead to, and how many led there.
 
     Raises
@@ -94,7 +94,7 @@ def multistart(problem, starts, delta, keep=4):
     )
 
 
-def lowest(problem, starts, weights, delta):
+def lowest(problem: Problem, starts: np.ndarray, weights: np.ndarray, delta: float) -> Minima:
     """Return the lowest minimum that some starts lead to, for each of R weightings of the runs.
 
     Parameters
@@ -117,12 +117,14 @@ def lowest(problem, starts, weights, delta):
     return minimise(problem, screened.theta[np.arange(groups) * count + best], weights, delta)
 
 
-def draws(runs, refits, rng):
+def draws(runs: int, refits: int, rng: np.random.Generator) -> np.ndarray:
     """Return how often each of `runs` runs is drawn, with replacement, for each refit: float array (refits, runs)."""
     return rng.multinomial(runs, np.full(runs, 1.0 / runs), size=refits).astype(float)
 
 
-def bootstrap(problem, fit, refits, delta, rng, held=None):
+def bootstrap(
+    problem: Problem, fit: Fit, refits: int, delta: float, rng: np.random.Generator, held: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the fit's coordinates after resampling the runs with replacement.
 
     Each refit starts from the best few minima of `fit` and keeps the lowest that it reaches.
@@ -149,7 +151,7 @@ def bootstrap(problem, fit, refits, delta, rng, held=None):
     return found.theta, found.gradient_norm <= _REFIT_CONVERGED
 
 
-def unresolved(problem, theta):
+def unresolved(problem: Problem, theta: np.ndarray) -> np.ndarray:
     """Return which coordinates the runs cannot tell apart at `theta` (p,): bool (p,).
 
     They take part in a change of the coordinates that changes no prediction: a direction in which
@@ -172,6 +174,6 @@ def unresolved(problem, theta):
     return named
 
 
-def at_edge(problem, theta):
+def at_edge(problem: Problem, theta: np.ndarray) -> np.ndarray:
     """Return which free coordinates of `theta` (..., p) lie on their bounds: bool (..., p)."""
     return problem.free & ((theta <= problem.lower) | (theta >= problem.upper))

@@ -36,16 +36,16 @@ class Problem(Protocol):
     free: np.ndarray  # (p,) bool: coordinates that are searched; the others stay where a start has them
     coefficients: tuple[int, ...]  # coordinates above 0 that multiply a term with an exponent
 
-    def scaled(self, theta, factor):
+    def scaled(self, theta: np.ndarray, factor: np.ndarray) -> np.ndarray:
         """Return the coordinates (S, p) at which all predictions are `factor` (S,) times those at `theta`."""
 
-    def predict(self, theta):
+    def predict(self, theta: np.ndarray) -> np.ndarray:
         """Return the predicted losses (S, n) at `theta` (S, p)."""
 
-    def slopes(self, theta):
+    def slopes(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the predicted losses (S, n) and their derivatives by the f free coordinates (S, f, n)."""
 
-    def curvature(self, theta, weights):
+    def curvature(self, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return sum over runs of `weights` (S, n) times the second derivatives: (S, f, f)."""
 
 
@@ -62,14 +62,14 @@ class Minima:
     gradient_norm: np.ndarray
 
 
-def huber(residuals, delta):
+def huber(residuals: np.ndarray, delta: float) -> np.ndarray:
     """Return r^2/2 within `delta` and delta (|r| - delta/2) beyond it, elementwise."""
     size = np.abs(residuals)
     within = np.minimum(size, delta)
     return within * (size - 0.5 * within)
 
 
-def objective(problem, theta, weights, delta):
+def objective(problem: Problem, theta: np.ndarray, weights: np.ndarray, delta: float) -> np.ndarray:
     """Return the summed Huber loss (S,) at `theta` (S, p); inf where a prediction is not positive."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         residuals = np.log(problem.predict(theta)) - problem.log_loss
@@ -77,7 +77,9 @@ def objective(problem, theta, weights, delta):
     return np.where(np.isfinite(total), total, np.inf)
 
 
-def derivatives(problem, theta, weights, delta):
+def derivatives(
+    problem: Problem, theta: np.ndarray, weights: np.ndarray, delta: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return the objective, and in the free coordinates its exact gradient and Hessian, and a majorising matrix.
 
     Parameters
@@ -110,7 +112,7 @@ def derivatives(problem, theta, weights, delta):
     return (weights * huber(residuals, delta)).sum(axis=-1), gradient, hessian, majoriser
 
 
-def projected(problem, theta, gradient):
+def projected(problem: Problem, theta: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the gradient (S, f) with zeros where a bound blocks the way down, and where that is, bool (S, f)."""
     here, free = theta[:, problem.free], problem.free
     blocked = ((here <= problem.lower[free]) & (gradient >= 0)) | ((here >= problem.upper[free]) & (gradient <= 0))
@@ -249,7 +251,7 @@ def _descend(problem, starts, weights, delta, iterations):
     return theta, best
 
 
-def polish(problem, theta, weights, delta):
+def polish(problem: Problem, theta: np.ndarray, weights: np.ndarray, delta: float) -> tuple[np.ndarray, float, float]:
     """Take undamped Newton steps while they shrink the gradient.
 
     Near the minimum the objective no longer changes in double precision, but its gradient does.
@@ -282,7 +284,9 @@ def polish(problem, theta, weights, delta):
     return theta[0], float(lowest), float(norm)
 
 
-def minimise(problem, starts, weights, delta, iterations=_ITERATIONS):
+def minimise(
+    problem: Problem, starts: np.ndarray, weights: np.ndarray, delta: float, iterations: int = _ITERATIONS
+) -> Minima:
     """Return where the minimisation ends from each of `starts`.
 
     Parameters

@@ -7,12 +7,15 @@ the lowest value. It is here to reproduce printed numbers: it stops before it co
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import optimize, special
 
 from robustlaws.laws.fit import multistart, newton
+from robustlaws.laws.observations import Observations
 from robustlaws.runtime.progress import Progress
+from robustlaws.settings import LawFit
 
 RECIPES = ("converged", "published")
 NO_INTERVALS = "the published recipe gives no intervals"
@@ -32,13 +35,13 @@ class Printed:
     logs: Callable
 
 
-def check(settings):
+def check(settings: LawFit) -> None:
     """Raise ValueError if `settings.recipe` is unknown."""
     if settings.recipe not in RECIPES:
         raise ValueError(f"laws recipe: unknown {settings.recipe!r}; known: {', '.join(RECIPES)}")
 
 
-def best(form, problem, starts, seen, settings, what):
+def best(form: Any, problem: Any, starts: Any, seen: Observations, settings: LawFit, what: str) -> Any:
     """Return the best fit of one stage by the recipe of `settings`.
 
     Parameters
