@@ -37,3 +37,8 @@ def test_layout_unit_folders_are_chapters():
     folders = {path.name for path in (TESTS / "unit").iterdir() if path.is_dir() and path.name != "__pycache__"}
     chapters = {path.name.removesuffix(".py") for path in CHAPTERS.iterdir()}
     assert folders <= chapters
+
+
+def test_layout_test_names_have_at_most_60_characters():
+    names = [name for path in FILES for name in re.findall(r"def (test_\w+)", path.read_text()) if len(name) > 60]
+    assert names == []

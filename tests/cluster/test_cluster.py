@@ -119,7 +119,7 @@ def test_every_job_went_through_sbatch_and_both_nodes_had_some(finished, slurm):
     assert (finished.folder / "results/tiny/report.html").exists()
 
 
-def test_a_group_asks_for_what_one_of_its_jobs_asks_and_takes_their_time(finished, slurm):
+def test_group_requests_one_jobs_resources_and_all_times(finished, slurm):
     pages, shards = (
         next(job for job in slurm.jobs().values() if what in job["Comment"]) for what in ("pages", "shards-edm-4")
     )
@@ -167,7 +167,7 @@ def test_a_rerun_submits_nothing(finished, slurm):
     assert len(slurm.jobs()) == before
 
 
-def test_a_new_dataset_causes_its_own_jobs_only_and_a_run_can_have_both_nodes(finished, slurm):
+def test_new_dataset_adds_its_jobs_and_a_two_node_run(finished, slurm):
     finished.configure(larger)
     site(finished, compute="{nodes: 2, processes: 1}")
     before = set(slurm.jobs())

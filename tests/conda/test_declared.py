@@ -52,7 +52,7 @@ def test_every_rule_with_a_script_has_an_environment():
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_an_environment_has_what_its_code_imports_and_nothing_else(name, needs):
+def test_environment_lists_exactly_the_imported_packages(name, needs):
     listed = set(conda_imports.environment(name))
     missing = {package: sorted(modules) for package, modules in needs[name].items() if package not in listed}
     assert missing == {}, f"envs/{name}.yaml lacks"

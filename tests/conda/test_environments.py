@@ -10,7 +10,7 @@ from tests.support.conda_studies import FIGURES, LAWS, LOGS, RULES, RUN, lacks, 
 ONLY = ("--allowed-rules", *RULES, "--")
 
 
-def test_each_rule_runs_in_its_environment_started_by_a_python_without_torch(conda, driver, tmp_path):
+def test_rules_run_in_their_environments_without_torch_outside(conda, driver, tmp_path):
     assert all(lacks(driver, package) for package in ("torch", "robustlaws", "h5py"))
     checkout = login(tmp_path / "checkout", conda, driver)
     done = checkout.snakemake(*ONLY, f"{RUN}/weights.safetensors", f"{FIGURES}/accuracy_from_loss.png")
@@ -19,7 +19,7 @@ def test_each_rule_runs_in_its_environment_started_by_a_python_without_torch(con
     assert [checkout.environment_of(log) for log in logs] == ["gpu", "gpu", "analysis", "analysis"]
 
 
-def test_what_an_environment_lacks_is_not_found_in_the_python_of_snakemake(conda, tmp_path):
+def test_environment_hides_packages_of_snakemakes_python(conda, tmp_path):
     checkout = login(tmp_path / "checkout", conda, sys.executable)  # has all packages
     file = checkout.folder / "envs/analysis.yaml"
     file.write_text(re.sub(r".*\bpandas\b.*\n", "", file.read_text()))
@@ -31,7 +31,7 @@ def test_what_an_environment_lacks_is_not_found_in_the_python_of_snakemake(conda
     assert checkout.environment_of("laws/accuracy") == "analysis"
 
 
-def test_a_changed_environment_makes_what_has_it_stale_where_snakemake_is_told_to_look(conda, tmp_path):
+def test_changed_environment_is_stale_only_with_its_trigger(conda, tmp_path):
     checkout = login(tmp_path / "checkout", conda, sys.executable)
     make_up(checkout)
     pretend(checkout)

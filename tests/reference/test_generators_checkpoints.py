@@ -27,7 +27,7 @@ def edm(fixture_arrays):
     + [(how, official_checkpoints.OldScalar) for how in ("pickle 2", "pickle 4", "zip")],
 )
 @pytest.mark.parametrize("kind", ["edm", "pfgmpp"])
-def test_a_file_in_the_official_format_gives_the_recorded_network(kind, how, scalar, fixture_arrays, tmp_path):
+def test_official_file_gives_the_recorded_network(kind, how, scalar, fixture_arrays, tmp_path):
     arrays, _ = fixture_arrays(f"{kind}_tiny")
     checkpoint = official_checkpoints.Checkpoint.recorded(arrays)
     checkpoint.scalar = scalar
@@ -44,7 +44,7 @@ def test_a_file_in_the_official_format_gives_the_recorded_network(kind, how, sca
     assert off < 1e-5
 
 
-def test_an_import_says_where_the_weights_come_from_and_under_which_licence(edm, tmp_path, caplog):
+def test_import_records_origin_and_licence_of_weights(edm, tmp_path, caplog):
     checkpoint = official_checkpoints.Checkpoint.recorded(edm)
     with official_checkpoints.registered():
         official_checkpoints.write(tmp_path / "a.pkl", checkpoint.content(), "pickle 4")

@@ -195,7 +195,7 @@ def extension():
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_a_file_that_would_run_something_is_refused_and_does_nothing(hostile, place, extension, tmp_path):
+def test_hostile_file_is_refused_unrun(hostile, place, extension, tmp_path):
     program, says, runs = HOSTILE[hostile]
     (tmp_path / "files").mkdir()
     path, trace = tmp_path / "files" / "a.pkl", tmp_path / "trace"

@@ -137,7 +137,7 @@ def test_gradients_of_the_official_loss_are_the_official_ones(fixture_arrays):
     assert max(reached, most) < 1e-4
 
 
-def test_features_logits_and_log_ratios_are_those_of_the_official_pair(guidance):
+def test_pair_outputs_equal_the_official_ones(guidance):
     arrays, extractor, judge = guidance
     z, tau, labels = tensors(arrays, "x_scaled", "tau", "labels")
     features = extractor.features(z, tau)
@@ -165,7 +165,7 @@ def test_the_gradient_of_the_log_ratio_is_the_official_guidance(guidance):
     assert reached < 3e-5
 
 
-def test_the_discriminators_training_input_and_loss_are_the_official_ones(guidance):
+def test_discriminator_training_equals_the_official_one(guidance):
     arrays, extractor, judge = guidance
     images, t, noise, labels = tensors(arrays, "train_images_uint8", "train_t", "train_z", "labels")
     mean, deviation = discriminator.m(t), discriminator.std(t)

@@ -16,7 +16,7 @@ from tests.support import official_checkpoints
 CPU = torch.device("cpu")
 
 
-def test_the_sizes_of_the_official_networks_are_those_of_their_arguments(fixture_arrays):
+def test_official_network_sizes_follow_from_arguments(fixture_arrays):
     shapes = json.loads((official_checkpoints.DATA / "state_dict_shapes.json").read_text())
     for name in ("dg_classifier_32x32", "dg_discriminator_cond"):
         table = {key: tuple(shape) for key, shape, _ in shapes[name]["tensors"]}

@@ -242,7 +242,7 @@ def test_the_change_of_time_is_the_official_one(fixture_arrays):
 
 @pytest.mark.parametrize("kind", ["edm", "pfgmpp"])
 @pytest.mark.parametrize(("steps", "limit"), [(5, 2e-4), (18, 1e-5)])
-def test_a_network_and_the_sampler_together_give_the_official_images(kind, steps, limit, fixture_arrays):
+def test_network_with_sampler_gives_the_official_images(kind, steps, limit, fixture_arrays):
     arrays, _ = fixture_arrays(f"{kind}_tiny")
     network, levels = denoiser(arrays), heun.noise_levels(steps)
     onehot = torch.nn.functional.one_hot(torch.from_numpy(arrays["sample_labels"]), 10).float()

@@ -51,9 +51,7 @@ def with_marked_key(study):
     return study
 
 
-def test_two_people_finish_at_the_same_time_one_of_them_after_a_crash_and_learn_nothing(
-    playwright, open_page, serve, tmp_path
-):
+def test_browser_two_people_finish_one_after_a_crash(playwright, open_page, serve, tmp_path):
     study = with_marked_key(stimuli_studies.folder(tmp_path / "study", batches=1, images=50))
     code = codes(study, "ann", "bob")
     server = serve(study)
@@ -126,7 +124,7 @@ def nothing_secret(responses, study):
     assert fields == {"recorded", "answered", "images", "batch_complete"}
 
 
-def test_a_page_of_images_saves_each_answer_at_once_and_again_when_the_network_is_back(open_page, serve, tmp_path):
+def test_browser_batch_page_saves_answers_across_an_outage(open_page, serve, tmp_path):
     study = stimuli_studies.folder(tmp_path / "study", batches=1, images=6, page="batch", smooth=True)
     server = serve(study)
     page = open_page(viewport={"width": 1280, "height": 800})
@@ -216,7 +214,7 @@ def test_an_answer_waits_for_a_server_that_is_away(open_page, serve, tmp_path):
     assert exported(study) == {"ann": {name: (7, "low"), second: (2, "high")}}
 
 
-def test_without_scripts_the_study_works_from_the_first_page_to_the_last(open_page, serve, tmp_path):
+def test_browser_completes_the_study_without_scripts(open_page, serve, tmp_path):
     study = stimuli_studies.folder(tmp_path / "study", batches=1, images=2, classes=[str(digit) for digit in range(10)])
     server = serve(study)
     page = open_page(java_script_enabled=False)
@@ -248,7 +246,7 @@ def test_without_scripts_the_study_works_from_the_first_page_to_the_last(open_pa
     assert exported(study) == {"ann": expected}
 
 
-def test_an_image_is_hidden_and_the_next_one_comes_when_its_time_is_over(open_page, serve, tmp_path):
+def test_browser_hides_an_image_after_its_time_limit(open_page, serve, tmp_path):
     study = stimuli_studies.folder(tmp_path / "study", batches=1, images=2, image_seconds=0.5, answer_seconds=2.0)
     server = serve(study)
     page = open_page()
@@ -265,7 +263,7 @@ def test_an_image_is_hidden_and_the_next_one_comes_when_its_time_is_over(open_pa
     assert answer["status"] == "timed_out"
 
 
-def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(open_page, serve, tmp_path):
+def test_browser_pages_are_accessible_and_fit_a_phone(open_page, serve, tmp_path):
     study = stimuli_studies.folder(tmp_path / "study", batches=1, images=1, enlarged=320)
     code = codes(study, "ann", "bob")
     server = serve(study)

@@ -58,7 +58,7 @@ class Stubborn(Participant):
             self.refused.append((response.status_code, response.text))
 
 
-def test_what_fifty_participants_are_told_is_recorded_is_there_once_whenever_the_server_is_killed(tmp_path, serve):
+def test_crowd_keeps_acknowledged_answers_once_across_kills(tmp_path, serve):
     study = stimuli_studies.folder(tmp_path / "study", batches=BATCHES, images=IMAGES)
     made = codes(study, *(f"p{number}" for number in range(PEOPLE)), kind="simulated")
     server = serve(study)

@@ -317,7 +317,7 @@ def test_a_browser_gets_the_same_bytes_whatever_is_secret(tmp_path, monkeypatch,
     assert one["variant"].tolist() == other["variant"].tolist()[::-1]
 
 
-def test_a_refusal_of_a_simulated_participant_says_so_and_no_log_has_a_name_beside_an_address(caplog):
+def test_refusals_mark_simulations_and_log_no_name_with_address(caplog):
     log = logging.getLogger("refusals")
 
     async def refusing(scope, receive, send):

@@ -75,7 +75,7 @@ def test_who_is_silent_is_not_waited_for(listening):
         assert [ended(one)[1] for one in (silent, begins, drips)] == [b""] * 3
 
 
-def test_who_asks_is_served_however_long_that_takes_and_then_not_waited_for_either(listening):
+def test_connection_limit_serves_slow_requests_then_closes(listening):
     port = listening(seconds=SECONDS)
     with connect(port) as one:
         for _ in range(4):  # together longer than the time of one head

@@ -110,7 +110,7 @@ def test_words_of_others_are_shown_as_words(name):
 
 
 @pytest.mark.parametrize("name", every_page())
-def test_a_page_needs_nothing_from_elsewhere_and_no_leave_of_its_content_policy(name):
+def test_pages_load_nothing_beyond_their_content_policy(name):
     elements = Elements(every_page()[name])
     for tag, found in elements.elements:
         assert tag not in ("style", "base", "iframe"), tag
@@ -160,7 +160,7 @@ def test_the_forms_send_the_fields_that_the_server_takes():
         ], name
 
 
-def test_an_answer_that_was_given_is_shown_and_cannot_be_given_again():
+def test_pages_show_a_given_answer_as_final():
     elements = Elements(every_page()["batch"])
     checked = [found["value"] for found in elements.named("input") if "checked" in found]
     given = [found["value"] for found in elements.named("button") if found.get("class") == "given"]

@@ -101,7 +101,7 @@ def test_undo_after_a_break_is_pressed_once_too(at_work):
     at_work.get_by_role("heading", name="Part 1 of 2 is done").wait_for()
 
 
-def test_an_answer_that_came_too_late_is_told_and_the_next_image_comes(at_work):
+def test_scripts_report_a_late_answer_and_go_on(at_work):
     at_work.route("**/answers", late)
     answer(at_work, 1)
     at_work.get_by_text("The time for the previous image was over").wait_for()
@@ -111,7 +111,7 @@ def test_an_answer_that_came_too_late_is_told_and_the_next_image_comes(at_work):
     assert at_work.get_by_text("was over").count() == 0
 
 
-def test_an_answer_that_came_too_late_is_told_at_its_image_on_a_page_of_images(open_page, serve, tmp_path):
+def test_scripts_report_a_late_answer_at_its_image(open_page, serve, tmp_path):
     study = stimuli_studies.folder(tmp_path / "study", batches=1, images=2, page="batch")
     page = open_page()
     come_in(page, serve(study).address, codes(study, "ann")["ann"])
@@ -146,7 +146,7 @@ def test_why_an_answer_is_not_saved_yet_is_said_as_it_is(at_work, status, said):
     at(at_work, 2)
 
 
-def test_where_there_is_a_time_limit_nothing_is_promised_that_it_breaks(open_page, serve, tmp_path):
+def test_scripts_promise_no_saving_under_a_time_limit(open_page, serve, tmp_path):
     study = stimuli_studies.folder(tmp_path / "study", batches=1, images=2, answer_seconds=60.0)
     page = open_page()
     come_in(page, serve(study).address, codes(study, "ann")["ann"])
@@ -157,7 +157,7 @@ def test_where_there_is_a_time_limit_nothing_is_promised_that_it_breaks(open_pag
     page.get_by_text("What arrives after the time for an image does not count").wait_for()
 
 
-def test_an_image_that_failed_before_the_scripts_ran_is_fetched_again(at_work):
+def test_scripts_fetch_an_early_failed_image_again(at_work):
     failures = []
 
     def fail_once(route):
@@ -180,7 +180,7 @@ def test_an_image_that_failed_before_the_scripts_ran_is_fetched_again(at_work):
     assert len(failures) == 2
 
 
-def test_images_further_down_a_page_are_not_taken_for_failed_ones(open_page, serve, tmp_path):
+def test_scripts_wait_for_images_further_down_the_page(open_page, serve, tmp_path):
     study = stimuli_studies.folder(tmp_path / "study", batches=1, images=60, page="batch", enlarged=600)
     page, asked = open_page(viewport={"width": 700, "height": 600}), []
     come_in(page, serve(study).address, codes(study, "ann")["ann"])

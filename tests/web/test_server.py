@@ -13,7 +13,7 @@ from tests.support.web_server import JSON, Participant, client, codes, fields, u
 
 
 @pytest.mark.parametrize("page", ["single", "batch"])
-def test_all_that_is_answered_is_exported_when_a_participant_finishes(tmp_path, serve, page):
+def test_server_exports_all_answers_at_a_participants_end(tmp_path, serve, page):
     study = stimuli_studies.folder(tmp_path / "study", page=page)
     made, paths = codes(study, "p1", "p2"), bundle.locate(study)
     server = serve(study)
@@ -99,7 +99,7 @@ def test_times_are_the_browsers_where_they_can_be_true(study, inside):
     assert table["chosen_label"].tolist() == [1, 1, 1, 1, 2]
 
 
-def test_times_on_the_page_of_a_batch_begin_with_the_answer_before(tmp_path, inside):
+def test_batch_page_times_start_at_the_previous_answer(tmp_path, inside):
     app = inside(stimuli_studies.folder(tmp_path / "study", page="batch", batches=1, images=6))
     one = app.participant()
     forms = fields(one.page().text)
@@ -161,7 +161,7 @@ def test_a_session_sends_so_many_requests_and_no_more(tmp_path, inside, monkeypa
     assert {one.http.get(f"/images/{form['image']}").status_code for _ in range(100)} == {200}
 
 
-def test_who_agreed_to_another_text_sees_it_before_the_next_image(tmp_path, inside):
+def test_server_asks_again_after_the_consent_text_changes(tmp_path, inside):
     study = stimuli_studies.folder(tmp_path / "study", batches=1, images=1)
     app = inside(study)
     one, done = app.participant(), app.participant("p2")
@@ -238,7 +238,7 @@ def test_simulated_participants_are_called_so_everywhere(study, inside):
     assert set(app.exported()["kind"]) == {"simulated"}
 
 
-def test_the_organiser_sees_progress_and_agreement_and_no_answers(tmp_path, inside):
+def test_organiser_page_shows_progress_but_no_answers(tmp_path, inside):
     app = inside(stimuli_studies.folder(tmp_path / "study", batches=1, images=3, checks=1))
     key, ids = app.key, app.store.bundle.ids
     # part 1: a check, then images on which three agree as 3:0 and 2:1

@@ -11,7 +11,7 @@ from robustlaws.storage import embedded, provenance, tables
 ASIDE = ("ro-crate-metadata.json", "cost.json")
 
 
-def test_every_file_that_says_where_it_comes_from_is_listed_and_described(finished):
+def test_crate_lists_every_file_with_provenance(finished):
     study = finished.folder / "results" / "tiny"
     written = [path for path in study.rglob("*") if path.suffix in embedded.SUFFIXES and path.name not in ASIDE]
     stamped = {path.relative_to(study).as_posix() for path in written if provenance.read(path)}

@@ -103,7 +103,7 @@ def test_a_damaged_shard_is_made_again_and_finished_runs_stay(copy, finished):
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_a_second_snakemake_of_the_study_is_refused_and_a_killed_one_is_gone_over(copy):
+def test_second_snakemake_is_refused_and_stale_lock_removed(copy):
     command = [*SNAKEMAKE, "--cores", "1", TEST_IMAGES, "--forcerun", "import_data"]
     first = subprocess.Popen(
         command, cwd=copy.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

@@ -88,7 +88,7 @@ def test_the_shards_of_every_generator_are_whole(sampled):
     assert (done.returncode, done.stdout.strip()) == (0, "8 shards, 1,024 images: all whole")
 
 
-def test_images_sampled_elsewhere_keep_their_labels_and_come_mixed(sampled):
+def test_sampled_files_keep_labels_in_a_mixed_order(sampled):
     folder, (images, labels) = sampled
     known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
     made = [shards.read(folder / f"datasets/own/shard-0000{index}.h5") for index in range(2)]

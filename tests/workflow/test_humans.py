@@ -73,7 +73,7 @@ def table(checkout, name, kind):
     return tables.read(checkout.folder / HUMANS / f"{name}.parquet", kind)
 
 
-def test_everybody_is_in_the_table_of_answers_and_the_simulation_is_not(answered):
+def test_answers_hold_everybody_but_the_simulation(answered):
     answers = table(answered, "answers", human_tables.ANSWERS)
     assert set(answers["annotator_id"]) == {"ann", "ben", "eve", "seer"}
     assert set(answers["kind"]) == {"person", "model"}

@@ -28,7 +28,7 @@ def took(path):
         return list(csv.DictReader(file, delimiter="\t"))[-1]
 
 
-def test_every_job_asked_for_the_memory_that_it_took_and_not_for_many_times_that(asked):
+def test_memory_requests_are_near_the_measured_peaks(asked):
     for path, resources in asked.items():
         resident, memory = float(took(path)["max_rss"]), int(resources["mem_mb"])
         assert 1.1 * resident + SNAKEMAKES < memory < 3 * (resident + SNAKEMAKES), (path, resident, memory)
@@ -39,7 +39,7 @@ def test_every_job_asked_for_the_time_that_it_took(asked):
         assert float(took(path)["s"]) < 60 * int(resources["runtime"]), (path, resources)
 
 
-def test_no_job_asked_for_a_gpu_or_a_second_node_where_there_is_none(asked):
+def test_requests_name_no_gpu_or_node_on_a_laptop(asked):
     assert {resources.get("gpu", "0") for resources in asked.values()} == {"0"}
     assert not any({"nodes", "gres", "tasks"} & set(resources) for resources in asked.values())
 
@@ -51,7 +51,7 @@ def test_what_is_asked_makes_nothing_stale(checkout):
     assert re.search(r"resources: .*nodes=2, tasks=2, runtime=\d+", resources.stdout + resources.stderr)
 
 
-def test_nodes_that_nothing_starts_a_run_on_are_one_line_before_any_job(checkout):
+def test_nodes_without_a_launcher_fail_before_any_job(checkout):
     checkout.configure(lambda config: config["compute"].update(nodes=2))
     done = checkout.snakemake("--forcerun", "train_run")
     assert done.returncode == 1

@@ -30,7 +30,7 @@ def unmade(tmp_path_factory):
     return checkout
 
 
-def test_the_papers_graph_has_a_job_for_each_thing_and_few_inputs(unmade):
+def test_paper_graph_has_the_expected_jobs_and_few_inputs(unmade):
     done = unmade.snakemake("--dry-run")
     assert done.returncode == 0, done.stdout + done.stderr
     (jobs,) = set(re.findall(r"^total +(\d+)$", done.stdout, re.MULTILINE))

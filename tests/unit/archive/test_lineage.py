@@ -100,7 +100,7 @@ def plain(folder, name):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_file_carries_where_it_comes_from_and_is_otherwise_the_same(tmp_path, name):
+def test_files_carry_provenance_and_equal_content(tmp_path, name):
     ours, without = written(tmp_path, name), plain(tmp_path, name)
     stamp = provenance.read(ours)
     assert provenance.read(without) is None

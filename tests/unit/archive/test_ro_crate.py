@@ -66,7 +66,7 @@ def described(files, beside=()):
     )
 
 
-def test_the_table_has_all_that_led_to_the_conclusions_and_what_was_written_beside(here):
+def test_crate_table_lists_all_ancestors_and_siblings(here):
     table, _ = collect(here)
     assert set(table.index) == LED_THERE
     assert "runs/wrn@fast/d/8/1/left.json" not in table.index  # of a run that nothing was made from
@@ -87,7 +87,7 @@ def test_a_row_says_what_its_file_says(here):
     assert table.loc["datasets/d/shard-00000.h5", "content"] == shards.attributes(shard)["checksum"]
 
 
-def test_equal_results_of_another_time_have_equal_content_and_settings(here):
+def test_crate_content_is_equal_for_equal_results(here):
     first, _ = collect(here)
     second, _ = collect(here, start="2026-02-03T04:05:06.000+00:00", commit="c" * 40)
     assert (first["content"] == second["content"]).all()
@@ -146,7 +146,7 @@ def test_the_crate_can_be_read_and_has_what_its_profiles_ask_for(here):
     assert {found.get("report.html"), found.get("laws/additive.json")} <= set(run["result"])
 
 
-def test_each_job_is_an_action_from_what_it_read_to_what_it_wrote(here):
+def test_crate_describes_each_job_as_an_action(here):
     _, root = collect(here)
     found = ROCrate(root)
     (training,) = [one for one in found.get_by_type("CreateAction") if one["name"].startswith("train_run")]

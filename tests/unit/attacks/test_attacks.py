@@ -129,7 +129,7 @@ def test_weights_come_back_and_other_networks_are_refused(tmp_path, network):
         checkpoint.load(path, Architecture(16, 1, 10, 1, 8, (0.3,), (0.38,)), "cpu")
 
 
-def test_a_failing_job_leaves_its_traceback_in_the_log_and_one_line_on_the_terminal(tmp_path, capfd):
+def test_failing_job_logs_its_traceback_and_prints_one_line(tmp_path, capfd):
     def work():
         with job_log.to(tmp_path / "logs/job.log"):
             print("at work")

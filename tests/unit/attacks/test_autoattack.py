@@ -132,7 +132,7 @@ for chunk in chunks:
 """
 
 
-def test_chunks_do_not_depend_on_the_job_that_they_are_attacked_in(folder, tmp_path):
+def test_autoattack_chunks_are_independent_of_their_job(folder, tmp_path):
     assert CHUNKED.chunks == 7
     groups = {"one": ["0123456"], "three": ["520", "31", "64"], "seven": list("6543210")}
     outcomes = {}
@@ -193,7 +193,7 @@ def test_a_killed_chunk_goes_on_and_ends_with_the_same_bytes(folder, tmp_path, u
     assert [path.name for path in tmp_path.iterdir()] == ["0.h5"]  # no state is left
 
 
-def test_a_chunk_whose_time_is_up_stops_after_an_attack_and_goes_on(folder, tmp_path, undisturbed, monkeypatch, caplog):
+def test_autoattack_chunk_stops_in_time_and_resumes(folder, tmp_path, undisturbed, monkeypatch, caplog):
     caplog.set_level("INFO", "robustlaws")
     save, now = autoattack._State.save, time.time()
 

@@ -80,7 +80,7 @@ def test_the_objectives_differ(linear):
 
 
 @pytest.mark.parametrize("batch", [1, 9])
-def test_neither_the_batch_nor_the_number_of_images_changes_an_image(linear, batch):
+def test_training_attack_is_independent_of_batch_and_count(linear, batch):
     weight, bias, images, labels = linear
     whole, other = evaluate(*linear), evaluate(*linear, batch=batch)
     few = evaluate(weight, bias, images[:5], labels[:5], batch=batch)

@@ -42,7 +42,7 @@ def test_one_real_to_seven_synthetic_in_every_batch():
 
 @given(length=st.integers(1, 30), position=st.integers(0, 100), count=st.integers(0, 70))
 @settings(max_examples=80, deadline=None)
-def test_a_walk_goes_on_from_anywhere_and_meets_all_before_any_again(length, position, count):
+def test_walk_resumes_anywhere_and_meets_each_once(length, position, count):
     def order(turn):
         return torch.randperm(length, generator=torch.Generator().manual_seed(turn))
 
@@ -52,7 +52,7 @@ def test_a_walk_goes_on_from_anywhere_and_meets_all_before_any_again(length, pos
         assert sorted(whole[start : start + length]) == list(range(length))
 
 
-def test_accounting_epochs_draw_full_batches_and_walk_on_when_the_images_end():
+def test_accounting_epochs_draw_full_batches_past_the_end():
     # 2 epochs of 50 images in batches of 16: 4 batches an epoch, 128 draws from 100 images
     own = told(images=100, epoch_images=50, batch=16, real_fraction=0)
     each = drawn(Batches(held(100), None, own))

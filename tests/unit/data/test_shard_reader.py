@@ -65,7 +65,7 @@ def whole_pass(order, turn):
 
 @given(order=orders(), turn=st.integers(0, 3))
 @settings(max_examples=150, deadline=None)
-def test_every_pass_is_a_permutation_and_every_position_is_in_its_window(order, turn):
+def test_reader_order_permutes_within_windows(order, turn):
     windows = whole_pass(order, turn)
     assert sorted(chain(*windows)) == list(range(order.length))
     assert len(windows) == order.windows
@@ -96,7 +96,7 @@ def test_windows_mix_images_from_everywhere():
 
 
 @pytest.mark.parametrize("window", [5_000, 50_000])
-def test_with_replacement_a_pass_meets_images_as_often_as_independent_draws(window):
+def test_reader_with_replacement_matches_independent_draws(window):
     order = Order(50_000, 3, "x", replacement=True, window=window, block=50)
     drawn = np.array(list(chain(*whole_pass(order, 0))))
     times = np.bincount(np.bincount(drawn, minlength=50_000), minlength=4) / 50_000
@@ -217,7 +217,7 @@ def test_a_shard_cut_off_while_it_is_read_is_one_line(tmp_path):
         pickle.loads(pickle.dumps(reading)).at(0, 10)
 
 
-def test_shards_that_are_too_few_missing_or_of_other_shapes_are_one_line(tmp_path):
+def test_reader_refuses_wrong_shards_in_one_line(tmp_path):
     paths = stored(tmp_path, [50, 30])
     with pytest.raises(ValueError, match=f"^{paths[1]}: the 2 shards up to this one hold 80 images, 81 wanted"):
         Reader([Part(paths, 81, 81)], (1,))

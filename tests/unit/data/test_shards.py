@@ -88,7 +88,7 @@ def test_plain_bytes_are_where_the_layout_says(tmp_path):
     assert content[raw.label :][: labels.nbytes] == labels.tobytes()
 
 
-def test_a_chunk_is_the_block_of_the_reader_unless_it_is_too_large(tmp_path):
+def test_shard_chunk_is_the_readers_block_up_to_a_size(tmp_path):
     shards.write(tmp_path / "c.h5", some_images(600), np.zeros(600, int), {}, "chunked")
     assert shards.raw_layout(tmp_path / "c.h5").chunk == sample_order.BLOCK
     shards.write(tmp_path / "d.h5", some_images(20, 512, 1), np.zeros(20, int), {}, "chunked")

@@ -110,7 +110,7 @@ def test_a_class_without_a_name_is_refused(tmp_path):
         import_hub(tmp_path, [path])
 
 
-def test_images_sorted_by_class_are_mixed_so_that_the_first_stand_for_all(tmp_path):
+def test_sources_mix_images_sorted_by_class(tmp_path):
     images = np.arange(40, dtype=np.uint8).repeat(64).reshape(40, 8, 8, 1)
     path = hub_file(tmp_path / "a.parquet", images, np.arange(40) // 20)
     train, _ = import_hub(tmp_path, [path], train=20, channels=1)
@@ -305,7 +305,7 @@ def test_npz_files_are_read_one_after_the_other(tmp_path):
     assert train_labels.tolist() == labels[:20].tolist()
 
 
-def test_npz_files_that_hold_something_else_are_refused_and_nothing_runs(tmp_path):
+def test_npz_with_other_content_is_refused_unrun(tmp_path):
     path = tmp_path / "a.npz"
     marker = tmp_path / "ran"
     images, labels = some_images(4, 8), np.arange(4)

@@ -23,7 +23,7 @@ def test_images_of_another_shape_than_the_studys_are_refused(tmp_path):
     import_files(tmp_path, "folder", [tmp_path], channels=3, classes=2)
 
 
-def test_labels_of_the_test_split_are_held_against_the_classes_before_anything_is_written(tmp_path):
+def test_sources_check_test_labels_before_writing(tmp_path):
     np.savez(tmp_path / "train.npz", image=some_images(24, 8), label=np.arange(24) % 10)
     np.savez(tmp_path / "test.npz", image=some_images(24, 8), label=np.arange(24) % 12)
     files = [tmp_path / "train.npz"], [tmp_path / "test.npz"]
@@ -49,7 +49,7 @@ def test_sorted_files_one_after_the_other_are_mixed(tmp_path):
     assert [label_of[image.tobytes()] for image in found] == found_labels.tolist()
 
 
-def test_what_is_in_a_random_order_or_of_one_class_stays_as_it_is():
+def test_sources_keep_the_order_of_mixed_images():
     def kept(labels):
         split = Split(some_images(len(labels)), labels, ())
         return mixed(split, 1) is split

@@ -118,7 +118,7 @@ def test_a_missing_shard_is_named(dataset, capsys):
     assert not verify([dataset / "shard-00003.h5"]).findings
 
 
-def test_shards_missing_at_the_end_are_named_where_it_is_said_how_many_images_there_should_be(dataset, capsys):
+def test_verify_names_missing_last_shards_given_the_image_count(dataset, capsys):
     there = verify([dataset]).images
     assert cli.main(["verify", "--images", str(there), str(dataset)]) == 0
     last = sorted(dataset.glob("shard-*.h5"))[-1]

@@ -89,7 +89,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path, ordinary, drawn, name):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_has_a_caption_and_a_table_with_a_name_for_each_panel(drawn, name):
+def test_figures_have_captions_and_named_panels(drawn, name):
     assert FIGURES[name].caption.endswith(".")
     _, text, _, table = drawn[name]
     # a study may have no runs of other recipes to compare
@@ -108,7 +108,7 @@ def test_learning_curves_write_the_law_that_is_determined(tmp_path, drawn):
     assert "0.0512" not in text
 
 
-def test_the_exponent_alone_decides_whether_the_law_of_the_envelope_is_shown(tmp_path, drawn):
+def test_power_law_text_depends_on_the_exponent_alone(tmp_path, drawn):
     inputs = build(tmp_path / "in")
     path = next(path for path in inputs["laws"] if path.stem == "envelope")
     content = json.loads(path.read_text())

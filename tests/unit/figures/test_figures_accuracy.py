@@ -47,7 +47,7 @@ def undetermined(entry):
     entry["exponents"]["N_star"] |= {"determined": False, "why": "one size only"}
 
 
-def test_the_curves_are_the_line_of_the_best_loss_and_their_band_reaches_fid_0(study, ordinary):
+def test_accuracy_curves_follow_the_best_loss_down_to_fid_0(study, ordinary):
     _, text, _, table = ordinary
     given = tables.read(study["allocations"][1], tables.ALLOCATIONS)
     for dataset, series in (("edm-18", "edm-18"), (None, "FID 0")):
@@ -90,7 +90,7 @@ def test_the_human_level_is_a_line_and_what_it_takes_a_sentence(tmp_path, ordina
     assert "uman" not in text
 
 
-def test_accuracies_that_nobody_measured_come_from_the_loss_and_are_marked(tmp_path, ordinary):
+def test_accuracy_marks_values_computed_from_the_loss(tmp_path, ordinary):
     inputs = without_accuracies(tmp_path / "in")
     line = {name: {"value": value, "low": None, "high": None, "determined": True, "why": ""}
             for name, value in published.ACCURACY_LINE.items()}  # fmt: skip
@@ -161,7 +161,7 @@ def test_another_law_is_drawn_where_the_first_is_not_determined(tmp_path, study)
     )
 
 
-def test_the_line_of_accuracy_comes_with_the_interval_of_its_refits(tmp_path, study):
+def test_accuracy_from_loss_draws_the_interval_of_refits(tmp_path, study):
     _, text, _, table = draw("accuracy_from_loss", tmp_path, study)
     runs = tables.read(study["runs"], tables.RUNS)
     pure = runs[runs["real_fraction"] == 0].set_index("run")

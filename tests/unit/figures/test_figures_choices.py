@@ -22,7 +22,7 @@ def shard(tmp_path):
     return tmp_path / "shard.h5", images, labels
 
 
-def test_tiles_are_the_first_images_of_each_class_and_no_other_is_read(monkeypatch, shard):
+def test_samples_read_only_the_first_images_of_each_class(monkeypatch, shard):
     path, images, labels = shard
     monkeypatch.setattr(shards, "read", None)  # reads a shard whole
     tiles, indices = samples._block(path, [3, 0, 7, 1], 3)
@@ -51,7 +51,7 @@ def test_the_table_of_the_samples_says_which_images_they_are(tmp_path):
         assert (labels[: int(row.z)] == row.x).sum() == row.y
 
 
-def test_the_table_of_the_attacked_images_says_what_each_picture_is(tmp_path):
+def test_adversarial_table_describes_each_picture(tmp_path):
     inputs = build(tmp_path / "in")
     table = draw("adversarial", tmp_path, inputs)[3]
     assert len(table) == 18
@@ -100,7 +100,7 @@ def test_a_study_of_other_recipes_alone_draws_nothing(tmp_path):
     assert sources.of_the_study(tables.table([], tables.CURVES)).empty
 
 
-def test_allocation_ends_with_fid_0_and_shows_the_laws_as_they_are(tmp_path):
+def test_allocation_ends_with_fid_0(tmp_path):
     inputs = build(tmp_path / "in")
     _, text, _, table = draw("allocation", tmp_path, inputs)
     columns = ["edm-3", "edm-5", "edm-18", "FID 0"]
@@ -128,7 +128,7 @@ def test_allocation_shows_no_fid_0_that_is_not_determined(tmp_path):
     assert (table["series"] == "additive").any()
 
 
-def test_one_dataset_that_a_law_does_not_tell_of_leaves_fid_0_as_it_is(tmp_path):
+def test_allocation_keeps_fid_0_without_one_dataset(tmp_path):
     inputs = build(tmp_path / "in", laws=("additive",))
     content = json.loads(inputs["laws"][0].read_text())
     for exponent in ("N_star", "D_star"):

@@ -55,7 +55,7 @@ def test_the_points_are_the_best_runs_of_each_budget(tmp_path, study):
     assert "4 of" not in text
 
 
-def test_the_laws_are_written_and_drawn_from_the_fit_with_their_intervals(tmp_path, study):
+def test_envelope_draws_the_fitted_laws_with_intervals(tmp_path, study):
     _, text, _, table = draw("envelope", tmp_path, study)
     for formula in (
         "L* = 12.3 F^-0.0512 [-0.0563, -0.0461]",
@@ -102,7 +102,7 @@ def test_one_exponent_alone_may_be_known(tmp_path, study):
     assert with_law == {f"{dataset}, {symbol}" for dataset in ("edm-18", "edm-5", "edm-3") for symbol in ("L*", "D*")}
 
 
-def test_finished_runs_are_joined_by_model_where_there_are_no_curves(tmp_path, study):
+def test_envelope_joins_finished_runs_by_model_without_curves(tmp_path, study):
     tables.write(tmp_path / "curves.parquet", [], tables.CURVES)
     inputs = study | {"curves": tmp_path / "curves.parquet"}
     _, text, _, table = draw("envelope", tmp_path, inputs)

@@ -28,7 +28,7 @@ def drawn(study, tmp_path_factory):
     return {name: draw(name, folder, study) for name in NAMES}
 
 
-def test_each_participant_stands_where_the_table_says_with_both_intervals(study, drawn):
+def test_human_accuracy_draws_each_participant_with_intervals(study, drawn):
     _, text, _, table = drawn["human_accuracy"]
     given = tables.read(study["human_accuracy"], human_tables.HUMAN_ACCURACY)
     for who, series in (("P1", "P1"), ("P3", "P3"), (None, "mean of the people")):
@@ -109,7 +109,7 @@ def test_people_and_models_together_are_participants(tmp_path, study):
     assert "people" not in text
 
 
-def test_an_image_that_nobody_judged_is_said_to_be_judged_by_nobody(tmp_path, study):
+def test_invalid_images_count_unjudged_images(tmp_path, study):
     none = human_study.write(tmp_path, study["autoattack_record"], study["test_images"], participants=0)
     validity = tables.read(none["validity"], human_tables.VALIDITY).assign(verdict="unjudged")
     tables.write(none["validity"], validity, human_tables.VALIDITY)
@@ -129,7 +129,7 @@ def test_thousands_who_saw_clean_images_only_are_counted(tmp_path, study):
     assert "mean" not in text  # of the single one who was shown attacked images
 
 
-def test_who_has_answered_one_kind_only_is_named_and_an_accuracy_that_is_missing_is_no_point(tmp_path, study):
+def test_human_accuracy_names_participants_of_one_kind_only(tmp_path, study):
     rows = human_study.accuracy_rows("person", 2)
     rows = [row for row in rows if (row["annotator_id"], row["variant"]) != ("P2", "clean")]
     rows[0] |= {"accuracy": None, "images": 0, "right": 0, "low": None, "high": None}  # P1, clean, any
@@ -143,7 +143,7 @@ def test_who_has_answered_one_kind_only_is_named_and_an_accuracy_that_is_missing
     assert "nothing to show: no participant has answered both kinds of images" in text
 
 
-def test_invalid_images_stand_beside_their_clean_versions_with_all_three_classes(study, drawn):
+def test_invalid_images_stand_beside_their_clean_versions(study, drawn):
     _, text, _, table = drawn["invalid_images"]
     validity = tables.read(study["validity"], human_tables.VALIDITY)
     assert len(validity) == 27
@@ -199,7 +199,7 @@ def test_a_judged_image_that_was_never_shown_is_named(tmp_path, study):
         draw("invalid_images", tmp_path, study | {"validity": tmp_path / "v.parquet"})
 
 
-def test_the_attack_of_the_training_is_counted_and_stands_beside_autoattack(study, drawn):
+def test_training_attack_is_drawn_beside_autoattack(study, drawn):
     _, text, _, table = drawn["training_attack"]
     # 3 of 60 are wrong when clean; AutoAttack breaks 24 more, the attack of the training 12
     assert ("60 test images, right of these: 57 clean (95.0%), 45 under the attack of the training (75.0%), "
@@ -219,7 +219,7 @@ def test_the_attack_of_the_training_is_counted_and_stands_beside_autoattack(stud
     assert broken.all()
 
 
-def test_records_in_any_order_and_of_some_images_are_joined_by_their_index(tmp_path, study):
+def test_training_attack_joins_records_by_index(tmp_path, study):
     columns_of, about = record.read(study["autoattack_record"])
     order = np.random.default_rng(0).permutation(60)[:20]
     path = tmp_path / "some.h5"

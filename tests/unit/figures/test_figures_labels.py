@@ -26,7 +26,7 @@ def test_labels_keep_clear_of_each_other_and_of_markers():
     assert label_placement.beside(axes, []) == []
 
 
-def test_in_a_crowd_only_markers_that_none_touches_have_a_text_level_with_them():
+def test_labels_in_a_crowd_stand_level_only_when_free():
     figure = Figure(figsize=(4, 3))
     axes = figure.subplots()
     axes.set_xlim(0, 1)

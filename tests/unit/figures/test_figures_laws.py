@@ -129,7 +129,7 @@ def test_additive_contours_lie_where_the_law_has_their_loss(known, shown):
         assert additive.loss(law, *sides, DATASETS["dg-20"]) == pytest.approx(mine["z"].to_numpy(), rel=2e-3)
 
 
-def test_additive_fit_draws_the_optimum_of_the_law_within_its_interval(known, shown):
+def test_additive_fit_draws_the_optimum_with_its_interval(known, shown):
     law = parameters(known, "additive")
     table = rows(shown["additive_fit"][2], series="additive")
     for panel, index in (("N against FLOPs", 0), ("D against FLOPs", 1)):
@@ -161,7 +161,7 @@ def test_datasets_in_neither_stage_are_held_out(tmp_path):
     assert fitted_laws.Fit(json.loads(inputs["laws"][0].read_text()), additive.FORM, {}).held_out() == set()
 
 
-def test_an_unknown_optimum_is_said_and_the_law_kept_within_the_runs(tmp_path, unknown):
+def test_fit_panels_name_an_unknown_optimum(tmp_path, unknown):
     _, text, table, _ = draw("additive_fit", tmp_path, unknown)
     assert "fit only, N* not determined" in " ".join(text.split())
     assert "exponents of N* and D* not determined on dg-20: " in text
@@ -302,7 +302,7 @@ def test_runs_outside_the_laws_are_those_that_no_law_uses():
     assert fitted_laws.outside(runs.iloc[:0]).empty
 
 
-def test_the_two_stage_fit_is_drawn_only_where_it_determines_more(monkeypatch):
+def test_fit_panels_draw_two_stages_only_if_they_say_more(monkeypatch):
     def law(name, determined):
         cell = {"value": 0.5, "low": 0.4, "high": 0.6, "determined": determined, "why": "" if determined else "w"}
         entry = {"dataset": "d", "fid": 1.0, "exponents": {"N_star": cell}}

@@ -70,7 +70,7 @@ def test_the_interval_of_a_difference_is_newcombes(one, two, low, high):
     assert found == pytest.approx((one[0] / one[1] - two[0] / two[1], low, high), abs=6e-5)
 
 
-def test_the_best_recipe_is_named_with_its_lead_over_the_next_and_over_the_own(tmp_path):
+def test_hyperparameters_name_the_best_recipe_with_its_lead(tmp_path):
     text = draw("hyperparameters", tmp_path, runs=accuracies(own=0.50, slow=0.45, fast=0.60, other=0.55))[1]
     assert "best: fast" in text
     low, high = (100 * end for end in recipe_looks.lead(0.6, 1000, 0.55, 1000)[1:])
@@ -80,14 +80,14 @@ def test_the_best_recipe_is_named_with_its_lead_over_the_next_and_over_the_own(t
     assert "wrn-10-1, edm-5, D = 2k" in text
 
 
-def test_a_lead_within_the_luck_of_the_test_images_is_not_called_best(tmp_path):
+def test_hyperparameters_name_no_best_within_sampling_error(tmp_path):
     text = draw("hyperparameters", tmp_path, runs=accuracies(own=0.50, fast=0.51))[1]
     assert "ahead: fast" in text
     assert "best" not in text
     assert f"+1.0 [{MINUS}" in text
 
 
-def test_each_recipe_is_drawn_with_the_exact_interval_of_its_accuracy(tmp_path):
+def test_hyperparameters_draw_exact_intervals(tmp_path):
     table = draw("hyperparameters", tmp_path, runs=accuracies(own=0.50, fast=0.60))[2]
     points = table[table["kind"] == "points"].set_index("series")
     assert points["label"].to_dict() == {
@@ -135,7 +135,7 @@ def test_only_so_many_combinations_of_recipes_are_shown(tmp_path):
     assert table["panel"].nunique() == 12
 
 
-def test_curves_of_recipes_are_paired_by_model_dataset_size_and_seed(tmp_path):
+def test_replacement_pairs_curves_by_run(tmp_path):
     runs = [
         run(adv_loss=1.0, adv_acc=0.5), run(recipe="with-replacement", adv_loss=1.25, adv_acc=0.48),
         run(size=4000), run(size=4000, recipe="with-replacement", seed=1),
@@ -153,7 +153,7 @@ def test_curves_of_recipes_are_paired_by_model_dataset_size_and_seed(tmp_path):
 
 
 @pytest.mark.parametrize("images", [1000, None])
-def test_curves_on_all_test_images_or_on_unknown_ones_are_not_called_fewer(tmp_path, images):
+def test_replacement_notes_fewer_test_images_only_if_known(tmp_path, images):
     runs = [run(), run(recipe="with-replacement")]
     curves = [row | {"test_images": images} for one in runs for row in curve(one)]
     text = draw("replacement", tmp_path, runs=runs, curves=curves)[1]
@@ -161,7 +161,7 @@ def test_curves_on_all_test_images_or_on_unknown_ones_are_not_called_fewer(tmp_p
     assert "fewer" not in text
 
 
-def test_drawing_with_replacement_is_preferred_where_there_are_many_recipes(tmp_path):
+def test_replacement_prefers_its_recipe_among_many(tmp_path):
     runs = [run(recipe=name) for name in (None, "a", "b", "c", "with-replacement")]
     curves = [row for one in runs for row in curve(one)]
     text = draw("replacement", tmp_path / "all", runs=runs, curves=curves)[1]
@@ -192,7 +192,7 @@ def test_figures_of_recipes_say_why_there_is_nothing(tmp_path, figure, runs, wit
     assert table.empty
 
 
-def test_residuals_are_logarithms_in_percent_and_the_largest_is_named(tmp_path):
+def test_residuals_are_log_percent_with_the_largest_named(tmp_path):
     rows = [run(size=size, dataset=name, fid=fid) for size in (1000, 2000) for name, fid in (("a", 0.0), ("b", 9.0))]
     worst = "wrn-10-1/b/2000/0"
     table = predictions(rows, factor=lambda row: 0.8 if row["run"] == worst else 1.01)
@@ -220,7 +220,7 @@ def test_without_a_delta_none_is_marked(tmp_path):
 
 
 @given(st.lists(st.tuples(st.sampled_from([1.0, 10.0, 100.0]), st.floats(-5, 5)), min_size=1, max_size=40))
-def test_the_running_median_of_a_few_levels_is_each_levels_median(pairs):
+def test_residuals_median_of_few_levels_is_exact(pairs):
     x, y = np.array(pairs).T
     middles, medians = residuals.running_median(x, y)
     assert middles == sorted(set(x))
@@ -270,7 +270,7 @@ LONG = "a name with $ign$, <b>markup</b> and_underscores, much longer than any p
 
 
 @pytest.mark.parametrize("name", MINE)
-def test_long_names_and_many_datasets_are_pictures_of_the_same_bytes(tmp_path, name):
+def test_long_names_and_many_datasets_draw_equal_bytes(tmp_path, name):
     rows = [
         run(f"{LONG} {n}", dataset=f"{LONG} {n}", fid=float(n), recipe=recipe)
         for n in range(9)

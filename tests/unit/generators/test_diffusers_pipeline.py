@@ -80,7 +80,7 @@ def dit(folders, **told):
     return diffusers_pipeline.Sampler({}, asked, CPU)
 
 
-def test_an_unconditional_pipeline_makes_what_diffusers_makes_labelled_by_the_classifier(folders, classifier):
+def test_unconditional_pipeline_equals_diffusers_with_labels(folders, classifier):
     made = ddpm(folders, classifier, seeds="index")
     images, labels = made.batch(range(4, 8))
     theirs = diffusers.DDPMPipeline.from_pretrained(folders / "ddpm")
@@ -94,7 +94,7 @@ def test_an_unconditional_pipeline_makes_what_diffusers_makes_labelled_by_the_cl
     assert (images.dtype, labels.dtype) == (np.uint8, np.int64)
 
 
-def test_a_conditional_pipeline_makes_what_diffusers_makes_of_the_classes_asked_for(folders):
+def test_conditional_pipeline_equals_diffusers_by_class(folders):
     images, labels = dit(folders, seeds="index").batch(range(8, 12))
     assert labels.tolist() == [8, 9, 0, 1]
     theirs = diffusers.DiTPipeline.from_pretrained(folders / "dit")
@@ -117,7 +117,7 @@ def test_an_image_is_a_function_of_its_index(folders, classifier, scheduler):
     assert len({image.tobytes() for image in np.concatenate([one[0], other[0]])}) == 8
 
 
-def test_noise_that_a_scheduler_draws_past_the_generators_is_of_the_batch(folders):
+def test_pipeline_scheduler_noise_depends_on_the_batch(folders):
     # DiT hands its scheduler no generator, and DDPM draws noise at every step
     made = dit(folders, scheduler="DDPMScheduler")
     before = made.batch(range(4))[0]
@@ -239,7 +239,7 @@ def changed(folders, tmp_path, change, name="ddpm"):
     return folder
 
 
-def test_pipelines_with_code_of_their_own_are_refused_and_nothing_runs(folders, tmp_path):
+def test_pipeline_with_its_own_code_is_refused_unrun(folders, tmp_path):
     marker = tmp_path / "ran"
     hostile = f"import os\nos.mkdir({str(marker)!r})\nclass Mine: pass\n"
 

@@ -29,7 +29,7 @@ X, SIGMA, ONEHOT = images(3, 1, 8, 8), torch.tensor([0.01, 0.7, 30.0]), torch.ey
 
 
 @torch.no_grad()
-def test_the_denoiser_is_the_skipped_image_and_the_scaled_network(net):
+def test_denoiser_is_skip_plus_scaled_network(net):
     noise_level = SIGMA[:, None, None, None]
     total = (noise_level**2 + 0.25).sqrt()
     raw = net.raw(X / total, SIGMA.log() / 4, ONEHOT)
@@ -178,7 +178,7 @@ def test_a_fresh_encoder_starts_with_silent_branches():
 # guidance
 
 
-def test_the_time_change_is_that_of_the_variance_preserving_process():
+def test_time_change_is_that_of_the_vp_process():
     sigma = torch.logspace(-3, 2, 50, dtype=torch.float64)
     t = discriminator.tau(sigma)
     assert torch.allclose(discriminator.m(t), 1 / (1 + sigma**2).sqrt(), rtol=1e-12)
@@ -186,7 +186,7 @@ def test_the_time_change_is_that_of_the_variance_preserving_process():
     assert ((t[1:] > t[:-1]) & (t[:-1] > 0) & (t[1:] < 1)).all()
 
 
-def test_log_ratios_are_clipped_and_clipped_images_have_no_gradient():
+def test_log_ratios_are_clipped_without_gradient():
     extractor, judge = awake(discriminator.build(ENCODER)), awake(discriminator.build(JUDGE))
     x, t, labels = images(3, 1, 8, 8).requires_grad_(), torch.full((3,), 0.3), torch.tensor([0, 5, 9])
     ratio = discriminator.log_ratio(extractor, judge, x, t, labels)

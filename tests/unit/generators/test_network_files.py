@@ -33,7 +33,7 @@ def saved(request, tmp_path):
     return module, about, files
 
 
-def test_a_network_comes_back_as_it_was_and_makes_the_same_files_again(saved, tmp_path):
+def test_network_files_round_trip_to_the_same_bytes(saved, tmp_path):
     module, about, files = saved
     before = torch.get_rng_state()
     again, told = network_files.load(*files, CPU)

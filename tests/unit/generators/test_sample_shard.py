@@ -303,7 +303,7 @@ def counted(monkeypatch):
     return made
 
 
-def test_a_job_killed_within_a_shard_goes_on_there_to_the_same_bytes(files, tmp_path, counted):
+def test_sample_shard_resumes_a_killed_job_to_equal_bytes(files, tmp_path, counted):
     settings = told(first=5, count=60)  # batches from 0 to 64, the first and the last in part
     sample(files, tmp_path, settings, "left-alone")
     given = json.dumps({name: str(path) for name, path in files["edm"].items()}), json.dumps(as_params(settings))
@@ -346,7 +346,7 @@ def test_a_signal_stops_between_batches_and_loses_none(files, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("changed", ["settings", "weights"])
-def test_images_of_other_settings_or_weights_are_not_gone_on_with(changed, files, tmp_path, monkeypatch, counted):
+def test_sample_shard_ignores_images_of_other_settings(changed, files, tmp_path, monkeypatch, counted):
     interrupted(files, tmp_path, monkeypatch, told())
     counted.clear()
     settings = told(seed=6) if changed == "settings" else told()

@@ -57,7 +57,7 @@ def test_every_image_comes_once_with_its_label_mixed(tmp_path, write):
     assert str(tmp_path) not in json.dumps(made.provenance)
 
 
-def test_several_files_are_one_after_the_other_and_packed_ones_may_stand_between(tmp_path):
+def test_sampled_files_read_plain_and_packed_files_in_order(tmp_path):
     images, labels = some(90)
     paths = []
     for number, (write, part) in enumerate(

@@ -157,7 +157,7 @@ def test_memory_stays_well_under_the_size_of_the_file(big, name):
 
 
 @needs_proc
-def test_a_job_killed_while_it_unpacks_goes_on_and_ends_with_the_same_file(big):
+def test_sampled_files_resume_a_killed_unpacking_to_equal_bytes(big):
     killed, state = child(big / "deflated.npz", big / "again.h5", minutes=0.0), big / "again.h5.partial"
     for _ in range(4000):
         try:

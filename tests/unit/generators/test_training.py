@@ -140,7 +140,7 @@ def test_kills_at_random_updates_change_no_byte(folder, kind):
     assert not (folder / "killed.partial").exists()
 
 
-def test_a_used_up_budget_saves_a_state_that_others_do_not_take_up(folder):
+def test_training_budget_saves_a_state_for_its_owner_only(folder):
     with pytest.raises(Stopped, match=r"generator pfgmpp: stopped \(the time budget is used up\) at update 0 of 2"):
         generator(folder, updates=2, compute=Compute(budget_minutes=1e-9))
     with pytest.raises(ValueError, match="other settings"):

@@ -12,7 +12,7 @@ from tests.support import stimuli_studies
 from tests.support.stored import answer, current
 
 
-def test_the_database_itself_keeps_an_image_from_being_answered_twice(begin):
+def test_database_refuses_a_second_answer_to_an_image(begin):
     store = begin()
     shown = current(store)[0]
     answer(store, shown)

@@ -126,7 +126,7 @@ def test_pairs_are_of_those_who_were_shown_adversarial_images(shown, caplog):
     assert ("no pairs are given" in caplog.text) != shown
 
 
-def test_intervals_cover_the_kappa_of_the_model_that_made_the_answers():
+def test_agreement_intervals_cover_the_true_kappa():
     rng = np.random.default_rng(11)
     # right with 0.8, else one of the two others: two agree with 0.8^2 + 2 x 0.1^2, by chance with 1/3
     truth = (0.66 - 1 / 3) / (2 / 3)

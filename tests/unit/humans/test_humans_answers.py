@@ -138,7 +138,7 @@ def test_cifar10h_is_taken_as_it_is(study, tmp_path):
     assert set(answers.read(path)["is_attn_check"]) == {0}
 
 
-def test_what_is_a_check_here_and_none_in_cifar10h_counts_as_a_check(study, tmp_path):
+def test_cifar10h_answer_to_a_check_counts_as_a_check(study, tmp_path):
     text = CIFAR10H + (
         "0,0,0,cat,cat,3,3,1,0,domestic_cat_s_000907.png,domestic cat,1204.0,25304\n"
         "0,1,0,ship,ship,8,8,1,1,sea_boat_s_001456.png,sea boat,900,26500\n"

@@ -23,7 +23,7 @@ def test_names(tmp_path, given, labels, predictions, wanted):
     assert class_names.names(tmp_path / "images", key) == wanted
 
 
-def test_the_numbers_of_a_study_without_stimuli_are_those_of_the_images(tmp_path):
+def test_class_numbers_without_stimuli_are_those_of_the_images(tmp_path):
     answered.shard_of(tmp_path / "images", [0, 1], None)
     assert class_names.names(tmp_path / "images", answered.key_of([0, 1], [1, 0], images=[])) == ["0", "1"]
 

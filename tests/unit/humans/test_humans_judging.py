@@ -256,7 +256,7 @@ def test_somebody_who_left_after_one_image_hardly_moves_the_mean(tmp_path):
     assert whole["low"] > 0.78
 
 
-def test_the_means_are_of_those_who_were_shown_adversarial_images(tmp_path):
+def test_judge_means_use_participants_of_adversarial_images(tmp_path):
     """Of both variants: whoever classified clean images elsewhere is no part of the difference between the two."""
     labels, predictions = np.zeros(20, int), np.repeat([0, 1], 10)
     key = answered.key_of(labels, predictions, range(10, 20))
@@ -277,7 +277,7 @@ def test_the_means_are_of_those_who_were_shown_adversarial_images(tmp_path):
     assert means(alone) == {("person", "clean"): (50, 0.0)}  # nobody was shown an adversarial one
 
 
-def test_people_who_saw_clean_images_alone_change_nothing_of_the_adversarial_ones(tmp_path):
+def test_judge_ignores_clean_only_people_for_adversarial(tmp_path):
     """As CIFAR-10H's thousands would: neither a mean nor the width of its interval."""
     labels = np.arange(60) % 10
     predictions = np.where(np.arange(60) < 30, labels, (labels + 1) % 10)
@@ -313,7 +313,7 @@ def test_a_network_fooled_everywhere_by_invalid_images(tmp_path):
     assert (tables["benchmark"]["accuracy"] == 0).all()
 
 
-def test_resamples_without_an_image_that_fooled_the_network_are_all_right(tmp_path):
+def test_judge_accepts_resamples_without_fooling_images(tmp_path):
     """The network right on 49 of 50, the person wrong on the one: what is wrong of a resample is binomial."""
     labels, predictions = np.zeros(50, int), np.r_[[0] * 49, 1]
     rows = [answer("ann", 49, 0, 1)]
@@ -338,7 +338,7 @@ def test_valid_data_are_not_counted_where_a_part_was_shown(tmp_path, caplog):
     assert tables["validity"]["verdict"].tolist() == ["deceptive", "valid"]
 
 
-def test_the_interval_is_of_all_that_fooled_the_network_though_a_part_was_shown():
+def test_judge_interval_covers_unshown_fooling_images():
     """One participant right on half of 100 of 400: the share's own error, four times as heavy, is most of the width."""
     right = np.arange(100)[:, None] % 2
     some = responses.Responses("adversarial", ("ann",), np.array(["person"], dtype=object), np.arange(100),

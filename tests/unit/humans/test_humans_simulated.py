@@ -76,7 +76,7 @@ def test_wrong_answers_follow_the_network_as_told(made):
     assert counts.min() > 0.6 * counts.mean()
 
 
-def test_confidence_is_higher_where_right_and_time_longer_where_unsure(made):
+def test_simulation_is_confident_when_right_slow_when_unsure(made):
     high = made["confidence"] == "high"
     right = made["correct_guess"] == 1
     assert high[right].mean() > high[~right].mean() + 0.2

@@ -99,7 +99,7 @@ def test_the_answers_do_not_stand_in_the_source_to_be_read(page):
     assert sorted(answer["name"] for answer in answers) == sorted(f"test image {i}" for i in range(COUNT))
 
 
-def test_the_images_are_drawn_by_the_seed_from_those_that_fool_the_network(tmp_path):
+def test_quiz_draws_fooling_images_by_the_seed(tmp_path):
     page = build(tmp_path, images=5)
     first = [answer["name"] for answer in content(page)[1]]
     assert len(set(first)) == 5
@@ -237,7 +237,7 @@ def test_nothing_is_lost_on_reload_and_storage_may_be_refused(page, opened):
         assert other.locator("#done").inner_text() == "You have 2 of 12 right."
 
 
-def test_simulated_participants_are_called_so_and_missing_ones_missed(tmp_path, opened):
+def test_quiz_names_simulated_and_missing_participants(tmp_path, opened):
     simulated = opened(build(tmp_path / "a", kind="simulated", images=1))
     assert "Nobody has taken part" in simulated.locator("header").inner_text()
     simulated.locator("#classes button").first.click()
@@ -262,7 +262,7 @@ def test_classes_called_by_a_digit_are_chosen_by_it(tmp_path, opened):
     assert "Right" in tab.locator("#verdict").inner_text()
 
 
-def test_digits_behind_shift_are_keys_and_all_of_them_can_be_turned_off(page, opened):
+def test_quiz_accepts_shifted_digits_and_turns_keys_off(page, opened):
     def press(tab, key, code):
         event = {"key": key, "code": code, "bubbles": True}
         tab.evaluate("event => document.body.dispatchEvent(new KeyboardEvent('keydown', event))", event)
@@ -309,7 +309,7 @@ def test_it_is_accessible_in_every_state(page, opened, scheme, width, height):
     check()
 
 
-def test_images_are_enlarged_without_smoothing_unless_the_study_smooths(page, tmp_path, opened):
+def test_quiz_enlarges_images_unsmoothed_by_default(page, tmp_path, opened):
     look = "image => getComputedStyle(image).imageRendering"
     assert opened(page).locator("#attacked").evaluate(look) == "pixelated"
     assert opened(build(tmp_path, smooth=True)).locator("#attacked").evaluate(look) == "auto"

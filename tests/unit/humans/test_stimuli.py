@@ -95,7 +95,7 @@ def test_each_part_holds_each_image_once_in_batches(tmp_path_factory, data, coun
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_pictures_are_the_images_rounded_to_8_bits_and_nothing_else(tmp_path, channels):
+def test_stimuli_pictures_are_the_images_in_8_bits(tmp_path, channels):
     images, labels, robust, columns_of = rows(9, range(9), channels=channels)
     shown, key = made(tmp_path, images, labels, robust, columns_of)
     for png, index, variant in zip(shown["png"], key["index"], key["variant"], strict=True):
@@ -116,7 +116,7 @@ def test_no_picture_can_be_told_from_another_by_its_length(tmp_path):
     assert shown["png"].map(len).nunique() == 1
 
 
-def test_the_order_of_the_record_changes_nothing_and_the_seed_everything(tmp_path):
+def test_stimuli_depend_on_the_seed_not_the_record_order(tmp_path):
     images, labels, robust, columns_of = rows(20, range(2, 16))
     shown, key = made(tmp_path / "a", images, labels, robust, columns_of)
     turned = np.random.default_rng(1).permutation(20)
@@ -160,7 +160,7 @@ def test_equal_pictures_have_ids_that_tell_nobody(tmp_path):
     assert shown["id"].str.fullmatch("[0-9a-f]{16}").all()
 
 
-def test_attention_checks_are_unbroken_clean_images_in_every_batch_of_both_parts(tmp_path):
+def test_stimuli_checks_are_clean_unbroken_images_in_each_batch(tmp_path):
     images, labels, robust, columns_of = rows(30, range(10))
     shown, key = made(tmp_path, images, labels, robust, columns_of, attention_checks=2)
     checks = key[key["is_attn_check"]]

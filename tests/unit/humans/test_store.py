@@ -44,7 +44,7 @@ def test_names_are_plain_and_each_is_one(begin):
     assert len(store.database.rows("SELECT * FROM participants")) == 1  # all or none
 
 
-def test_a_session_ends_with_idleness_a_revoked_code_or_by_leaving(begin):
+def test_store_ends_sessions_idle_revoked_or_left(begin):
     store = begin()
     code = store.add(["p2"], "person")["p2"]
     token = store.enter(code)
@@ -122,7 +122,7 @@ def test_one_answer_wins_where_several_come_at_the_same_time(begin):
     assert len(told) == 1
 
 
-def test_undo_takes_back_answers_of_the_batch_and_its_history_is_kept(begin):
+def test_store_undo_keeps_the_history_of_answers(begin):
     store = begin(batches=1, images=3)
     first = current(store)[0]
     with pytest.raises(Conflict):
@@ -181,7 +181,7 @@ def test_a_lost_code_is_renewed(begin):
         store.renew("p3")
 
 
-def test_who_agreed_to_another_text_is_asked_again_and_answers_stay(begin, tmp_path):
+def test_store_asks_consent_again_and_keeps_answers(begin, tmp_path):
     store = begin()
     shown = current(store)[0]
     answer(store, shown)
@@ -225,7 +225,7 @@ def test_images_of_former_batches_are_seen_no_more(begin):
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["answer", "answer", "answer", "undo", "go on", "reload", "replay"]), max_size=40))
 @pytest.mark.parametrize("page", ["single", "batch"])
-def test_whatever_a_participant_does_answers_are_those_of_the_last_word(begin, tmp_path_factory, page, actions):
+def test_store_answers_are_the_last_given(begin, tmp_path_factory, page, actions):
     folder = tmp_path_factory.mktemp("any") / "study"
     store = begin(folder, batches=1, images=3, page=page)
     stands, sent, chosen = [], [], 0  # [image, class] in order; (shown, class)

@@ -67,7 +67,7 @@ def test_nothing_is_asked_where_one_request_may_cost_too_much(stimuli):
     assert not server.requests
 
 
-def test_a_reply_that_does_not_say_its_cost_counts_as_much_as_it_may(stimuli, caplog):
+def test_reply_without_cost_counts_its_maximum(stimuli, caplog):
     with (
         caplog.at_level("WARNING", logger="robustlaws"),
         serving(lambda image, turn: {"body": completion("cat, high", usage=None)}) as server,

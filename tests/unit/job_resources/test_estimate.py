@@ -184,7 +184,7 @@ def test_speed_is_that_of_one_device_of_several(timed):
     assert estimate.speed(study, costs, jobs[:1], folder)["value"] == pytest.approx(alone / 8)
 
 
-def test_of_a_run_that_went_on_from_a_state_only_the_timed_part_counts(timed, caplog):
+def test_throughput_counts_only_the_timed_part_of_a_run(timed, caplog):
     study, costs, jobs, folder = timed
     run, kept = MagicMock(step=6), loop._States(folder / "partial", {}, Alone("cpu"))
     run.settings.steps = 8

@@ -59,7 +59,7 @@ class Counted(torch.nn.Module):
         ("custom", ("apgd-dlr", "fab-t", "fab"), 10),
     ],
 )
-def test_autoattack_makes_as_many_passes_of_an_image_that_survives(version, attacks, classes):
+def test_autoattack_passes_of_a_surviving_image_are_counted(version, attacks, classes):
     network, images = Counted(classes), torch.rand(2, 3, 4, 4)
     suite = pyautoattack.AutoAttack(network, attacks=list(attacks) or None, eps=0.01, version=version, seed=0)
     architecture, threat = Architecture(10, 1, classes, 3, 4, (), ()), Threat("Linf", 0.01)

@@ -45,7 +45,7 @@ def flops_of(needs, rule="train_run", wildcards=LARGE):
 # memory
 
 
-def test_what_a_job_holds_is_known_for_every_rule_that_holds_more_than_tables():
+def test_memory_is_known_for_every_rule_beyond_tables():
     # files are fetched, and staged, piece by piece; a model is asked image by image
     assert set(COSTED) - set(HELD) == {"fetch_file", "stage_samples", "ask_model"}
 
@@ -79,7 +79,7 @@ def test_activations_are_held_where_there_is_no_gpu():
     assert asked(1, 1) == asked(1, 2)
 
 
-def test_a_wideresnet_leaves_as_many_numbers_as_its_layers_without_products_have_flops():
+def test_wrn_activations_equal_its_elementwise_flops():
     # WRN-10-1 of 4 x 4 pixels: a convolution of its own, three blocks of two, two of them with a shortcut, a last layer
     products = 2 * 9 * 3 * 16 * 16
     for channels_in, channels, pixels in ((16, 16, 16), (16, 32, 4), (32, 64, 1)):
@@ -94,7 +94,7 @@ def test_later_attempts_ask_for_more_memory_but_not_for_ever(attempt, factor):
     assert needs_of().memory_mb("train_run", LARGE, attempt) == pytest.approx(factor * first, abs=factor * 100)
 
 
-def test_the_slices_of_a_long_run_ask_for_twice_the_memory_at_most():
+def test_requests_of_retries_at_most_double_the_memory():
     needs = given(1e9, budget_minutes=60.0)
     first = needs.memory_mb("train_run", LARGE)
     assert [needs.memory_mb("train_run", LARGE, n) / first for n in (2, 9)] == pytest.approx([1.5, 2], abs=0.05)
@@ -223,7 +223,7 @@ def timed(folder, run, seconds, text=None):
     path.write_text(text or f"s\th:m:s\tmax_rss\n{seconds}\t0:00:05\t361.26\n")
 
 
-def test_the_speed_is_that_of_the_slowest_run_that_took_long_enough(tmp_path):
+def test_requests_use_the_slowest_long_runs_speed(tmp_path):
     runs = [f"wrn-28-4/{dataset}/1000000/1" for dataset in ("edm-5", "edm-18", "pfgmpp-18", "dg-18")]
     timed(tmp_path, runs[0], 2000.0)
     timed(tmp_path, runs[1], 4000.0)
@@ -264,7 +264,7 @@ def test_what_is_assumed_is_slower_than_an_h200_and_than_a_core():
 # retries
 
 
-def test_jobs_that_retries_do_not_suffice_for_are_told_in_one_line():
+def test_requests_warn_of_too_few_retries_in_one_line():
     needs = given(1e10, budget_minutes=600.0)
     slices = needs.slices("train_run", LARGE)
     assert slices > 3

@@ -91,7 +91,7 @@ def test_the_zoos_own_entries_have_our_keys_and_sizes(depth, width, entries, par
 
 
 @pytest.mark.parametrize("architecture", [DIGITS, CIFAR], ids=["8x8x1", "32x32x3"])
-def test_an_export_loads_strictly_in_the_zoo_and_gives_our_logits(architecture, tmp_path):
+def test_export_loads_strictly_in_the_zoo_with_equal_logits(architecture, tmp_path):
     a, path = architecture, exported(architecture, tmp_path)
     theirs = zoo.load(path, zoo.ZooNet(a.depth, a.width, a.classes, a.channels, a.mean, a.std))
     ours = checkpoint.load(tmp_path / "ours.safetensors", a, "cpu")

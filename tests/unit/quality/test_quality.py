@@ -71,7 +71,7 @@ def features(folder, *names):
         return network.features(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255).double().numpy()
 
 
-def test_merged_pieces_are_the_moments_of_all_images_in_any_grouping():
+def test_moments_merge_equal_in_any_grouping():
     rng = np.random.default_rng(0)
     # far from 0, where a sum of squares would lose all digits
     values = rng.standard_normal((1000, 5)) @ rng.standard_normal((5, 5)) + 1e6

@@ -55,7 +55,7 @@ def test_looks_follow_those_of_the_figures():
     assert len(explorer.SYMBOLS) == len(explorer.GLYPHS) == len(style.MARKERS)
 
 
-def test_the_page_loads_nothing_and_lets_only_its_own_scripts_run(tmp_path):
+def test_explorer_page_runs_only_its_own_scripts(tmp_path):
     text = write(tmp_path).read_text()
     parts = Parts(text)
     assert not [attributes for _, attributes in parts.elements if {"src", "href", "action", "srcset"} & set(attributes)]

@@ -105,7 +105,7 @@ def human_level(source):
 PEOPLE = (("P1", "person"), ("P2", "person"))
 
 
-def test_people_are_called_people_and_the_benchmark_stands_with_and_without_invalid_images(tmp_path, study):
+def test_human_section_names_people_and_both_benchmarks(tmp_path, study):
     text, told = page(tmp_path, study, write(tmp_path, *PEOPLE, means=("person",)), human_level("person"))
     assert ("Of the test images under AutoAttack, 4 images that fooled the network were shown; as people judged them, "
             "2 of 4 (50.0%) are invalid, 1 of these deceptive.") in told  # fmt: skip
@@ -158,7 +158,7 @@ def test_what_only_models_judged_is_said_to_be_theirs(tmp_path, study):
         assert words not in told, words
 
 
-def test_people_beside_models_are_participants_and_a_model_is_called_one(tmp_path, study):
+def test_human_section_tells_models_from_participants(tmp_path, study):
     told = page(tmp_path, study, write(tmp_path, *PEOPLE, ("vlm", "model")))[1]
     assert "as participants judged them" in told
     assert "the network, and vlm (model) on what fooled it" in told
@@ -188,7 +188,7 @@ def test_where_nothing_fooled_the_network_nobody_is_asked(tmp_path, study):
     assert "Nobody" not in told
 
 
-def test_of_a_part_of_the_images_it_is_said_how_many_fooled_the_network(tmp_path, study):
+def test_human_section_counts_fooling_images_of_a_part(tmp_path, study):
     told = page(tmp_path, study, write(tmp_path, *PEOPLE, fooled=1234))[1]
     assert "4 images that fooled the network were shown, of 1,234 that did; as people judged them, 2 of 4" in told
     assert "Since not all were shown, the benchmark without the invalid ones is left out." in told
@@ -216,7 +216,7 @@ def test_those_who_have_not_finished_are_counted(tmp_path, shown, told):
     assert sentences[1:] == ([told] if told else [])
 
 
-def test_thousands_who_saw_clean_images_only_are_counted_not_listed(tmp_path, study):
+def test_human_section_counts_clean_only_participants(tmp_path, study):
     clean = [row for place in range(2571) for row in accuracy(f"A{place}", "person", adversarial=0)]
     told = page(tmp_path, study, write(tmp_path, *PEOPLE, extra=clean))[1]
     assert "2,571 participants answered clean images only and are not in the table." in told

@@ -214,7 +214,7 @@ def test_without_such_predictions_nothing_is_said_of_them(tmp_path):
     assert "nseen" not in write(tmp_path)[1].text
 
 
-def test_a_fit_of_two_stages_tells_both_and_flags_the_one_that_did_not_converge(tmp_path):
+def test_laws_flag_the_unconverged_stage_of_two(tmp_path):
     def staged(law):
         if law["law"] == "additive":
             second = law["fit"] | {"converged": False, "starts": 12, "starts_agreeing": 1, "objective": 3.4e-5}
@@ -231,7 +231,7 @@ def test_a_fit_of_two_stages_tells_both_and_flags_the_one_that_did_not_converge(
     assert f"{TITLE} not converged 0.500" in page.text
 
 
-def test_a_law_that_says_itself_that_it_has_not_converged_says_so_once(tmp_path):
+def test_laws_state_missing_convergence_once(tmp_path):
     def stopped(law):
         law["fit"] = (law["fit"] or {}) | {"converged": False}
         law["warnings"] = ["the fit has not converged: gradient norm 1.0e-02"]
@@ -312,7 +312,7 @@ def test_the_published_study_does_not_stand_beside_itself(tmp_path):
     assert page.text.index("Read off figures.") < page.text.index("36 runs on purely")
 
 
-def test_an_undetermined_number_of_this_study_stays_out_of_the_comparison(tmp_path):
+def test_laws_leave_undetermined_numbers_out_of_comparison(tmp_path):
     text, page = write(tmp_path, comparison=[compared("alpha", 0.25)], determined=False)
     told = "alpha 0.250 [0.225, 0.275] not determined 1 1 the interval spans zero"
     assert told in between(page, "Beside the published study", " Laws ")

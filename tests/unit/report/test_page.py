@@ -43,7 +43,7 @@ def test_files_beside_a_figure_are_linked(tmp_path):
     assert links == ["figures/samples.svg", "figures/samples.parquet"]
 
 
-def test_many_figures_stand_under_headings_and_are_numbered_through(tmp_path):
+def test_page_numbers_figures_across_headings(tmp_path):
     names = ("adversarial", "accuracy", "never_heard_of", "samples", "predictions", "allocation", "learning_curves")
     _, page = write(tmp_path, figures=names)
     order = [page.text.index(f"Figure {number}.") for number in range(1, 8)]

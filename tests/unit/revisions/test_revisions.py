@@ -53,7 +53,7 @@ def test_a_change_of_meaning_counts(real):
     assert code_dependencies.meaning(real) != code_dependencies.meaning(CODE)
 
 
-def test_another_version_of_a_package_counts_where_it_is_imported(monkeypatch):
+def test_fingerprint_changes_with_an_imported_packages_version(monkeypatch):
     before = {entry: revisions.fingerprint(entry) for entry in ("train", "law.additive")}
     pins = revisions._pins() | {"torch": "3.0.0"}
     monkeypatch.setattr(revisions, "_pins", lambda: pins)
@@ -61,7 +61,7 @@ def test_another_version_of_a_package_counts_where_it_is_imported(monkeypatch):
     assert revisions.fingerprint("law.additive") == before["law.additive"]
 
 
-def test_the_packages_behind_an_entry_are_those_that_are_installed_for_it():
+def test_packages_behind_an_entry_are_its_distributions():
     assert {"torch", "numpy", "h5py"} <= set(revisions.packages("train"))
     assert "pyautoattack" in revisions.packages("attack.autoattack")
     assert {"pillow", "scikit-learn"} <= set(revisions.packages("data.digits"))
@@ -137,7 +137,7 @@ def test_an_edit_changes_the_entries_that_it_is_behind(monkeypatch, module, behi
     assert changed == {entry for entry in revisions.entries() if module in revisions.modules(entry)}
 
 
-def test_the_report_has_its_captions_behind_it_and_a_figure_has_not(monkeypatch):
+def test_report_depends_on_captions_and_figures_do_not(monkeypatch):
     before = {entry: revisions.fingerprint(entry) for entry in ("report", "published", "figure.residuals", "train")}
     monkeypatch.setitem(FIGURES, "residuals", replace(FIGURES["residuals"], caption="Better words."))
     changed = {entry for entry, known in before.items() if revisions.fingerprint(entry) != known}

@@ -137,7 +137,7 @@ except OSError:
         assert {name: len(file[name]) for name in file} == {"x": 5, "z": 3}
 
 
-def test_a_shard_appended_to_on_a_full_disk_goes_on_when_there_is_room(tmp_path):
+def test_shard_writer_resumes_after_a_full_disk(tmp_path):
     def work(path):
         with shards.Writer(path, 3000, (32, 32, 1), {}, f"{path}.partial", seconds=0.0) as writer:
             begun = writer.done
@@ -270,7 +270,7 @@ def test_a_log_without_room_hides_no_error(tmp_path):
         assert said.count("\n") == 1
 
 
-def test_a_file_system_that_fails_while_a_shard_is_read_is_not_called_damage(study, monkeypatch):
+def test_shard_read_failure_of_the_disk_is_no_damage(study, monkeypatch):
     def stale(*_):
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 

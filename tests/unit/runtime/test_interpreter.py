@@ -18,7 +18,7 @@ def _put_back(monkeypatch):
     monkeypatch.setenv("PYTHONNOUSERSITE", "")
 
 
-def test_in_the_python_of_snakemake_nothing_goes_and_processes_find_the_library():
+def test_import_path_keeps_snakemakes_own_python_unchanged():
     before = list(sys.path)
     for _ in range(2):
         import_path.keep_to_environment()

@@ -102,7 +102,7 @@ def test_a_job_of_one_process_takes_one_gpu_of_one_node():
     assert (alone.gpus, alone.ranks, alone.threads, alone.ends, alone.budget_minutes) == (1, 1, 3, 99.0, 60.0)
 
 
-def test_a_step_sees_the_whole_job_and_not_that_of_the_step_around_it(monkeypatch):
+def test_slurm_step_sees_the_whole_job(monkeypatch):
     for name, value in {"SLURM_JOB_ID": "17", "SLURM_NNODES": "1", "SRUN_CPUS_PER_TASK": "1", "OTHER": "x"}.items():
         monkeypatch.setenv(name, value)
     found = slurm.of_job()

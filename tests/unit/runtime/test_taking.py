@@ -56,7 +56,7 @@ def test_a_killed_holder_of_this_machine_is_followed_at_once(tmp_path):
     assert os.listdir(tmp_path) == ["lock"]
 
 
-def test_a_holder_on_another_machine_counts_as_long_as_it_gives_signs_of_life(tmp_path):
+def test_folder_lock_respects_a_remote_holders_heartbeat(tmp_path):
     """On a file system that does not pass locks on: the lock is free and the other machine's process at work."""
     holder, stop = tmp_path / "holder.json", threading.Event()
     write(holder, elsewhere(id="x", job="41"))
@@ -82,7 +82,7 @@ def test_a_holder_that_was_given_up_ends(tmp_path):
     assert process.wait(30) == 1
 
 
-def test_without_locks_in_the_file_system_a_living_process_is_seen_by_its_number(tmp_path, monkeypatch):
+def test_folder_lock_checks_process_ids_without_kernel_locks(tmp_path, monkeypatch):
     def none(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -125,7 +125,7 @@ def test_jobs_of_one_machine_take_different_gpus(tmp_path, monkeypatch):
     assert gpu_lock.take(1, ["b", "a"], 5, tmp_path) == [0]
 
 
-def test_locks_are_for_all_users_and_one_that_cannot_be_opened_is_done_without(tmp_path, monkeypatch, caplog):
+def test_gpu_locks_serve_all_users_and_skip_closed_files(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(gpu_lock, "_held", {})
     before = os.umask(0o077)
     try:
@@ -146,7 +146,7 @@ def test_locks_are_for_all_users_and_one_that_cannot_be_opened_is_done_without(t
     assert "b.lock'" in caplog.text
 
 
-def test_a_snakemake_of_the_same_study_is_refused_and_one_that_is_gone_is_not(tmp_path):
+def test_workflow_lock_refuses_a_live_snakemake_of_the_study(tmp_path):
     sleeping = subprocess.Popen(["sleep", "60"])
     record = tmp_path / ".snakemake/robustlaws/other.json"
     about = folder_lock.signature() | {"study": "digits", "log": "x", "process": sleeping.pid}
@@ -187,7 +187,7 @@ HERE = folder_lock.signature()["host"]
     [("node7", 0, True), (HERE, 0, False), (HERE, time.time(), True)],
     ids=["elsewhere", "here before the start", "here"],  # of the time, names would differ between processes
 )
-def test_a_lock_of_another_machine_stays_and_one_from_before_a_restart_does_not(tmp_path, host, started, refused):
+def test_workflow_lock_keeps_remote_and_drops_prereboot_records(tmp_path, host, started, refused):
     """Two machines may go by one name."""
     write(tmp_path / ".snakemake/robustlaws/r.json", elsewhere(host=host, study="digits", log="x", started=started))
     (tmp_path / ".snakemake/locks").mkdir()
@@ -237,7 +237,7 @@ def test_jobs_that_a_killed_snakemake_left_in_slurm_are_named(tmp_path, squeue):
 
 
 @pytest.mark.parametrize(("job", "there"), [("77", True), ("78", False)])
-def test_slurm_says_whether_a_snakemake_that_is_its_job_still_runs(tmp_path, squeue, job, there):
+def test_workflow_lock_asks_slurm_about_a_snakemake_job(tmp_path, squeue, job, there):
     squeue()
     write(tmp_path / ".snakemake/robustlaws/r.json", elsewhere(job=job, study="digits", log="x", started=0))
     assert bool(workflow_lock.at_work(tmp_path)) == there

@@ -24,7 +24,7 @@ def test_a_table_comes_back_as_it_was_written(tmp_path):
     assert pq.read_schema(path).field("flops").metadata[b"unit"] == b"FLOPs"
 
 
-def test_a_run_from_elsewhere_may_lack_what_its_law_does_not_need(tmp_path):
+def test_tables_accept_foreign_runs_without_unneeded_columns(tmp_path):
     path = tmp_path / "runs.parquet"
     kept = {
         name: ROW[name] for name in ("run", "model", "dataset", "size", "seed", "real_fraction", "params", "images")

@@ -52,7 +52,7 @@ def test_the_recipe_in_the_documentation_is_a_study():
     assert len(study.chunks("autoattack")) == 10
 
 
-def test_the_default_grid_is_three_models_on_five_datasets_two_mixtures_and_four_recipes():
+def test_default_grid_has_the_documented_runs():
     study = Study(CONFIG, SCHEMA)
     assert len(study.runs) == 3 * (4 * 3 + 2 * 2) + 2 + 4 * 2  # and four other recipes at two sizes
     mixed = study.training(study.run("wrn-10-1/edm-18-real/2048/1"))
@@ -72,7 +72,7 @@ def test_shards_cover_a_dataset_without_overlap():
     assert covered == list(range(4096))
 
 
-def test_seeds_differ_between_runs_and_not_between_datasets_of_a_generator():
+def test_seeds_differ_by_run_not_by_dataset():
     study = Study(CONFIG, SCHEMA)
     own = [run for run in study.runs.values() if run.recipe is None]
     assert len({study.training(run).seed for run in own}) == len(own) == 50
@@ -103,7 +103,7 @@ def test_what_is_attacked_and_in_which_chunks():
     )
 
 
-def test_chunks_cover_the_test_split_where_no_number_of_images_is_given():
+def test_chunks_cover_the_test_split_by_default():
     config = changed("attacks", "autoattack", "chunk", to=64)
     del config["attacks"]["autoattack"]["images"]
     study = Study(config, SCHEMA)
@@ -111,7 +111,7 @@ def test_chunks_cover_the_test_split_where_no_number_of_images_is_given():
     assert study.attack("autoattack", "runs/wrn-10-1/edm-3/256/1").images == 300
 
 
-def test_a_checkpoint_has_the_studys_images_and_its_own_normalisation():
+def test_checkpoint_has_its_own_normalisation():
     own = {"file": "zoo.pt", "depth": 82, "width": 8}
     blocks = {"plain": own, "none": own | {"mean": [], "std": []}, "half": own | {"mean": [0.5], "std": [0.5]}}
     study = Study(changed("checkpoints", to=blocks), SCHEMA)
@@ -166,7 +166,7 @@ def test_the_order_of_a_mixture_and_of_the_laws_means_nothing():
     assert {tuple(study.config["laws"]["fit"]) for study in studies} == {tuple(LAWS)}
 
 
-def test_a_recipe_is_a_folder_of_its_own_and_changes_only_what_it_says():
+def test_recipe_changes_only_its_own_settings():
     config = copy.deepcopy(CONFIG)
     config["recipes"]["slow"] = {"learning_rate": 0.1}
     config["grid"].append({"models": ["wrn-10-1"], "datasets": ["edm-3"], "sizes": [256], "recipe": "slow"})
@@ -215,7 +215,7 @@ def test_a_pipeline_may_have_arguments_of_its_own_in_any_order():
     assert told[0].pipeline.scheduler_arguments == {"a": 1, "b": {"c": [1], "d": 2}}
 
 
-def test_files_are_not_sampled_anew_for_what_only_samplers_follow():
+def test_file_generators_ignore_sampler_settings():
     own = {"kind": "files", "format": "npz", "files": ["a.npz"]}
     told = []
     for sampling in ({}, {"labels": "random", "sigma_max": 40.0, "batch": 128, "seeds": "index"}):

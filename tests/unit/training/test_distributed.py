@@ -83,7 +83,7 @@ def large(study):
     return study
 
 
-def test_a_signal_stops_two_processes_in_the_middle_and_they_go_on(large):
+def test_two_processes_stop_at_a_signal_and_resume(large):
     train(large, "whole", long(), processes=2)
     job = subprocess.Popen([sys.executable, "-c", JOB, str(large)], stderr=subprocess.PIPE, text=True, cwd=ROOT)
     said = ""
@@ -119,7 +119,7 @@ def test_a_gpu_that_is_not_there_is_one_line(study):
             train(study, "run", gpus=gpus)
 
 
-def test_parts_of_a_batch_give_the_gradient_of_the_whole_but_for_batchnorm(study, monkeypatch):
+def test_batch_parts_sum_to_the_gradient_of_the_whole(study, monkeypatch):
     # in eval mode BatchNorm couples no images, so the parts must add up exactly
     gradients = []
     for parts in (1, 4):

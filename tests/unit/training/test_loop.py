@@ -83,7 +83,7 @@ def test_a_run_cut_off_anywhere_ends_with_the_same_bytes(study, monkeypatch, die
     assert not (study / "cut.partial").exists()
 
 
-def test_a_mixture_read_in_small_windows_goes_on_where_it_was_cut_off(study, dies_after):
+def test_loop_resumes_a_mixture_in_small_windows(study, dies_after):
     # 75 draws from the first 40 images of one dataset and 37 from those of another, whose windows are 20 images
     settings = told(shares=(2, 1), unique_images=40, window_images=20)
     assert settings.parts == [(40, 75), (37, 37)]
@@ -229,7 +229,7 @@ def test_a_run_can_be_stopped_while_it_is_measured(study, monkeypatch, caplog):
     assert train(study, "cut") == undisturbed
 
 
-def test_the_best_weights_are_those_of_the_best_held_out_accuracy(study, monkeypatch):
+def test_loop_keeps_the_weights_of_best_held_out_accuracy(study, monkeypatch):
     accuracies = iter([0.3, 0.5, 0.5, 0.2])
     real = learning_curve.measured
 
