@@ -1,4 +1,4 @@
-"""Which code change makes which output stale.
+"""The ledger of revisions: which code change makes which output stale.
 
 Snakemake compares params, not imported modules. So every computing rule passes
 ``revision=revision("train")``, a string such as "train-r3" from ``revisions.toml``. Beside each

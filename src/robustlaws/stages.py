@@ -1,4 +1,4 @@
-"""The rules of the workflow: the stage of each, and what the library has to know of its jobs. Imports nothing heavy."""
+"""Facts about each rule: its stage, its use of GPUs and states, its usual minutes."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Where each file of a study comes from: what its files say of themselves, gathered into one table and one RO-Crate."""
+"""The provenance of a study: the records in its files, collected in one table and one RO-Crate."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A run as RobustBench takes it: the `.pt` that its loader reads and the `model_info` that its leaderboard asks for.
+"""Export of a run to RobustBench: the `.pt` for its loader and the `model_info` for its leaderboard.
 
 Source: spec/interop.md 4a.
 """

@@ -1,4 +1,4 @@
-"""The command `robustlaws show`: where a file of a study comes from, and the commands that make it again."""
+"""The command `robustlaws show`: a file's provenance, and the commands that make it again."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""The chunks of one attack as one record. Imports no torch: this job is as cheap as it looks."""
+"""Merge the chunks of one attack into one record. Imports no torch."""
 
 from collections.abc import Sequence
 from pathlib import Path

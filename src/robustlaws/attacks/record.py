@@ -1,4 +1,4 @@
-"""What an attack did to each image, as HDF5.
+"""The outcome of an attack for each image, as HDF5.
 
 Datasets, one entry per attacked image: `index` (position in its split), `label`,
 `clean_prediction`, `adversarial_prediction`, `robust`, `broken_by` (index into the attribute `attacks`;

@@ -1,4 +1,4 @@
-"""What must hold before hours are spent on an attack; each is a way in which a robust accuracy was wrong once."""
+"""Checks before an attack, against known ways to overestimate robust accuracy."""
 
 import torch
 from torch import Tensor, nn

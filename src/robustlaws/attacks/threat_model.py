@@ -1,4 +1,4 @@
-"""What an attacker may do to an image: the Linf ball around it, within [0, 1]."""
+"""The threat model: the Linf ball around an image, within [0, 1]."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The attack that training is done against, on finished weights: what a run was made robust to, and to what extent."""
+"""The attack of the training, on finished weights."""
 
 from pathlib import Path
 

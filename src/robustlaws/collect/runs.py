@@ -1,4 +1,4 @@
-"""Gather what the runs left behind into the tables of a study."""
+"""Collect the outcomes of runs in the tables of a study."""
 
 import pandas as pd
 

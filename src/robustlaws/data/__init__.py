@@ -1,4 +1,4 @@
-"""Images in and out: sources of real images, HDF5 shards, batches."""
+"""Images: sources of real images, HDF5 shards, batches."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Files that others publish: where they are, what tells the right one, and fetching them. Imports no torch.
+"""Published files: their addresses, checksums and download. Imports no torch.
 
 A config names such a file by a path; its last part says which one is meant. Source: spec/interop.md 4e to 4h.
 """

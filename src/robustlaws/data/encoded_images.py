@@ -1,4 +1,4 @@
-"""Encoded pictures: one of them, folders with one folder a class, the hub's Parquet layout."""
+"""Encoded images: single files, class folders, and the hub's Parquet layout."""
 
 import io
 import json

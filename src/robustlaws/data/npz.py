@@ -1,4 +1,4 @@
-"""Arrays of an `.npz` file, read in blocks without unpickling anything, and labels in the forms they come in."""
+"""Arrays of an `.npz` file, read in blocks without unpickling, and labels in their usual encodings."""
 
 import struct
 import zipfile

@@ -1,4 +1,4 @@
-"""Make a damaged shard again, and leave alone what was made from it while it was whole.
+"""Make a damaged shard again without retraining the runs that read it.
 
 Snakemake compares large files by their time alone, and makes everything again that follows a job which it runs: one bad
 byte in one shard would train all runs again that have read it. So a shard is made again by itself, and gets back the

@@ -1,4 +1,4 @@
-"""The batches of a run: order without replacement, real images mixed in, augmentation.
+"""The order in which images are drawn: permutations, walks without replacement, windows.
 
 Everything about step g is a pure function of the seed and g, so a run can be taken up at any step,
 and each of several processes can make its own share of a batch.

@@ -1,4 +1,4 @@
-"""The bytes of a shard: what its file is made of, and how it is put together in a small memory.
+"""The bytes of a shard, and its assembly in little memory.
 
 `shards` is what others use; `docs/shards.md` describes the format.
 """

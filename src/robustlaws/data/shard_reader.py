@@ -1,4 +1,4 @@
-"""Reads images of any number of shards in a random order, without ever holding more than two windows of them.
+"""Read images of any number of shards in a random order, at most two windows of them in memory.
 
 300 million CIFAR-sized images are 900 GB. What is held does not grow with them: a window is 65,536 images
 (200 MB), and while it is used the next one is read by a thread.

@@ -1,4 +1,4 @@
-"""A shard written bit by bit, by a job that may be killed at any moment."""
+"""Write a shard in parts; a killed job resumes."""
 
 import json
 import math

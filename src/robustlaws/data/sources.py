@@ -1,4 +1,4 @@
-"""Sources of real labelled images, and the import that brings any of them to one format."""
+"""Sources of real labelled images, and their import into shards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

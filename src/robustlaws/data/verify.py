@@ -1,4 +1,4 @@
-"""Check shards: every byte of each, and that those of a dataset belong together and repeat no image."""
+"""Verify shards: every byte, the consistency of a dataset, and repeated images."""
 
 import argparse
 import hashlib

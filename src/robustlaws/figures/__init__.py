@@ -1,4 +1,4 @@
-"""The figures of a study: one module each, and what each is drawn from."""
+"""The figures of a study: one module each, with its inputs and caption."""
 
 from dataclasses import dataclass
 

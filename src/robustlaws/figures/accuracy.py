@@ -1,4 +1,4 @@
-"""Figure: adversarial accuracy against training FLOPs, and the best that the law expects of a budget."""
+"""Figure: adversarial accuracy against training FLOPs, and the best accuracy expected for a budget."""
 
 import pandas as pd
 from matplotlib.patches import Patch

@@ -1,4 +1,4 @@
-"""Figure: adversarial accuracy against adversarial loss, and the line that turns one into the other."""
+"""Figure: adversarial accuracy against adversarial loss, with the fitted line."""
 
 import numpy as np
 from matplotlib.patches import Patch

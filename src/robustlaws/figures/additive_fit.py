@@ -1,4 +1,4 @@
-"""Figure: how approach 2 fits the runs, and where it sees the best use of a budget."""
+"""Figure: the fit of approach 2 to the runs, and the compute-optimal allocation."""
 
 from robustlaws.figures.drawing import contours, fit_panels, fitted_laws, inputs, style
 from robustlaws.formatting import numbers

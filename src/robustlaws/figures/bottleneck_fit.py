@@ -1,4 +1,4 @@
-"""Figure: how approach 3 fits the runs, model by model."""
+"""Figure: the fit of approach 3 to the runs, by model."""
 
 from robustlaws.figures.drawing import fit_panels, fitted_laws, inputs, style
 from robustlaws.formatting import numbers

@@ -1,4 +1,4 @@
-"""Figure: Approach 1, dataset by dataset: the envelope with its loss law, and N* and D* along it with their lines."""
+"""Figure: approach 1 by dataset: the envelope, its loss law, and N* and D* along it."""
 
 import numpy as np
 

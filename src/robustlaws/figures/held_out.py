@@ -1,4 +1,4 @@
-"""Figure: losses of each dataset as predicted by a fit that has not seen it, against those measured."""
+"""Figure: losses of each dataset predicted by a fit without it, against the measured ones."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Figure: what models smaller or larger than N* cost in training compute."""
+"""Figure: the extra training compute of models smaller or larger than N*."""
 
 import numpy as np
 from matplotlib.lines import Line2D

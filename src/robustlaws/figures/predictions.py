@@ -1,4 +1,4 @@
-"""Figure: adversarial losses that the laws give, against those measured."""
+"""Figure: adversarial losses predicted by the laws against the measured ones."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Figure: how far each law's predictions lie from the runs, against N, D, FID and FLOPs."""
+"""Figure: residuals of each law against N, D, FID and FLOPs."""
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator

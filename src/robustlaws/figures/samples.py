@@ -1,4 +1,4 @@
-"""Figure: what the datasets look like, class by class, beside the real images."""
+"""Figure: images of each dataset by class, beside real images."""
 
 import numpy as np
 

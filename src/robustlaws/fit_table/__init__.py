@@ -1,1 +1,1 @@
-"""Laws for people who bring a table of finished runs: read it, check its units, fit, draw, report. Imports no torch."""
+"""Laws for a table of finished runs: read, check units, fit, draw, report. Imports no torch."""

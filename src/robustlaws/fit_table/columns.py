@@ -1,4 +1,4 @@
-"""The columns of a table of finished runs, or of learning curves, that somebody brings, and their other spellings."""
+"""The columns of a table of finished runs or of learning curves, and their accepted spellings."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""Learning curves that somebody brings beside a table of finished runs."""
+"""Learning curves beside a table of finished runs."""
 
 import pandas as pd
 

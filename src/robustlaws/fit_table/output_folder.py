@@ -1,4 +1,4 @@
-"""The folder that a fit fills: whole files only, ours only, and nothing in it when the fit fails.
+"""The output folder of a fit: complete files only, and nothing after a failure.
 
 Files are made in a hidden folder inside, and moved one by one when all are there. `fit.json` says which files are ours,
 what they were made from, and whether all of them belong together (`finished`).

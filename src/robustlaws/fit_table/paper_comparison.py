@@ -1,4 +1,4 @@
-"""The published runs refitted, beside what the published recipe finds on them and what the paper prints."""
+"""The published runs refitted, beside the published recipe's results and the printed numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The published study as data: its runs as read off its figures (`paper_runs.md` says how), as `tables.RUNS`."""
+"""The published study as data: its runs, measured from its figures (see `paper_runs.md`), as `tables.RUNS`."""
 
 import json
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""All that comes out of a table of finished runs, in one folder: tables, laws, limits, figures and pages.
+"""All outputs for a table of finished runs, in one folder: tables, laws, limits, figures and pages.
 
 What is made is the list `STEPS`: each step gives its jobs, (what, function), which are then done one by one.
 """

@@ -1,4 +1,4 @@
-"""From a table that somebody brings to the checked tables of a study: `tables.RUNS` and `tables.CURVES`."""
+"""Turn a table of finished runs into a checked `tables.RUNS`."""
 
 from robustlaws.fit_table import columns, table_reader, unit_checks
 from robustlaws.laws.observations import comparable

@@ -1,4 +1,4 @@
-"""Read a CSV or Parquet file that somebody else wrote, and say of every cell where it stands."""
+"""Read a CSV or Parquet table with the place of every cell, for error messages."""
 
 import csv
 import math

@@ -1,4 +1,4 @@
-"""What a fit found, as plain text for a terminal."""
+"""The results of a fit as text for a terminal."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""Numbers, HTML and terminal text as people read them."""
+"""Numbers, HTML and terminal text for readers."""

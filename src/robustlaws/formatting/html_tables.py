@@ -1,4 +1,4 @@
-"""Tables as the page shows them: no empty column, and no number that the data do not determine."""
+"""HTML tables without empty columns and without undetermined numbers."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Generators of labelled images, their training, their samplers and the quality of what they make."""
+"""Generators of labelled images: their training, samplers and files."""
 
 # kinds that are trained here
 GENERATORS = {

@@ -1,4 +1,4 @@
-"""Discriminator guidance: EDM's sampler, pushed to where a discriminator takes its images for real.
+"""Discriminator guidance: EDM's sampler with the gradient of a discriminator's log ratio.
 
 Source: spec/generators.md 9.1, 9.3 and 9.4 (Kim et al. 2023).
 """

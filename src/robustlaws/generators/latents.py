@@ -1,4 +1,4 @@
-"""What each image starts from, drawn on the CPU from its index alone.
+"""The latent of each image, drawn on the CPU from its index alone.
 
 A generator on a GPU gives other numbers for the same seed, so all draws are made on the CPU: an image
 does not depend on the device, the batch or the shard it is made in.

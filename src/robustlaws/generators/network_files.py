@@ -1,4 +1,4 @@
-"""Generators on disk: a JSON that says which network, beside its weights as safetensors under the official keys.
+"""Generators on disk: a JSON describing the network, and its weights as safetensors under the official keys.
 
 Nothing in either file is executed. The same weights give the same bytes.
 """

@@ -1,4 +1,4 @@
-"""One shard of a dataset, by whichever sampler its generator has; a killed job goes on inside the shard."""
+"""Sample one shard of a dataset; a killed job resumes within the shard."""
 
 import time
 from pathlib import Path

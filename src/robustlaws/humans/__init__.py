@@ -1,4 +1,4 @@
-"""The human study: people, and models that take their place, classify the images that fooled a network."""
+"""The human study: people and vision models classify images that fooled a network."""
 
 # What images are made of: the test split under AutoAttack, or the training split under the attack of the training.
 BUNDLES = ("test", "train")

@@ -1,4 +1,4 @@
-"""A page of its own on which visitors classify images that fooled a network, and see how they did beside others.
+"""A self-contained quiz page with images that fooled a network, and results beside those of participants.
 
 The page needs no server and no network; its content security policy lets its own script and style run, by their
 digests, and nothing else load or run.

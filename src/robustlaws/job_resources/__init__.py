@@ -1,1 +1,1 @@
-"""What jobs cost and need, and how long a study takes."""
+"""Costs and resource requests of jobs, and the duration of a study."""

@@ -1,4 +1,4 @@
-"""What a study costs, and what of it is left: jobs as Snakemake sees them, costs by arithmetic. Imports no torch."""
+"""The cost of a study and of its remaining jobs, by arithmetic. Imports no torch."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a study costs, as text of at most 100 columns."""
+"""The cost estimate of a study as text of at most 100 columns."""
 
 from textwrap import wrap
 

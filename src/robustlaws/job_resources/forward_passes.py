@@ -1,4 +1,4 @@
-"""How often a network looks at an image in the stages that repeat themselves, by arithmetic. Imports no torch.
+"""Forward passes of the repeated stages, by arithmetic. Imports no torch.
 
 And which network a published file holds, so that this can be said before the file is there.
 """

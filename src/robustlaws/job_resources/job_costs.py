@@ -1,4 +1,4 @@
-"""What each job of a study costs: images, FLOPs, bytes, by arithmetic from what the job is told. Imports no torch.
+"""The cost of each job: images, FLOPs, bytes, by arithmetic from its settings. Imports no torch.
 
 A pass is one forward pass of one image; a backward pass to the input costs as much, one to the weights and the
 input twice as much (spec/training.md 3). What is not known is None, and said in words, never guessed.

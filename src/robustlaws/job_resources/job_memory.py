@@ -1,4 +1,4 @@
-"""What each job of a study holds in main memory, and passes through its network at once. Imports no torch.
+"""The memory of each job, and the size of its forward passes. Imports no torch.
 
 By arithmetic from what the job is told, as in :mod:`robustlaws.job_resources.job_costs`.
 

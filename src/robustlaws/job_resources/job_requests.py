@@ -1,4 +1,4 @@
-"""What each job of a study asks of the machine that it is given: memory and time. Imports no torch.
+"""Memory and time requests of each job. Imports no torch.
 
 A batch system kills a job that takes more than it asked for, and lets one wait that asks for more than it needs. So
 both are computed from what the job is told, with head room, and raised when it is tried again.

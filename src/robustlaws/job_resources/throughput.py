@@ -1,4 +1,4 @@
-"""How fast a study's own runs were trained: training FLOPs a second, from the times that Snakemake kept."""
+"""Measured training FLOPs per second of a study's runs, from Snakemake's benchmark files."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""Scaling laws fitted to a study's runs. Nothing here imports torch."""
+"""Scaling laws fitted to a study's runs. Imports no torch."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Robust accuracy from adversarial loss: accuracy = intercept + slope L. The only place that turns one into the other.
+"""Robust accuracy from adversarial loss: accuracy = intercept + slope L.
 
 Source: `spec/laws.md`, loss to accuracy; accuracy is that under the PGD attack on the CW loss.
 """

@@ -1,4 +1,4 @@
-"""What a fitted law hands on, and the rules that say which of its numbers the study determines.
+"""The result of a fit, and the rules for which of its numbers are determined.
 
 An entry of a summary is {"value", "low", "high", "determined", "why"}. `low` and `high` bound the
 interval between the bootstrap's percentiles, widened where need be to hold the value itself. The

@@ -1,4 +1,4 @@
-"""Fit to the tables of a study on disk, and write what comes out."""
+"""Fit a law to the tables of a study on disk and write the results."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A form of the loss with the parameters that a fit found, and what the fit says of each of its numbers."""
+"""A form of the loss with fitted parameters, and the entries of its numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a fitted law says of any budget or run, with its interval, and whether the study determines it.
+"""Forecasts of a fitted law for any budget or run, with intervals and determination.
 
 A forecast travels as samples (1 + refits, m): the fit itself first, then its refits, each beside one refit of the line
 from loss to accuracy, taken in turn. A number that rests on one that the study does not determine is not determined.

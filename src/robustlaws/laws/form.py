@@ -1,4 +1,4 @@
-"""From a form L(N, D, FID) and a study's observations to a `Law`: what approaches 2 and 3 share."""
+"""Fit a form L(N, D, FID) to observations: the shared part of approaches 2 and 3."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

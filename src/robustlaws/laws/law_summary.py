@@ -1,4 +1,4 @@
-"""The summary of approaches 2 and 3: what a fit found, how sure it is, and what the study cannot show."""
+"""The summary of approaches 2 and 3: results of the fit, its certainty, and gaps of the design."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

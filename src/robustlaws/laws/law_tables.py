@@ -1,4 +1,4 @@
-"""The tables of a fitted law: allocations, predictions, refits, and predictions of datasets that it has not seen."""
+"""The tables of a fitted law: allocations, predictions, refits, and held-out predictions."""
 
 from collections.abc import Mapping
 from typing import Any

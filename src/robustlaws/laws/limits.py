@@ -1,4 +1,4 @@
-"""What the laws of a study say of its approaches: exponents, the best at a budget, the limit, FLOPs to human level."""
+"""Numbers drawn from the laws: exponents, the best at a budget, limits, FLOPs to human level."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

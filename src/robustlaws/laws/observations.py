@@ -1,4 +1,4 @@
-"""Which numbers of a study the laws are fitted to."""
+"""The observations of a study that laws are fitted to."""
 
 from dataclasses import dataclass, replace
 

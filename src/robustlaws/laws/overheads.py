@@ -1,4 +1,4 @@
-"""What a model of another size than N* costs, at the loss of the optimum: overhead, its inverse, and images needed.
+"""The cost of model sizes other than N* at equal loss: overhead, its inverse, and images needed.
 
 For approach 2 there are closed forms (`additive.overhead`); here all is solved on the loss itself, for any form.
 """

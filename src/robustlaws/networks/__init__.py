@@ -1,1 +1,1 @@
-"""Networks and what they cost."""
+"""Classifiers and generator networks, with their parameter and FLOP counts."""

@@ -1,4 +1,4 @@
-"""Other people's checkpoints, in and out.
+"""Import of other people's WideResNet checkpoints.
 
 In: our safetensors and the `.pt` layouts of RobustBench and of the paper's code, none of which gets to run
 code of its own. Out: the `.pt` that RobustBench's loader takes, with the `model_info` that its

@@ -1,4 +1,4 @@
-"""Runs that could be trained: real WideResNets on as many images as a budget or a schedule allows, and what they cost.
+"""Candidate runs: WideResNets and numbers of images within a budget or a schedule, with their costs.
 
 What is told of the study (`told` below) is `settings.Plan`.
 """

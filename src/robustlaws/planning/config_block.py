@@ -1,4 +1,4 @@
-"""What the planner advises as a block of YAML that goes into a study's config."""
+"""The plan as a block of YAML for a study's config."""
 
 import yaml
 

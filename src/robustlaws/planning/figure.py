@@ -1,4 +1,4 @@
-"""The planner's picture: N* of each law around a budget with the compute-efficient region, and the overhead by size."""
+"""Figure of the plan: N* of each law near a budget, the compute-efficient region, and the overhead by size."""
 
 import numpy as np
 from matplotlib.lines import Line2D

@@ -1,4 +1,4 @@
-"""The next run worth doing: the one whose outcome would shrink the interval of a chosen number most per FLOP.
+"""The next run: the largest expected reduction of an interval per FLOP.
 
 The bootstrap refits stand for what may still be true. For each run that could be done, its outcome is imagined under
 many of them, with the noise that the study's own runs have; every refit is weighed by how likely it makes that outcome,

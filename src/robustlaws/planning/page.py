@@ -1,4 +1,4 @@
-"""What to train next, as one HTML page that needs nothing beside itself, and as a block of YAML for the config."""
+"""The plan as a self-contained HTML page and as a block of YAML."""
 
 import base64
 import struct

@@ -1,4 +1,4 @@
-"""The planner's page in words and tables."""
+"""Tables and sentences of the plan page."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The planner: from fitted laws and what may be spent to a model, its images, what they cost, and what comes of it."""
+"""The compute-optimal proposal: model, images, cost and expected outcome for a budget."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Quality of a dataset: the Frechet distance of its images to the real ones, in a network's features.
+"""FID of a dataset: Frechet distance to real images in a network's features.
 
 Colour images are compared in Inception's features, as everywhere (spec/interop.md 4f, 4h). Digits of 8x8 pixels mean
 nothing to Inception, so a small classifier trained on the study's own training images gives theirs. FIDs in different

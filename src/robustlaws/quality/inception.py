@@ -1,4 +1,4 @@
-"""Inception-v3 as the FID means it: the port of TensorFlow's graph of 2015-12-05, weights from a local file.
+"""Inception-v3 of the FID: the port of TensorFlow's graph of 2015-12-05, weights from a local file.
 
 Not the Inception of torchvision: 1008 classes, average pools that leave the padding out of the mean, a max
 pool in the last block, and images scaled to 299x299 by TensorFlow 1's bilinear rule. State-dict keys are those of

@@ -1,4 +1,4 @@
-"""Mean and covariance of images in a network's features: measured once per file, merged without the images.
+"""Mean and covariance of image features: measured once per file, merged without the images.
 
 Moments of two disjoint sets of images give those of both together (Chan, Golub and LeVeque 1979), so what one shard
 was measured to hold serves every prefix and subset of its dataset, and a dataset that grows costs only its

@@ -1,4 +1,4 @@
-"""One study, or one table of finished runs, as one HTML page that needs nothing beside itself.
+"""The report of a study, or of a table of finished runs, as one self-contained HTML page.
 
 No script, no network, no clock. What a study does not have is left out of the page and of its contents.
 """

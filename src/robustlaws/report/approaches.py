@@ -1,4 +1,4 @@
-"""The laws side by side (table 3 of the paper), and what they say of human level."""
+"""The laws side by side (table 3 of the paper), and human level."""
 
 from robustlaws.figures.drawing import inputs
 from robustlaws.formatting import html_tables, numbers

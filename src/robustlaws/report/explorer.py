@@ -1,4 +1,4 @@
-"""All runs of a study on one interactive page that needs no network: any quantity against any other.
+"""An interactive, self-contained page of all runs: any quantity against any other.
 
 The page holds plotly.js, its own scripts (`explorer_plot.js`, `explorer.js`) and the data as JSON. Its content security
 policy lets these scripts run, by their digests, and nothing else load or run.

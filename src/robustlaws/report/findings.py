@@ -1,4 +1,4 @@
-"""What a study shows, in sentences computed from its tables; nothing here knows the answer beforehand."""
+"""The findings of a study as sentences computed from its tables."""
 
 import math
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The human study on the page: the re-scored benchmark, who answered how, which images are invalid, who agrees."""
+"""The human study in the report: re-scored benchmark, participants, invalid images, agreement."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How long the jobs took, from Snakemake's benchmark files."""
+"""Durations of jobs, from Snakemake's benchmark files."""
 
 import csv
 from pathlib import Path

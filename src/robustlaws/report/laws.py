@@ -1,4 +1,4 @@
-"""Each fitted law: its numbers, how well it fits, how it predicts datasets not seen, and how it converged."""
+"""Each fitted law in the report: numbers, quality of the fit, held-out predictions, convergence."""
 
 from robustlaws.figures.drawing import inputs
 from robustlaws.formatting import html_tables

@@ -1,4 +1,4 @@
-"""The page's text from its template, `page.html.j2`, and the parts beside it."""
+"""Render the report from its template, `page.html.j2`."""
 
 from robustlaws.formatting.html import environment
 

@@ -1,4 +1,4 @@
-"""The figures within the page, grouped where they are many, each with links to the files beside it."""
+"""The figures in the report, grouped by heading, with links to their files."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""Where every number comes from: what the files of a study say of the jobs that made them, stage by stage."""
+"""Provenance in the report: jobs and code behind the files of a study, by stage."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""The study's laws beside those of the published study: its runs refitted, its own recipe, its printed constants."""
+"""The study's laws beside the published ones: refitted, by the published recipe, and as printed."""
 
 import math
 import re

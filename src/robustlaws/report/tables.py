@@ -1,4 +1,4 @@
-"""What a study consists of: its datasets (table 1 of the paper), models (table 2), runs and attacks."""
+"""Datasets (table 1 of the paper), models (table 2), runs and attacks of a study."""
 
 import pandas as pd
 

@@ -1,1 +1,1 @@
-"""What a running job needs: log, progress, state, locks, signals, device, SLURM."""
+"""The runtime of jobs: log, progress, state, locks, signals, device, SLURM."""

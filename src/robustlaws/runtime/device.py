@@ -1,4 +1,4 @@
-"""The processor a job computes on."""
+"""The device of a job."""
 
 import ctypes
 import ctypes.util

@@ -1,4 +1,4 @@
-"""A folder kept for one process, also where other machines see it.
+"""An exclusive lock on a folder, on network file systems too.
 
 The kernel's lock on a file keeps away other processes of this machine, and goes when its process does. Some network
 file systems do not pass it on to other machines, and some have none. So the holder is also written down, in a file

@@ -1,4 +1,4 @@
-"""GPUs that no other job of this machine has: where no scheduler gives them out, jobs take them themselves.
+"""Exclusive locks on GPUs, for machines without a scheduler.
 
 A job holds a lock on one small file per GPU in the folder for temporary files. The kernel lets the locks go when the
 process ends, however that is.

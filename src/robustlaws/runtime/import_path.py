@@ -1,4 +1,4 @@
-"""What a job finds to import: the packages of its own environment, and this library."""
+"""The import path of a job: packages of its own environment, and this library."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What Snakemake, git and SLURM know of a job, for the provenance of its files."""
+"""Facts of a job from Snakemake, git and SLURM, for the provenance of its files."""
 
 import json
 import subprocess

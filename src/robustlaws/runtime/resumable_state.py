@@ -1,4 +1,4 @@
-"""States of unfinished work: written whole, checked when read, the one before kept.
+"""Saved states of unfinished work: written whole, verified when read, the previous one kept.
 
 A folder holds the last states of one job. A state is `state-<number>.pt` (tensors and plain values) and,
 written after it, `state-<number>.json` with its SHA-256 and its owner: the settings and the revision that

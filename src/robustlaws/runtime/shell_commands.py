@@ -1,4 +1,4 @@
-"""How to call the programs of this installation from a shell: they need not be on the PATH."""
+"""Shell commands for the programs of this installation, which need not be on the PATH."""
 
 import shlex
 import sys

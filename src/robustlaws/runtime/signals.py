@@ -1,4 +1,4 @@
-"""Being asked to stop: by a signal, by the clock, by a file. Work stops where its state is whole."""
+"""Requests to stop: a signal, the clock, or a file."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""What the batch system says about the job that this process is a part of."""
+"""Queries about this process's SLURM job."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What each stage is told: frozen dataclasses with a fixed order and fixed types.
+"""Settings of each stage: frozen dataclasses with a fixed order and fixed types.
 
 A rule hands its job ONE dict, made by :func:`as_params`, and Snakemake reruns the job when the text
 of that dict changes. So the order of the keys is that of the class, a float stays a float however

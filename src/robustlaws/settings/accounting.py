@@ -1,4 +1,4 @@
-"""The paper's recipe: what a run of D images is trained with, and how its images are counted. Imports no torch.
+"""The paper's training recipe by size, and its accounting of images. Imports no torch.
 
 Source: spec/training.md 2, 4 and 7. The paper's code counts in accounting epochs of 50,000 images
 whatever the data; a run on D images has D / 50,000 of them.

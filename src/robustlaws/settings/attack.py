@@ -1,4 +1,4 @@
-"""What attacks, imported checkpoints and exports are told."""
+"""Settings of attacks, imported checkpoints and exports."""
 
 from dataclasses import dataclass, replace
 

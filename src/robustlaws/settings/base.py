@@ -1,4 +1,4 @@
-"""What all settings share: types, params, and the settings that several stages use."""
+"""Shared parts of all settings: types, params, and the settings of several stages."""
 
 from dataclasses import dataclass, field, fields
 from functools import cache

@@ -1,4 +1,4 @@
-"""What tables and laws are told."""
+"""Settings of tables and laws."""
 
 from dataclasses import dataclass
 

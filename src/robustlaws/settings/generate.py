@@ -1,4 +1,4 @@
-"""What data, generators, samplers and the quality of their images are told."""
+"""Settings of data, generators, samplers and image quality."""
 
 from dataclasses import dataclass
 

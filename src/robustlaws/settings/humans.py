@@ -1,4 +1,4 @@
-"""What the human study is told."""
+"""Settings of the human study."""
 
 from dataclasses import dataclass
 from typing import Any

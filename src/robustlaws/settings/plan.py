@@ -1,4 +1,4 @@
-"""What the planner is told."""
+"""Settings of the planner."""
 
 from dataclasses import dataclass
 

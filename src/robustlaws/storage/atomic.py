@@ -1,4 +1,4 @@
-"""Write a file whole or not at all."""
+"""Atomic writes: a file is complete or absent."""
 
 import hashlib
 import io

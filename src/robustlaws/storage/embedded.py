@@ -1,4 +1,4 @@
-"""Where HDF5, Parquet, safetensors and JSON keep the provenance of their job, and what they are without it.
+"""Provenance embedded in HDF5, Parquet, safetensors and JSON, and digests without it.
 
 | kind | where |
 |---|---|

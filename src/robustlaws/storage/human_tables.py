@@ -1,4 +1,4 @@
-"""The tables of the human study (:mod:`robustlaws.storage.tables`).
+"""Tables of the human study (:mod:`robustlaws.storage.tables`).
 
 Columns of answers are called as in CIFAR-10H's raw table where they mean the same.
 """

@@ -1,4 +1,4 @@
-"""Where a file comes from: what the job that writes it was told, by which code, on which machine, and when.
+"""The provenance record of a job's files: settings, code, machine, time.
 
 :func:`robustlaws.runtime.job_facts.of_job` notes what there is to know of a Snakemake job; whoever writes an HDF5,
 Parquet, safetensors or JSON file asks :func:`current` for it and puts it into the file

@@ -1,4 +1,4 @@
-"""The Parquet tables: their columns, units, and a read and a write that check both.
+"""Parquet tables: columns, units, and checked reading and writing.
 
 Every table of a study goes through :func:`write` and :func:`read`; a file with a missing, surplus
 or mistyped column, or a value out of its range, is refused with the column's name. Units are kept

@@ -1,4 +1,4 @@
-"""A config as tables: its runs, datasets and shards, and what each job is told. Imports no torch.
+"""A study from its config: runs, datasets, shards, and the settings of each job. Imports no torch.
 
 The Snakefile makes one :class:`Study`; rules ask it for names and settings. It knows no paths.
 """

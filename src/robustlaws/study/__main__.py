@@ -1,4 +1,4 @@
-"""Check config files against a schema and say what each holds: `python -m robustlaws.study SCHEMA CONFIG...`."""
+"""Check config files against a schema and describe each: `python -m robustlaws.study SCHEMA CONFIG...`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What all parts of a study share: its config, its runs, seeds and architectures."""
+"""Shared parts of a study: config, runs, seeds and architectures."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""What a study tells the jobs of the human study. Imports no torch."""
+"""Settings of the human study from the config. Imports no torch."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""The part of a study that says how its images come about: generators, datasets, shards, FIDs. Imports no torch."""
+"""Settings of data, generators, datasets and FIDs from the config. Imports no torch."""
 
 from math import ceil
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a study tells the jobs that fit laws, draw conclusions and plan. Imports no torch."""
+"""Settings of laws, limits and the plan from the config. Imports no torch."""
 
 from robustlaws.laws import LAWS, PARAMETERS
 from robustlaws.networks import wrn_flops

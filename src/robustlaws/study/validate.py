@@ -1,4 +1,4 @@
-"""Check a config before any job: closed schema first, then what no schema can say. Imports no torch.
+"""Validation of a config: first the closed schema, then rules beyond it. Imports no torch.
 
 Every error is one line: file, key, what was given, what would do.
 """

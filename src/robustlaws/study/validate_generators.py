@@ -1,4 +1,4 @@
-"""Check what a config says of its images, generators, datasets and FIDs, beyond its schema. Imports no torch."""
+"""Validation of sources, generators, datasets and FIDs beyond the schema. Imports no torch."""
 
 from pathlib import Path
 from typing import Any

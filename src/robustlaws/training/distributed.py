@@ -1,4 +1,4 @@
-"""The processes that share one run: started by torch's elastic launcher, in step with each other.
+"""The processes of one run, started by torch's elastic launcher.
 
     python -m torch.distributed.run ... -m robustlaws.training.distributed JOB.json
 

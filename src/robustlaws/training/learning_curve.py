@@ -1,4 +1,4 @@
-"""How a run is measured while it trains: when, and what a row of its curve says.
+"""Measurements of a run during training: their steps and rows.
 
 Source: spec/training.md 6 and 7. Always the averaged network in eval mode and float32, under PGD on the
 CW objective; the CE attack and the training-set metrics of the paper's rows, 6.7 epochs of work each

@@ -1,4 +1,4 @@
-"""One run while it trains: its state, and how one step changes it."""
+"""The state of a run during training, and one optimiser step."""
 
 from collections.abc import Callable
 from typing import Any

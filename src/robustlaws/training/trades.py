@@ -1,4 +1,4 @@
-"""The TRADES step as the paper's code does it.
+"""The TRADES step as in the paper's code.
 
 Source: spec/training.md 3, 11 (items 5 and 6) and 13. p = softmax f(x); the inner attack maximises
 KL(p || softmax f(x')) from a uniform start, clipped to the ball and to [0, 1] at every step, with the

@@ -1,1 +1,1 @@
-"""What the figures share: style, labels, inputs, panels and the data behind a plot."""
+"""Shared parts of the figures: style, labels, inputs, panels and the data behind a plot."""

@@ -1,4 +1,4 @@
-"""Panels that hold the losses of a study's runs against the lines of one law: what figures of a fit share."""
+"""Panels of measured losses and one law's curves, shared by the figures of a fit."""
 
 import numpy as np
 import pandas as pd

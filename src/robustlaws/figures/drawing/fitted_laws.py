@@ -1,4 +1,4 @@
-"""What the figures of a fitted law share: its parameters with all refits, and what the runs determine of it."""
+"""A fitted law for figures: its parameters with all refits, and which of its numbers are determined."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the figures and the report read: law files, lists of tables, and the order of datasets."""
+"""Inputs of figures and report: law files, lists of tables, the order of datasets."""
 
 import pandas as pd
 

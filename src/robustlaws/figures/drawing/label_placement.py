@@ -1,4 +1,4 @@
-"""Texts beside points that collide with nothing."""
+"""Place labels beside points without collisions."""
 
 from robustlaws.figures.drawing import style
 

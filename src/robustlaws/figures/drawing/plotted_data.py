@@ -1,4 +1,4 @@
-"""Draw, and keep what was drawn: every figure comes with the table of its points, lines and bands (`tables.DRAWN`).
+"""Draw lines, points, bands and pictures, and keep their data for the figure's table (`tables.DRAWN`).
 
 Each function draws on matplotlib axes and adds rows to the figure's own list; `style.drawing` writes them. A panel is
 called what `name` says, else as its title, else by its number; two of one name are told apart by " (2)".

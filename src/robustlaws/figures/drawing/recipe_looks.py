@@ -1,4 +1,4 @@
-"""What the two figures about recipes share: names, looks, and how sure a difference is.
+"""Names, styles and significance of differences for the two figures about recipes.
 
 The study's own training, null in the column "recipe", is the empty name here: it sorts first and is no name of another.
 """

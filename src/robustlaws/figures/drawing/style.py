@@ -1,4 +1,4 @@
-"""One look for all figures: colours, markers, scales, notes, and how a figure is written."""
+"""The style of all figures: colours, markers, scales, notes, and writing to files."""
 
 import math
 import textwrap

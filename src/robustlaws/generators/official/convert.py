@@ -1,4 +1,4 @@
-"""Official checkpoints, made ours: EDM's pickles, PFGM++'s training states, the pair of discriminator guidance.
+"""Convert official checkpoints: EDM's pickles, PFGM++'s training states, the pair of discriminator guidance.
 
 Nothing of a file is run; see :mod:`unpickling`. A file says which network it is, as the arguments of its
 constructor or, a bare state dict, by its shapes; its tensors must be exactly those of that network.

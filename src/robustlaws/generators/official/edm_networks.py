@@ -1,4 +1,4 @@
-"""What an official pickle says about its network: its constructor's arguments and its tensors.
+"""Constructor arguments and tensors of the network in an official pickle.
 
 The objects come from :mod:`unpickling` as inert records. Everything that a file says twice must agree.
 

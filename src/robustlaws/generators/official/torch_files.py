@@ -1,4 +1,4 @@
-"""Checkpoints with networks in them, read without running anything of them.
+"""Read checkpoints of networks without running code in them.
 
 Three containers are known: a plain pickle, whose tensors bring their numbers along in streams that are pickles
 again; the zip archive of `torch.save`; and what it wrote before 1.6, one such stream. All are read by

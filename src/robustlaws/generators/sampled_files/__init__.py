@@ -1,1 +1,1 @@
-"""Images that somebody already sampled, read from npz, HDF5, Parquet or a folder as a generator."""
+"""Already sampled images, read from npz, HDF5, Parquet or a folder as a generator."""

@@ -1,4 +1,4 @@
-"""Files of images that somebody else sampled: what is in them, and where.
+"""File formats of already sampled images: their contents and layout.
 
 A layout checks one file when it is opened and then gives its labels and its images in blocks, or says at
 which byte the images lie one after the other as they are.

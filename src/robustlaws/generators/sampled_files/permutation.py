@@ -1,4 +1,4 @@
-"""A pseudo-random order of any number of things that needs no memory."""
+"""A pseudo-random permutation of any length in constant memory."""
 
 import numpy as np
 

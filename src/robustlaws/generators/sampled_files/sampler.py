@@ -1,4 +1,4 @@
-"""Images that somebody else sampled: an index of their files, and a sampler that reads them in a mixed order.
+"""Already sampled images: an index of their files, and a sampler that reads them in a mixed order.
 
 Published files are sorted by class and up to 154 GB, so nothing is copied that can be read where it lies,
 and nothing is ever held in memory whole.

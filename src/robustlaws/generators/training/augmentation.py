@@ -1,4 +1,4 @@
-"""The augmentation of generator training: flips and one geometric transform, told to the network as nine labels.
+"""The augmentation of generator training: flips and one geometric transform, with nine labels for the network.
 
 Drawing the parameters and applying them are separate, so that recorded parameters can be applied.
 

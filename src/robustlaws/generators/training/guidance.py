@@ -1,4 +1,4 @@
-"""Train the two networks of discriminator guidance for any study: the feature extractor and the discriminator.
+"""Train the two networks of discriminator guidance: the feature extractor and the discriminator.
 
 The extractor is a classifier of noisy images under the variance-preserving process, ADM's recipe scaled down;
 the discriminator tells noisy training images from noisy generated ones by the extractor's features.

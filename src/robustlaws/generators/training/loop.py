@@ -1,4 +1,4 @@
-"""Updates of a network one after the other; killed at any moment, the work goes on where it was.
+"""The update loop of generator training; a killed job resumes.
 
 One process on the CPU ends with the same bytes as if never killed; on a GPU this is not tested. What an
 update does is a pure function of the seed and its number, so a state holds nothing but the number, the

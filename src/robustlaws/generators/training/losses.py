@@ -1,4 +1,4 @@
-"""What a generator's training perturbs images with and what it minimises, as functions of explicit draws.
+"""Perturbations and losses of generator training, as functions of explicit draws.
 
 Source: spec/generators.md 7 (EDM) and 8 (PFGM++).
 """

@@ -1,1 +1,1 @@
-"""Answers judged: validity of images, accuracy, agreement and the benchmark without invalid images."""
+"""Analysis of answers: validity of images, accuracy, agreement and the re-scored benchmark."""

@@ -1,4 +1,4 @@
-"""How often each participant, and the mean of each kind, classifies the images right."""
+"""Classification accuracy of each participant, and of the mean of each kind."""
 
 import numpy as np
 

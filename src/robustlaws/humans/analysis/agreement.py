@@ -1,4 +1,4 @@
-"""How far participants agree: Fleiss' kappa of many, Cohen's kappa and the share of agreement of two."""
+"""Agreement of participants: Fleiss' kappa, Cohen's kappa and the share of equal answers."""
 
 from itertools import combinations
 

@@ -1,4 +1,4 @@
-"""The benchmark scored again: with the people's answers, and without the images that no longer fit their label."""
+"""The benchmark re-scored with people's answers and without invalid images."""
 
 import numpy as np
 

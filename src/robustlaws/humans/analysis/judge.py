@@ -1,4 +1,4 @@
-"""What the answers say: of the participants, of each image, of the benchmark, and of how far they agree."""
+"""Tables of participants, images, benchmark and agreement from the answers."""
 
 from collections import Counter
 

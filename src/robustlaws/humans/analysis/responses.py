@@ -1,4 +1,4 @@
-"""The answers to one variant of the images as arrays: an image a row, a participant a column."""
+"""Answers to one variant of the images as arrays: one row an image, one column a participant."""
 
 from dataclasses import dataclass, replace
 

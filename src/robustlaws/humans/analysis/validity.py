@@ -1,4 +1,4 @@
-"""Which adversarial images still show what their label says, as those who looked at them tell."""
+"""Validity of adversarial images: whether people still see the labelled class."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""CIFAR-10H: how some 2,571 people classified the test images of CIFAR-10, 200 each, with ten attention checks.
+"""CIFAR-10H: 2,571 people's classifications of CIFAR-10 test images, 200 each, with attention checks.
 
 Its raw table has a row for each answer; only clean images were shown, and no confidence was asked for.
 

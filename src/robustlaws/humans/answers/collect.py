@@ -1,4 +1,4 @@
-"""Answers from anywhere, as one table: the web application, models, a simulation, files of the user's own.
+"""Collect answers of the web application, models, a simulation and files in one table.
 
 A file is Parquet or CSV (UTF-8) with columns of human_tables.ANSWERS, one row an answer. Needed are `annotator_id`,
 `cifar10_test_test_idx`, `variant` and `chosen_label` or `chosen_category`; an answer without a class needs a `status`

@@ -1,4 +1,4 @@
-"""Read a file of answers, Parquet or CSV, that somebody else may have written: every value to its type, or refused."""
+"""Read a file of answers, Parquet or CSV, and check every value."""
 
 import warnings
 from pathlib import Path

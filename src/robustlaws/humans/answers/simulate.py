@@ -1,4 +1,4 @@
-"""Participants made up from a model of how people answer, to try a study out before people do.
+"""Simulated participants, to try a study before people take part.
 
 What they answer says nothing of people: it is what the settings say. In every table their kind is "simulated".
 

@@ -1,4 +1,4 @@
-"""What the web application shows, as read from the folder of a bundle; nothing secret."""
+"""The web application's view of a bundle folder, without its secrets."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The names of the classes, in the order of the labels, as participants, models and tables have them."""
+"""Class names in the order of the labels, for participants, models and tables."""
 
 from robustlaws.data import shards
 

@@ -1,4 +1,4 @@
-"""The images that participants are shown, in their order, and the private key to what each of them is.
+"""The stimuli of a bundle in their order, and the private key to them.
 
 Reads the record of an attack and the images of its split; writes the stimuli, which a browser may have, and their key.
 """

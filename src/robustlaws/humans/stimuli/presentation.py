@@ -1,4 +1,4 @@
-"""How a study is shown to its participants: what the web application needs to know beside the images."""
+"""Presentation settings of a study for the web application."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path

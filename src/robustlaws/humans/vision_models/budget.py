@@ -1,4 +1,4 @@
-"""What a vision model costs, and whether the next request stays within the limit."""
+"""The cost of a vision model's requests, and its limit."""
 
 import math
 

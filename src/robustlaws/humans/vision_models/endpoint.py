@@ -1,4 +1,4 @@
-"""One request to an OpenAI-compatible endpoint, and what its answer means."""
+"""One request to an OpenAI-compatible endpoint, and the interpretation of its response."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The class and the confidence with which a reply of a vision model ends.
+"""Parse the class and the confidence at the end of a vision model's reply.
 
 A reply ends with "class, confidence" on its last line. What stands on the lines before tells nothing; whatever leaves a
 doubt on that line leaves the reply without a class: nothing is guessed.

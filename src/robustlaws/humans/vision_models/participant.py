@@ -1,4 +1,4 @@
-"""A model that sees images as a further participant: it is asked for the class of each, and its replies are read."""
+"""A vision model as a participant: requests for each image, and its parsed replies."""
 
 import base64
 import hashlib

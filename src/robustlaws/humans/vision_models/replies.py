@@ -1,4 +1,4 @@
-"""The raw replies of a vision model: a file of lines, each whole on disk before it counts.
+"""Raw replies of a vision model, appended to a file line by line.
 
 Each line is JSON: `request` (digest of all that was asked: address, model, prompt, image, parameters), `id` of the
 stimulus, `model`, `address`, `time` (ISO 8601, UTC), `milliseconds` and `attempts` of the request, `http_status`,

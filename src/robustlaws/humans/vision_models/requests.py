@@ -1,4 +1,4 @@
-"""All requests of a vision model: some at a time, again where the trouble may pass, within the limit of cost."""
+"""All requests of a vision model: concurrent, retried, within a cost limit."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Personal codes and tokens: how they are made, read as people type them, and kept as digests only.
+"""Access codes and session tokens: generation, normalisation and digests.
 
 A code is drawn by the machine and has 75 random bits, so a digest of it is as good as a slow one of a password.
 """

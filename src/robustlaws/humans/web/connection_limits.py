@@ -1,4 +1,4 @@
-"""The connections of the web application: none is held open for nothing, and no address holds them all."""
+"""Limits on connections: idle time, and connections per address."""
 
 from http import HTTPStatus
 

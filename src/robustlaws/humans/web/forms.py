@@ -1,4 +1,4 @@
-"""What comes in forms: only the fields that are known, each once, each checked."""
+"""Validation of submitted forms: known fields only, each once."""
 
 import math
 from urllib.parse import parse_qsl

@@ -1,4 +1,4 @@
-"""What the organiser sees while the study runs: how far each participant is, and how much they agree; no answers."""
+"""The organiser's page data: progress and agreement of participants, without answers."""
 
 import math
 import statistics

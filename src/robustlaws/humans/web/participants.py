@@ -1,4 +1,4 @@
-"""The command `robustlaws participants`: who takes part in a study, and their personal codes."""
+"""The command `robustlaws participants`: add participants and print their access codes."""
 
 from robustlaws.humans import BUNDLES
 from robustlaws.humans.stimuli import bundle

@@ -1,4 +1,4 @@
-"""Where a participant is: the one definition.
+"""The position of a participant in the study.
 
 Batches come in order, those of part 1 before those of part 2, each after all of the one before; after each but the
 last there is a page to rest on, which the participant leaves. So the number of images answered says it all.

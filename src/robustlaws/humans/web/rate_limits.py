@@ -1,4 +1,4 @@
-"""How often codes may be tried, and what counts as one place that they come from."""
+"""Rate limits on access codes, by address."""
 
 import ipaddress
 import math

@@ -1,4 +1,4 @@
-"""What the web application keeps: participants, sessions, what each was shown and answered."""
+"""Storage of the web application: participants, sessions, showings and answers."""
 
 import hashlib
 import re

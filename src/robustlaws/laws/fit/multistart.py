@@ -1,4 +1,4 @@
-"""The engine under the parametric laws: the best of many starts, and its refits to resampled runs."""
+"""Fit from many starts, and bootstrap refits."""
 
 from dataclasses import dataclass
 

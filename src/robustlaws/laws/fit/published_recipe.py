@@ -1,4 +1,4 @@
-"""The two ways to the best parameters: converged, and as published.
+"""The converged fit and the published recipe.
 
 The published recipe minimises the MEAN Huber loss of log residuals in the paper's own coordinates by SciPy's
 L-BFGS-B at its default tolerances, with gradients from finite differences, from every start of a grid, and keeps
