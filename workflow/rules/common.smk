@@ -1,4 +1,4 @@
-# What several stages ask of the study. Nothing here imports torch: every job parses this again.
+# Functions of several stages. Nothing here imports torch: every job parses this again.
 import re
 from functools import cache
 from pathlib import Path

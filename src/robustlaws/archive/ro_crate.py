@@ -69,7 +69,7 @@ class Job:
 
     @property
     def tool(self):
-        """What it ran: two jobs that ran the same have the same."""
+        """The instrument of the job: equal for jobs that ran the same."""
         names = ("rule", "revision", "commit")
         return (*(self.facts[name] or "" for name in names), json.dumps(self.facts["versions"], sort_keys=True))
 
@@ -171,7 +171,7 @@ class _Graph:
 
     @property
     def external(self):
-        """What jobs have read that is no file of the study."""
+        """Inputs of jobs from outside the study."""
         return [entity for entity in self._read.values() if entity.id.startswith("#")]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from robustlaws.attacks import record
 from robustlaws.settings import AutoAttack
 
-# What all chunks of a record have in common.
+# Attributes that all chunks of a record share.
 _SAME = ("attacks", "pyautoattack", "weights_sha256")
 
 

@@ -113,7 +113,7 @@ def _batch(batches, name, paths):
 
 
 class _Array:
-    """What the pickle of a NumPy array says, taken down instead of carried out."""
+    """The arguments of a pickled NumPy array, recorded instead of called."""
 
     def __init__(self, *_):
         self.state = None

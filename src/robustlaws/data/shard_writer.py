@@ -33,7 +33,7 @@ class Writer:
     image_shape : tuple of int
         Height, width, channels.
     owner : dict
-        What decides the images (settings, revision, hash of the weights); only work of the same owner is taken up.
+        Settings, revision and hash of the weights that decide the images; only work of the same owner is resumed.
     state_path : path
         Folder for the unfinished work.
     layout : str

@@ -38,7 +38,7 @@ def import_source(
     train_path, test_path : path
         HDF5 files to write.
     train_files, test_files : list of path
-        What the source reads; empty for a source that ships with a package.
+        Files of the source; empty for a source that ships with a package.
     settings : Import
 
     Raises

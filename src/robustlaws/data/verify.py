@@ -19,7 +19,7 @@ from robustlaws.data.shard_format import FORMAT, PluginMissing, digests, portion
 from robustlaws.runtime.progress import Progress
 
 _NAME = re.compile(r"shard-(\d+)\.h5")
-# What the shards of one dataset have in common, beside the hashes of what made them.
+# Attributes that the shards of one dataset share, beside the hashes of their sources.
 _COMMON = ("dataset", "generator", "sampler", "steps", "seed", "revision", "sources", "source_images", "order")
 _OWN = ("first", "count", "layout")  # of the settings with which a shard was made: what is its own
 _NAMED = 10  # damaged images of one shard that get a line each
@@ -29,7 +29,7 @@ _UNREADABLE = (ValueError, OSError, KeyError, RuntimeError, TypeError, Attribute
 
 @dataclass
 class Report:
-    """What was found: how many shards and images there are, what is wrong, and what is only worth knowing."""
+    """The result of a check: numbers of shards and images, findings, and notes."""
 
     shards: int = 0
     images: int = 0

@@ -6,7 +6,7 @@ from robustlaws.registry import Entry
 
 # Headings of the report that figures stand under, in its order; a figure with another heading stands after these.
 HEADINGS = ("Data and training", "Laws", "Accuracy and its limits", "Planning", "Attacks", "Human study")
-# What a figure may be drawn from without a study: tables of finished runs, and the laws fitted to them.
+# Inputs of a figure without a study: tables of finished runs, and the laws fitted to them.
 OF_RUNS = (
     "runs",
     "curves",

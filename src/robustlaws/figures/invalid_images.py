@@ -5,7 +5,7 @@ from robustlaws.figures.drawing import mosaics, plotted_data, style
 from robustlaws.formatting import numbers
 from robustlaws.storage import human_tables, tables
 
-# What each verdict means, and how many examples of it are shown.
+# Meaning of each verdict, and the number of examples shown.
 _VERDICTS = {
     "deceptive": ("deceptive: most {people} agree with the network on a wrong class", 8),
     "ambiguous": ("ambiguous: not seen right, nor by most {people} as the network sees it", 8),
@@ -49,7 +49,7 @@ def draw(*, paths, stimuli, key, validity, test_images):
 
 
 class _Words:
-    """What classes and participants are called."""
+    """Names of classes and participants."""
 
     def __init__(self, names, table, path):
         self.names, self.path = names, path

@@ -52,7 +52,7 @@ def filling(folder, about):
     folder : path
         Made if need be; gone again if it was made and the block fails.
     about : dict
-        What the files come from, for the mark.
+        Origin of the files, for the mark.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """All outputs for a table of finished runs, in one folder: tables, laws, limits, figures and pages.
 
-What is made is the list `STEPS`: each step gives its jobs, (what, function), which are then done one by one.
+The list `STEPS` names the steps: each gives its jobs, (name, function), which run one by one.
 """
 
 import platform
@@ -31,7 +31,7 @@ _PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "matplotlib")
 
 @dataclass(frozen=True)
 class Choices:
-    """What a user may choose; `settings.LawFit` has the meaning of each. No laws: all that the data allow."""
+    """Options of a user, explained in `settings.LawFit`. No laws: all that the data allow."""
 
     laws: tuple[str, ...] = ()
     refits: int = 200
@@ -55,7 +55,7 @@ PUBLISHED = Choices(
 
 @dataclass(frozen=True)
 class Work:
-    """What the steps share: the folder, the tables, the laws by name, and where the runs come from."""
+    """Shared data of the steps: the folder, the tables, the names of the laws, and the origin of the runs."""
 
     folder: Path
     runs: object  # data frame, tables.RUNS

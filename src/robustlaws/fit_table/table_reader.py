@@ -52,9 +52,9 @@ def read(path, table, known):
     path : path
         .csv or .parquet.
     table : dict of str to columns.Brought
-        What may be brought.
+        Accepted columns.
     known : dict of str to tables.Column
-        What the table is to become; columns of these names are taken too.
+        Columns of the resulting table; columns of these names are accepted too.
 
     Returns
     -------
@@ -169,7 +169,7 @@ def cells(brought, table, known):
     brought : Brought
     table : dict of str to columns.Brought
     known : dict of str to tables.Column
-        What they become: kind and range.
+        Kind and range of the resulting columns.
     """
     targets = {name: table[name].target if name in table else name for name in (*table, *brought.columns)}
     found = {}

@@ -65,7 +65,7 @@ def value(entry, text=numbers.number, endless=ENDLESS):
     text : callable
         How a number is written.
     endless : str
-        What stands for an upper end of the interval that no number is large enough for.
+        Stands for an infinite upper end of the interval.
     """
     entry = plain(entry or {})
     why = entry.get("why") or ""
@@ -88,7 +88,7 @@ def table(label, rows, *, texts=(), marked=0, notes=False):
     Parameters
     ----------
     label : str
-        What a screen reader calls the table.
+        Label of the table for screen readers.
     rows : list of dict, or dict of str to such lists
         Column -> text or `Cell`; or these under a heading each. All rows have the first row's columns.
     texts : collection of str

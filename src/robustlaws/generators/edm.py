@@ -30,7 +30,7 @@ class Sampler:
     Attributes
     ----------
     provenance : dict
-        What the images come from, beside the settings: the SHA-256 of each file, the version of torch.
+        Origin of the images beside the settings: the SHA-256 of each file, the version of torch.
 
     Raises
     ------

@@ -64,7 +64,7 @@ def load(config_path, weights_path, where):
     module : networks.ddpmpp.Preconditioned or networks.discriminator.EncoderUnet
         In eval mode, its parameters frozen.
     about : dict
-        What was saved with it: `kind`, for edm and pfgmpp `sigma_data`, and so on.
+        The metadata saved with it: `kind`, for edm and pfgmpp `sigma_data`, and so on.
 
     Raises
     ------

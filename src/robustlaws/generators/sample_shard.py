@@ -26,7 +26,7 @@ def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
     Parameters
     ----------
     files : dict of str to path
-        What the sampler needs: for edm and pfgmpp `network` and `weights`; for dg these and `extractor`,
+        Files of the sampler: for edm and pfgmpp `network` and `weights`; for dg these and `extractor`,
         `extractor_weights`, `discriminator`, `discriminator_weights`; for a pipeline perhaps `classifier`;
         for files `samples`.
     shard_path : path

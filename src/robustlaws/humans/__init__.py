@@ -1,13 +1,13 @@
 """The human study: people and vision models classify images that fooled a network."""
 
-# What images are made of: the test split under AutoAttack, or the training split under the attack of the training.
+# Origins of the images: the test split under AutoAttack, or the training split under the attack of the training.
 BUNDLES = ("test", "train")
 # The variants of an image, in the order in which they are shown.
 VARIANTS = ("adversarial", "clean")
-# Who a participant is. What a simulation answered is called so wherever it is shown.
+# Kinds of participants. Answers of a simulation are marked wherever they are shown.
 KINDS = ("person", "model", "simulated")
 CONFIDENCES = ("low", "high")
-# What became of an image that was shown: only the first has a class.
+# Outcomes of a shown image: only the first has a class.
 STATUSES = ("answered", "unparsable", "refused", "timed_out")
 # The answers that the web application gathers, beside the stimuli; also as CSV.
 PEOPLE = "people.parquet"

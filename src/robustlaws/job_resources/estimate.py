@@ -35,7 +35,7 @@ def write(*, folder, config, schema_path, snakemake, triggers, software, conda_p
     snakemake : list of str
         Command of the Snakemake that says what is stale, with the Snakefile.
     triggers, software : lists of str
-        What makes an output stale there, and by what software is deployed: `--rerun-triggers`, `--sdm`.
+        Rerun triggers and software deployment methods: `--rerun-triggers`, `--sdm`.
     conda_prefix : path or None
         Folder of conda environments, which is a part of their hashes.
 

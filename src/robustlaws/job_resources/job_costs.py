@@ -28,7 +28,7 @@ _GRID = 8 * (2 * 18 - 1)  # evaluations for each class of the grid of images tha
 
 @dataclass(frozen=True)
 class Known:
-    """What finished files say that the config does not.
+    """Facts from finished files that the config lacks.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a job costs, or the part of it that is counted under another stage.
+    """The cost of a job, or the part of it that is counted under another stage.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Cost:
     kept : int
         Bytes that lie beside them while the job runs, at most.
     missing : str
-        What is not counted, and why.
+        Uncounted parts, with the reason.
     """
 
     stage: str
@@ -78,7 +78,7 @@ class Cost:
 
 
 class Costs:
-    """What the jobs of a study cost.
+    """The costs of the jobs of a study.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ _MOMENTS = 14  # matrices of features: two Gaussians, their factors, the work sp
 
 @dataclass(frozen=True)
 class Held:
-    """What a job holds in main memory, and passes through its network at once.
+    """The main memory of a job, and the size of its forward pass.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Held:
 
 
 class Memory:
-    """What the jobs of a study hold.
+    """The memory of the jobs of a study.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ _UNCOUNTED = 240.0  # minutes, where FLOPs cannot be counted beforehand
 
 
 class Needs:
-    """What the jobs of a study ask for.
+    """The requests of the jobs of a study.
 
     Parameters
     ----------

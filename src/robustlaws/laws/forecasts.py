@@ -33,7 +33,7 @@ _HALVINGS = 64  # of that range: to the last bit
 
 @dataclass(frozen=True)
 class Measured:
-    """What the runs themselves show: `lowest` loss in nats, and FLOPs of the `dearest` run."""
+    """Facts of the runs themselves: `lowest` loss in nats, and FLOPs of the `dearest` run."""
 
     lowest: float
     dearest: float
@@ -50,7 +50,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What all laws share: `summary`, the line, what was measured, and how wide intervals are."""
+    """Shared parts of all forecasts: `summary`, the line, the measurements, and the level of intervals."""
 
     summary: dict
     line: Line
@@ -64,7 +64,7 @@ class Forecast:
 
     @property
     def title(self) -> str:
-        """What a reader calls the law."""
+        """The law's title for readers."""
         return self.summary.get("title") or self.name
 
     @property

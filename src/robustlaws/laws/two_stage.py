@@ -20,7 +20,7 @@ from robustlaws.settings import LawFit
 FORM = replace(additive.FORM, name="additive_two_stage", title="Approach 2 in two stages")
 NEITHER = "in neither stage: predicted, not fitted"
 _BASE = FORM.judges.keys() - set(FORM.of_quality)
-# What a dataset must hold to be the base where the study names none.
+# Runs that a dataset needs to be the base where the study names none.
 _FEWEST_RUNS = len(_BASE) + 1
 
 

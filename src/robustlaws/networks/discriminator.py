@@ -113,7 +113,7 @@ class Attention(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """What the mean over the positions, as one more position, attends to."""
+    """Attention pooling: the mean over the positions attends to all positions."""
 
     def __init__(self, positions, channels, head_channels, outputs):
         super().__init__()

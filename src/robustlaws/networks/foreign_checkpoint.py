@@ -29,7 +29,7 @@ _NORMALISATION = ("mean", "std")
 
 
 class Shape(NamedTuple):
-    """What the tensors of a WideResNet say about it."""
+    """The shape of a WideResNet, read from its tensors."""
 
     depth: int
     width: int

@@ -16,7 +16,7 @@ INCEPTION_FEATURES = 2048
 
 @dataclass
 class Tally:
-    """What one forward pass of one image costs.
+    """The cost of one forward pass of one image.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """Candidate runs: WideResNets and numbers of images within a budget or a schedule, with their costs.
 
-What is told of the study (`told` below) is `settings.Plan`.
+The settings of the study (`told` below) are `settings.Plan`.
 """
 
 import math

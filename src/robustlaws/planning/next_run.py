@@ -53,7 +53,7 @@ class NextRun:
 
 @dataclass(frozen=True)
 class NextRuns:
-    """What could be done next for a quantity.
+    """Candidates for the next run, for one quantity.
 
     `low`, `high`: its interval in the refits; `before`: how wide it is, in logs where `by_factor`; `noise`: of one run,
     relative to its loss; `chance`: the reduction that so few refits show for an outcome that says nothing; `runs`: at

@@ -29,7 +29,7 @@ def _parameter(name):
     return lambda forecast, flops, fid: forecast.parameter(name)
 
 
-# What the next run may be chosen for; the parameters are those of the law that is planned with.
+# Quantities that the next run may narrow; the parameters are those of the planning law.
 QUANTITIES = {
     "N_star": Quantity("the exponent of N*", lambda law, flops, fid: law.share(flops, fid)[:, 0]),
     "params": Quantity("N* at the budget", lambda law, flops, fid: law.optimum(flops, fid)[0][:, 0], by_factor=True),
@@ -49,7 +49,7 @@ QUANTITIES = {
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be spent: `flops`, or None and `why`; `needed`: entry of the FLOPs to a target accuracy."""
+    """The budget: `flops`, or None and `why`; `needed`: entry of the FLOPs to a target accuracy."""
 
     flops: float | None
     why: str = ""
@@ -100,7 +100,7 @@ class Approach:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the planner says.
+    """The result of the planner.
 
     `dataset` (None: an imagined one) of FID `fid`; `entries` of the law planned with: `forecasts.ALWAYS`, and with a
     budget `forecasts.AT_BUDGET`; `why` N* is not determined, or ""; `approaches`: all laws; `region`: lowest and

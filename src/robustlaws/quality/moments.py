@@ -34,7 +34,7 @@ _READ = 4096  # images read from a file at once, about
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """What the Frechet distance compares.
+    """Mean and covariance, which the Frechet distance compares.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ QUANTITIES = {
     "autoattack_images": ("test images of AutoAttack", _whole, False),
 }
 _FORMATS = {numbers.scientific: "flops", numbers.count: "count", numbers.percent: "percent"}
-# What a law gives at its compute-optimal allocations, by the quantity whose axis it belongs on:
+# Columns of a law's compute-optimal allocations, by the quantity of the axis:
 # column of `tables.ALLOCATIONS`, symbol, how it is written.
 _GIVEN = {
     "params": ("params", "N*", numbers.count),

@@ -5,7 +5,7 @@ from robustlaws.formatting import html_tables
 from robustlaws.formatting import numbers as words
 from robustlaws.report import approaches
 
-# What the page calls the numbers of a law file; the others keep their names.
+# Names on the page for the numbers of a law file; the others keep their own.
 _CALLED = {"coefficient": "c", "exponent": "g"}
 
 

@@ -10,7 +10,7 @@ from robustlaws.report import approaches
 from robustlaws.storage import tables
 
 CONVERGED, RECIPE, PRINTED, OWN = "its runs, converged", "its runs, its recipe", "as printed", "this study"
-# What a comparison calls what the law files and `tables.APPROACHES` have by another name. These make the short table.
+# Names in a comparison for numbers of the law files and `tables.APPROACHES`. These make the short table.
 _NAMED = {
     "a (exponent of N*)": "N_star",
     "b (exponent of D*)": "D_star",

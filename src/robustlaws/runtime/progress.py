@@ -12,11 +12,11 @@ class Progress:
     Parameters
     ----------
     what : str
-        What is being done, for the line in the log.
+        Name of the work, for the line in the log.
     total : int
         How many of `unit` there are to do.
     unit : str
-        What is counted.
+        Name of the counted items.
     done : int
         How many were done before (a resumed job).
     every : float

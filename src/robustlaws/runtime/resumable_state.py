@@ -71,7 +71,7 @@ def save(folder, content, owner, step):
     folder : path
     content : dict of tensors, numbers, strings, lists and dicts
     owner : dict
-        What the state belongs to; only a job of the same owner takes it up.
+        Owner of the state; only a job of the same owner resumes from it.
     step : int
         How far the work is, for messages.
 

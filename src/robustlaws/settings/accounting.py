@@ -73,7 +73,7 @@ class Accounting:
 
     @property
     def parts(self) -> list[tuple[int, int]]:
-        """What the run draws from each dataset of its mixture: a list of (first images of it, draws from them).
+        """Draws of the run from each dataset of its mixture: a list of (first images of it, draws from them).
 
         The draws are as the shares say, to the image nearest by largest remainders, and add up to synthetic_images.
         """

@@ -73,7 +73,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Threat(Settings):
-    """What the attacker may do: norm and radius, pixels in [0, 1]."""
+    """The threat model: norm and radius, pixels in [0, 1]."""
 
     norm: str
     epsilon: float
@@ -97,7 +97,7 @@ GRACE = 300.0  # seconds before the end of a job that are kept for saving its st
 
 @dataclass(frozen=True)
 class Compute(Settings):
-    """What a job may use. Decides no number of a result beyond rounding, so it makes nothing stale."""
+    """Compute resources of a job. They decide no number beyond rounding, so they make nothing stale."""
 
     gpus: int = 0  # of each node; 0: the CPU
     threads: int = 1

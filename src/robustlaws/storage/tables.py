@@ -280,7 +280,7 @@ def table(rows: Any, columns: dict[str, Column], where: str = "table") -> pd.Dat
     columns : dict of str to Column
         One of the tables of this module.
     where : str
-        What to call the table in an error.
+        Name of the table in an error.
 
     Raises
     ------

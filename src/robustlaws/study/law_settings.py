@@ -7,7 +7,7 @@ from robustlaws.study.base import StudyBase
 
 # Settings that only some laws know; the others must not become stale by them.
 _SPECIAL = {setting for law in LAWS.values() for setting in law.settings}
-# What a fit has no use for, at fixed values.
+# Settings that a fit does not use, at fixed values.
 _ENVELOPE = {"observations": "final", "huber_delta": 0.001, "starts": "small", "small_on_large": None}
 _UNUSED = {
     "envelope": _ENVELOPE,

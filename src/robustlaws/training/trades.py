@@ -18,7 +18,7 @@ from robustlaws.attacks import kl_attack
 
 @dataclass(frozen=True)
 class Step:
-    """What one TRADES step gives.
+    """The result of one TRADES step.
 
     `loss`, `cross_entropy`, `divergence` are 0-d tensors, `attacked` is (batch, c, h, w), `logits` and
     `attacked_logits` are (batch, classes).
@@ -90,7 +90,7 @@ def step(
     attack_steps : int
     beta, label_smoothing : float
     objective : str
-        What the inner attack maximises, see :func:`robustlaws.attacks.kl_attack.attack`.
+        Objective of the inner attack, see :func:`robustlaws.attacks.kl_attack.attack`.
     reuse_clean_pass : bool
         False makes the pass for the attack's target anew, as the paper's code does.
     total : int, optional

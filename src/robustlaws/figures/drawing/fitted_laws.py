@@ -36,7 +36,7 @@ class Fit:
 
     @property
     def title(self):
-        """What a reader calls it."""
+        """Its title for readers."""
         return inputs.title(self.summary)
 
     @property

@@ -65,7 +65,7 @@ def show(axes, tiles, labels, title, meant, *, series, gap=3, below=False):
     labels : list of str, one a column
     title : str
     meant : list of rows of (int, str)
-        What each tile is for the table: index of the image in its file, class or the like.
+        Label of each tile in the table: index of the image in its file, class or the like.
     series : str
         Whose images they are.
     gap : int

@@ -34,7 +34,7 @@ def keep(axes, kind, series, *, x=None, y=None, low=None, high=None, z=None, lab
     kind : str
         points, line, band, level, region, contour, bar or image.
     series : str
-        What is drawn: a dataset, model, law, ...
+        Name of the series: a dataset, model, law, ...
     x, y, low, high, z : numbers or arrays of one length, optional
         As on the axes; None for none. What is not finite becomes null, and a point without a place no row.
     label : str or sequence of str, optional

@@ -54,7 +54,7 @@ LARGEST = {
 
 @dataclass
 class Found:
-    """What there is in a network of a file."""
+    """The contents of a network in a file."""
 
     tensors: dict = field(default_factory=dict)  # of unpickling.Tensor, under the official keys
     classes: set = field(default_factory=set)

@@ -82,7 +82,7 @@ class Machine:
     file : binary file
         At the first instruction; :meth:`run` leaves it after the last.
     names : dict of (module, name) to (instruction, function)
-        What the file may name, and the instruction that it may use it with: "REDUCE" or "NEWOBJ", or "" for none.
+        Allowed globals, and the allowed opcode of each: "REDUCE" or "NEWOBJ", or "" for none.
         The function gets the budget and the arguments of the file.
     budget : Budget
     persistent : function, optional

@@ -27,7 +27,7 @@ class Work(ABC):
     Parameters
     ----------
     name : str
-        What is trained, for messages.
+        Name of the trained network, for messages.
     settings : settings.GeneratorTraining or settings.EncoderTraining
         Its seed, batch and updates are used here.
     where : torch.device
@@ -93,7 +93,7 @@ def carry_out(work, state_path, owner, compute):
     state_path : path
         Folder of the states; the caller holds it and forgets it when what was trained is written.
     owner : dict
-        What a state belongs to: settings, revision and checksums of what is read.
+        Owner of a state: settings, revision and checksums of the inputs.
     compute : settings.Compute
 
     Raises

@@ -51,7 +51,7 @@ def pooled_share(right, among):
     ----------
     right : bool array (images, participants)
     among : bool array (images, participants)
-        What counts of each participant.
+        Counts of each participant.
 
     Returns
     -------

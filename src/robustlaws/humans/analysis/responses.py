@@ -12,7 +12,7 @@ NOT_SAID = -1  # of a confidence
 
 @dataclass(frozen=True)
 class Responses:
-    """What participants answered to one variant of the images of a study; attention checks are no part of it.
+    """Participants' answers to one variant of the images of a study, without attention checks.
 
     `participants`, `kinds` (P,): names and kinds, people first; `images` (I,): positions in the split, ascending;
     `labels`, `predictions` (I,): true class, and that of the network for the adversarial variant; `chosen` (I, P):

@@ -1,6 +1,6 @@
 """Simulated participants, to try a study before people take part.
 
-What they answer says nothing of people: it is what the settings say. In every table their kind is "simulated".
+Their answers follow the settings and say nothing of people. In every table their kind is "simulated".
 
 The model, a probit one as of item responses: participant p classifies image i right if
 

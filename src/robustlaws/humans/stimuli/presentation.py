@@ -28,7 +28,7 @@ Taking part is your own choice. You may stop at any time without giving a reason
 
 @dataclass(frozen=True)
 class Presentation:
-    """What the web application shows beside the images (presentation.json)."""
+    """Texts and settings of the web application beside the images (presentation.json)."""
 
     study: str
     page: str  # single: one image at a time; batch: a page for each batch

@@ -20,7 +20,7 @@ _SECRET_LENGTH = 8  # characters; shorter keys are placeholders of endpoints tha
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one attempt: a reply, or trouble."""
+    """The outcome of one attempt: a reply, or a failure."""
 
     milliseconds: float
     http_status: int | None = None  # None: no answer came

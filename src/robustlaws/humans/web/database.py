@@ -1,6 +1,6 @@
 """The SQLite database of the web application: schema, connections, transactions.
 
-What is committed has reached the disk (`synchronous` FULL): a killed process or a power cut loses nothing that was
+Committed data have reached the disk (`synchronous` FULL): a killed process or a power cut loses nothing that was
 acknowledged. In WAL mode readers and other processes go on meanwhile.
 """
 

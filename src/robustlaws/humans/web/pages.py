@@ -115,7 +115,7 @@ def organiser(*, study, csrf, rows, totals, simulated):
         For each participant name, kind, state, answered, images, batch, minutes, per_minute, checks_right, checks and
         last_seen; None where there is nothing to tell.
     totals : dict of str
-        What is told of all, by its name.
+        Content of the page, by name.
     simulated : bool
         Whether participants are simulated.
     """

@@ -25,7 +25,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-# What a log may say of a path: a code or token could stand in any other.
+# Paths that a log may contain: any other could hold a code or token.
 _KNOWN = {"", "enter", "consent", "answers", "undo", "continue", "leave", "work", "images", "static", "organiser"}
 _TITLES = {
     401: "Please come in again", 404: "There is no such page", 409: "That does not fit", 410: "The time is up",

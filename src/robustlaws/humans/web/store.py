@@ -16,12 +16,12 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")  # nothing that a page or 
 
 
 class Conflict(Exception):
-    """What was asked for does not fit where the participant is; the text says how."""
+    """A request does not fit the participant's position; the text says how."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """Who sends a request; `participant` is None for the organiser."""
+    """The sender of a request; `participant` is None for the organiser."""
 
     participant: int | None
     name: str
@@ -43,7 +43,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What became of an answer."""
+    """The outcome of an answer."""
 
     place: progress.Place  # of the participant afterwards
     late: bool  # a class was chosen, but it came after the time and does not count

@@ -28,7 +28,7 @@ _BLOCK_ELEMENTS = 60_000  # observations times problems handled at once: stays i
 
 
 class Problem(Protocol):
-    """What a law tells the engine; n observations, p coordinates, S coordinate vectors at once."""
+    """The interface of a law to the fit; n observations, p coordinates, S coordinate vectors at once."""
 
     log_loss: np.ndarray  # (n,) log of the measured losses, in the unit of `predict`
     lower: np.ndarray  # (p,) bounds
