@@ -1,7 +1,7 @@
 """The accuracies under all attacks as one table, each with its binomial interval. Imports no torch."""
 
 from robustlaws.attacks import record
-from robustlaws.intervals import interval
+from robustlaws.intervals import exact_interval
 from robustlaws.storage import tables
 
 
@@ -30,7 +30,7 @@ def collect(*, outcome_paths, table_path, settings):
         for stage, right in _stages(told["attack"], columns, about["attacks"]):
             if stage == "clean" and (told["victim"], told["weights"]) in seen:
                 continue
-            low, high = interval(right, images, settings.level)
+            low, high = exact_interval(right, images, settings.level)
             numbers = {"images": images, "right": right, "accuracy": right / images, "low": low, "high": high}
             rows.append(told | {"attack": stage} | numbers | {"level": settings.level})
         seen.add((told["victim"], told["weights"]))

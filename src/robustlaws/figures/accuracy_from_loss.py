@@ -5,7 +5,8 @@ from matplotlib.patches import Patch
 
 from robustlaws.figures.drawing import inputs, plotted_data, style
 from robustlaws.formatting import numbers
-from robustlaws.laws import bootstrap_table, determination
+from robustlaws.intervals import percentile_interval
+from robustlaws.laws import bootstrap_table
 from robustlaws.laws.accuracy import of_loss
 from robustlaws.storage import tables
 from robustlaws.storage.atomic import read_json
@@ -88,7 +89,7 @@ def _line(axes, losses, line, samples):
     if len(samples.get("slope", ())) > 1:
         level = (line.get("interval") or {}).get("level", 0.9)
         every = samples["intercept"][1:, None] + samples["slope"][1:, None] * x
-        low, high = determination.interval(every[np.isfinite(every).all(axis=1)], level)
+        low, high = percentile_interval(every[np.isfinite(every).all(axis=1)], level)
         plotted_data.band(axes, x, np.clip(low, 0, 1), np.clip(high, 0, 1), series=_LINE, color=style.INK, alpha=0.16)
         handles.append(Patch(color=style.INK, alpha=0.16, label=f"{100 * level:.3g}% interval of the line"))
     plotted_data.line(axes, x, of_loss(line, x), series=_LINE, color=style.INK)

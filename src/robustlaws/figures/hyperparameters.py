@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from robustlaws.figures.drawing import inputs, plotted_data, recipe_looks, style
-from robustlaws.intervals import interval
+from robustlaws.intervals import exact_interval
 from robustlaws.storage import tables
 
 _MOST = 12  # panels
@@ -127,7 +127,7 @@ def _dot(axes, height, recipe, row, quantity, look, is_best):
     value, low, high = row[quantity], None, None
     if quantity == "accuracy" and pd.notna(row["images"]):
         images = int(row["images"])
-        low, high = interval(round(value * images), images, recipe_looks.LEVEL)
+        low, high = exact_interval(round(value * images), images, recipe_looks.LEVEL)
         axes.hlines(height, low, high, color=look.colour, linewidth=1.2, zorder=2)
     # z: the loss, which stands beside the row as a number
     plotted_data.keep(axes, "points", recipe_looks.label(recipe), x=value, y=height, low=low, high=high,

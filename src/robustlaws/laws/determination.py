@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from robustlaws.intervals import percentile_interval
+
 WIDEST_EXPONENT = 0.5
 WIDEST_FACTOR = 10.0
 POOR = 0.5  # R2 of one dataset: below, the form does not hold for it
@@ -48,16 +50,6 @@ class Law:
 def finite(number: Any) -> float | None:
     """Return `number` as a float, or None where JSON has no word for it."""
     return float(number) if number is not None and math.isfinite(number) else None
-
-
-def interval(samples: np.ndarray, level: float) -> tuple[Any, Any]:
-    """Return the two percentiles that hold the share `level` of `samples` (refits, ...), over the first axis.
-
-    No interpolation, so that infinite samples do no harm; nan in a column makes its ends nan.
-    """
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.asarray(samples, dtype=float), [tail, 1 - tail], axis=0, method="nearest")
-    return low, high
 
 
 def unknown(why: str) -> dict[str, Any]:
@@ -92,7 +84,7 @@ def entry(
         return unknown(reason or "no refits") | {"value": value}
     missing = int(np.isnan(samples).sum())
     kept = samples[~np.isnan(samples)]
-    low, high = (value, value) if not len(kept) else interval(kept, level)
+    low, high = (value, value) if not len(kept) else percentile_interval(kept, level)
     low, high = min(low, value), max(high, value)
     if not reason and missing > (1 - level) / 2 * len(samples):
         reason = f"{missing} of {len(samples)} refits give no number"

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from robustlaws import seeds
+from robustlaws.intervals import percentile_interval
 from robustlaws.laws import bootstrap_table, determination
 from robustlaws.laws.determination import Law
 from robustlaws.laws.law_tables import allocation, budgets
@@ -280,7 +281,7 @@ def _allocations(fitted, flops, measured, level):
             continue
         columns[name] = 10 ** (fitted.lines[index, 0] + fitted.lines[index, 1] * x)
         if len(kept):
-            low, high = determination.interval(10 ** (kept[:, index, :1] + kept[:, index, 1:] * x), level)
+            low, high = percentile_interval(10 ** (kept[:, index, :1] + kept[:, index, 1:] * x), level)
             columns[f"{name}_low"] = np.minimum(low, columns[name])
             columns[f"{name}_high"] = np.maximum(high, columns[name])
     return allocation("envelope", fitted.dataset, fitted.fid, columns)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from robustlaws import registry
+from robustlaws.intervals import percentile_interval
 from robustlaws.laws import FORMS, accuracy, bootstrap_table, determination, form
 from robustlaws.laws.accuracy import Line
 from robustlaws.laws.arrays import Numbers
@@ -104,7 +105,7 @@ class Forecast:
         line = self.line.beside(len(found))
         beyond = (line["intercept"] + line["slope"] * np.asarray(loss)[:, None])[1:, 0]
         if not why and len(beyond) and np.isfinite(beyond).all():
-            why = _share(*determination.interval(beyond, self.level))
+            why = _share(*percentile_interval(beyond, self.level))
         return self.entry(found, _share, why)
 
     def outcome(self, loss: np.ndarray, why: str) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from robustlaws.intervals import percentile_interval
 from robustlaws.laws import bootstrap_table, determination
 from robustlaws.laws.fitted_form import Fitted
 from robustlaws.settings import LawFit
@@ -49,7 +50,7 @@ def _allocation_of(fitted, dataset, fid, settings):
                 if suffixes == ("",):
                     columns[name] = found
                 elif len(found):
-                    low, high = determination.interval(found, fitted.level)
+                    low, high = percentile_interval(found, fitted.level)
                     columns[f"{name}_low"] = np.minimum(low, columns[name])
                     columns[f"{name}_high"] = np.maximum(high, columns[name])
     return allocation(form.name, dataset, fid, columns)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from robustlaws import registry, seeds
+from robustlaws.intervals import percentile_interval
 from robustlaws.laws import determination
 from robustlaws.laws.forecasts import FormForecast, NoForecast
 from robustlaws.planning import candidate_runs
@@ -138,7 +139,7 @@ def worth_doing(forecast, predictions, fid, flops, told):
 
 def _compared(forecast, quantity, values, one_run, found, outcomes, told):
     """Return the :class:`NextRuns` of the runs `found`: `values` (refits,), `outcomes` (refits, candidates)."""
-    low, high = map(float, determination.interval(values, forecast.level))  # as everywhere else
+    low, high = map(float, percentile_interval(values, forecast.level))  # as everywhere else
     seed = seeds.derive(told.seed, "next run")
     before, after, effective, rough = expected_widths(values, outcomes, one_run, forecast.level, seed)
     chance = max(_LEAST, _by_chance(values, outcomes, one_run, forecast.level, seed))

@@ -9,8 +9,9 @@ import numpy as np
 
 from robustlaws.figures.drawing import inputs
 from robustlaws.formatting import html
+from robustlaws.intervals import percentile_interval
 from robustlaws.job_resources import throughput
-from robustlaws.laws import determination, forecasts
+from robustlaws.laws import forecasts
 from robustlaws.laws.accuracy import Line
 from robustlaws.planning import config_block, figure, next_run, page_tables
 from robustlaws.planning import proposal as planning
@@ -144,7 +145,7 @@ def _line(forecast, proposal):
 
     def at(flops):
         samples = forecast.best_params(proposal.dataset, proposal.fid, flops)
-        ends = determination.interval(samples[1:][~np.isnan(samples[1:]).any(axis=1)], forecast.level)
+        ends = percentile_interval(samples[1:][~np.isnan(samples[1:]).any(axis=1)], forecast.level)
         return samples[0], np.minimum(ends[0], samples[0]), np.maximum(ends[1], samples[0])
 
     return {

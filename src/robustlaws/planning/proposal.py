@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robustlaws import registry
+from robustlaws.intervals import percentile_interval
 from robustlaws.laws import determination, forecasts, overheads
 from robustlaws.planning import candidate_runs
 
@@ -233,7 +234,7 @@ def sizes(forecast, fid, flops, told):
     ratios = np.geomspace(0.05, 8.0, 121)
     # at fixed N: each refit has an optimum of its own, so that the interval knows how unsure N* is
     _, curve = overheads.at_equal_loss(forecast, flops, fid, best[0, 0] * ratios)
-    low, high = determination.interval(np.where(np.isnan(curve[1:]), np.inf, curve[1:]), forecast.level)
+    low, high = percentile_interval(np.where(np.isnan(curve[1:]), np.inf, curve[1:]), forecast.level)
     params, images = overheads.smallest(forecast, flops, fid, told.overhead)
     models = candidate_runs.of_study(told)
     needed, cost = overheads.at_equal_loss(forecast, flops, fid, np.array([float(one.params) for one in models]))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from robustlaws.intervals import percentile_interval
 from robustlaws.laws import additive, bootstrap_table, bottleneck, determination, fit_jobs, published
 from robustlaws.laws import form as parametric
 from robustlaws.storage import tables
@@ -27,7 +28,7 @@ def test_the_first_row_of_the_refits_is_the_fit(noisy):
     assert {name: len(values) for name, values in named.items()} == dict.fromkeys(form.NAMES, 31)
     for name, entry in fitted.summary["parameters"].items():
         assert named[name][0] == pytest.approx(entry["value"], rel=1e-12), name
-        low, high = determination.interval(named[name][1:], 0.9)
+        low, high = percentile_interval(named[name][1:], 0.9)
         assert min(low, entry["value"]) == pytest.approx(entry["low"], rel=1e-12), name
         assert max(high, entry["value"]) == pytest.approx(entry["high"], rel=1e-12), name
 
@@ -49,7 +50,7 @@ def test_refits_from_the_table_give_the_tables_again(noisy, tmp_path):
     loss = form.FORM.loss(wide, params, images, 0.0)
     for name, found in (("params", np.exp(params)), ("images", np.exp(images)), ("loss", loss)):
         assert np.allclose(found[0], rows[name], rtol=1e-9)
-        low, high = determination.interval(found[1:], 0.9)
+        low, high = percentile_interval(found[1:], 0.9)
         assert np.allclose(np.minimum(low, found[0]), rows[f"{name}_low"], rtol=1e-9)
         assert np.allclose(np.maximum(high, found[0]), rows[f"{name}_high"], rtol=1e-9)
 

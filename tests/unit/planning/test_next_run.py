@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robustlaws.laws import additive, determination, published
+from robustlaws.intervals import percentile_interval
+from robustlaws.laws import additive, published
 from robustlaws.laws.fit import multistart
 from robustlaws.planning import next_run
 from robustlaws.storage import tables
@@ -173,7 +174,7 @@ def test_the_table_is_in_order_and_the_same_every_time(quantity):
     assert rates == sorted(rates, reverse=True)
     assert all(found.chance < each.reduction <= found.largest.reduction < 1 for each in found.runs)
     samples = next_run.QUANTITIES[quantity].samples(one, 2e20, 1.65)
-    assert (found.low, found.high) == pytest.approx(determination.interval(samples[1:], 0.9), rel=0.02)
+    assert (found.low, found.high) == pytest.approx(percentile_interval(samples[1:], 0.9), rel=0.02)
     width = np.log(found.high / found.low) if found.by_factor else found.high - found.low
     assert found.before == pytest.approx(width, rel=0.05)  # ends between refits, not at them
     again = next_run.worth_doing(one, predictions(one), 1.65, 2e20, told)

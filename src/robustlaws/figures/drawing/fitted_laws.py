@@ -8,7 +8,8 @@ import pandas as pd
 from robustlaws import registry
 from robustlaws.figures.drawing import inputs
 from robustlaws.formatting import numbers
-from robustlaws.laws import FORMS, determination
+from robustlaws.intervals import percentile_interval
+from robustlaws.laws import FORMS
 from robustlaws.laws import form as parametric
 from robustlaws.laws.observations import NO_FID, NO_LOSS, REAL, RECIPE
 
@@ -76,7 +77,7 @@ class Fit:
         """Return (3, ...) of samples (1 + refits, ...): the fit, and both ends of the interval, which hold it."""
         if len(samples) == 1:
             return np.stack([samples[0]] * 3)
-        low, high = determination.interval(samples[1:], self.summary["interval"]["level"])
+        low, high = percentile_interval(samples[1:], self.summary["interval"]["level"])
         return np.stack([samples[0], np.fmin(low, samples[0]), np.fmax(high, samples[0])])
 
 

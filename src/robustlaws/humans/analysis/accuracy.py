@@ -5,7 +5,7 @@ import numpy as np
 from robustlaws.humans import CONFIDENCES
 from robustlaws.humans.analysis.bootstrap import interval, pooled_share, resampled_share
 from robustlaws.humans.analysis.responses import NO_CLASS, who_count
-from robustlaws.intervals import interval as exact_interval
+from robustlaws.intervals import exact_interval
 from robustlaws.seeds import derive
 
 

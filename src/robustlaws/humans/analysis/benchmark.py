@@ -3,7 +3,7 @@
 import numpy as np
 
 from robustlaws.humans.analysis.bootstrap import interval, pooled_share, resampled_share
-from robustlaws.intervals import interval as exact_interval
+from robustlaws.intervals import exact_interval
 from robustlaws.runtime.logger import log
 from robustlaws.seeds import derive
 

@@ -6,6 +6,8 @@ from participants too, drawn with replacement; the two are drawn independently o
 
 import numpy as np
 
+from robustlaws.intervals import percentile_interval
+
 _AT_ONCE = 1 << 22  # weights in memory at once
 
 
@@ -99,5 +101,5 @@ def interval(values, level):
     finite = values[np.isfinite(values)]
     if not finite.size:
         return np.nan, np.nan
-    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
+    low, high = percentile_interval(finite, level)
     return float(low), float(high)
