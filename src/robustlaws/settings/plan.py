@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from robustlaws.settings.base import Architecture, Settings, neutral
 
+# Quantities that every law has; the parameters of the law that is planned with come on top.
+QUANTITIES = ("N_star", "params", "loss", "asymptote", "accuracy_limit")
+
 
 @dataclass(frozen=True)
 class Plan(Settings):

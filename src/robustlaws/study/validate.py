@@ -16,6 +16,7 @@ from robustlaws.attacks import ATTACKS, CHUNKED
 from robustlaws.figures import FIGURE_INPUTS, FIGURES
 from robustlaws.laws import LAWS, PARAMETERS
 from robustlaws.settings import AUTOATTACK, AUTOATTACK_CLASSES, Compute
+from robustlaws.settings.plan import QUANTITIES
 from robustlaws.study.human_settings import check_humans
 from robustlaws.study.validate_generators import check_generators
 
@@ -327,8 +328,11 @@ def _check_conclusions(study):
     for key, dataset in asked:
         registry.check(dataset, seen, f"{study.origin} {key}")
     law, quantity = study.planning_law, planned.get("quantity")
-    if quantity in {name for names in PARAMETERS.values() for name in names}:
+    parameters = {name for names in PARAMETERS.values() for name in names}
+    if quantity in parameters:
         registry.check(quantity, PARAMETERS.get(law, ()), f"{study.origin} plan.quantity")
+    elif quantity is not None:
+        registry.check(quantity, {*QUANTITIES, *parameters}, f"{study.origin} plan.quantity")
 
 
 def check_runs(study: "Study") -> None:

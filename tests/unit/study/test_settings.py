@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from robustlaws.settings import Settings, Threat, as_params, neutral
+from robustlaws.laws import PARAMETERS
+from robustlaws.planning.proposal import QUANTITIES
+from robustlaws.settings import Settings, Threat, as_params, neutral, plan
 
 
 @dataclass(frozen=True)
@@ -48,3 +50,8 @@ def test_a_value_of_another_type_is_refused(changes):
 
 def test_settings_survive_the_way_through_snakemake():
     assert Example(**as_params(example())) == example()
+
+
+def test_plan_quantities_are_those_of_the_planner():
+    parameters = {name for names in PARAMETERS.values() for name in names}
+    assert {*plan.QUANTITIES, *parameters} == set(QUANTITIES)
