@@ -122,10 +122,17 @@ def _of_tables(path, tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "registry.load":
             place, name = places.get(node.args[1].id, (path, node.args[1].id))
-            for line in ast.parse(place.read_text()).body:
-                if isinstance(line, ast.Assign) and line.targets[0].id == name:
-                    found += [value.partition(":")[0] for value in ast.literal_eval(line.value).values()]
+            table = ast.parse(place.read_text())
+            lines = [line for line in table.body if isinstance(line, ast.Assign) and line.targets[0].id == name]
+            # a table that is derived from another has no targets of its own
+            found += [target for line in lines for target in _targets(line)] or _targets(table)
     return found
+
+
+def _targets(node):
+    """Return the modules of all "module:attribute" texts in a syntax tree."""
+    texts = (part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str))
+    return [match[1] for text in texts if (match := _PLACE.fullmatch(text))]
 
 
 def _file(parts):
