@@ -18,6 +18,7 @@ UNREACHED = {
     ("driver", "robustlaws.storage.atomic"),
     ("driver", "robustlaws.storage.embedded"),
     ("analysis", "robustlaws.runtime.resumable_state"),
+    ("humans", "robustlaws.intervals"),
     ("humans", "robustlaws.runtime.resumable_state"),
     ("gpu", "robustlaws.data.repair"),
 }
