@@ -5,7 +5,7 @@ import numpy as np
 from robustlaws.figures.drawing import inputs, plotted_data, style
 from robustlaws.formatting import numbers
 from robustlaws.laws import bootstrap_table as tabled
-from robustlaws.laws import determination as judged
+from robustlaws.intervals import percentile_interval
 from robustlaws.laws.envelope import QUERIES, follow, followed, sample
 from robustlaws.laws.observations import comparable
 from robustlaws.storage import tables
@@ -154,7 +154,7 @@ def _law(axes, points, intercept, slope, law):
     every = 10 ** (intercept[:, None] + slope[:, None] * np.log10(x))
     kept = every[1:][np.isfinite(every[1:]).all(axis=1)]
     if len(kept):
-        low, high = judged.interval(kept, (law.get("interval") or {}).get("level", 0.9))
+        low, high = percentile_interval(kept, (law.get("interval") or {}).get("level", 0.9))
         plotted_data.band(axes, x, np.minimum(low, every[0]), np.maximum(high, every[0]), series=_LAW, color=style.RED,
                    alpha=0.16)  # fmt: skip
     plotted_data.line(axes, x, every[0], series=_LAW, color=style.RED, linewidth=1.8)
