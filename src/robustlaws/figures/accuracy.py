@@ -7,7 +7,7 @@ from robustlaws.figures.drawing import fitted_laws, inputs, plotted_data, style
 from robustlaws.formatting import numbers
 from robustlaws.laws.accuracy import of_loss
 from robustlaws.laws.limits import called
-from robustlaws.storage import tables as records
+from robustlaws.storage import tables
 from robustlaws.storage.atomic import read_json
 
 _LAWS = ("additive", "additive_two_stage", "bottleneck")  # the first of them whose N* the data determine
@@ -25,39 +25,39 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
     Parameters
     ----------
     runs : path
-        Table `records.RUNS`.
+        Table `tables.RUNS`.
     allocations : list of paths
-        Tables `records.ALLOCATIONS`; L* of an approach that models FID is drawn.
+        Tables `tables.ALLOCATIONS`; L* of an approach that models FID is drawn.
     laws : list of paths
         Law files: which N* are determined.
     accuracy : path
         JSON of the line: accuracy = intercept + slope x loss; "source" (optional) says where a line of others is from.
     limits : path
-        Table `records.APPROACHES`: accuracy at infinite compute, human accuracy, FLOPs to reach it.
+        Table `tables.APPROACHES`: accuracy at infinite compute, human accuracy, FLOPs to reach it.
 
     Raises
     ------
     ValueError
         If a file cannot be read.
     """
-    runs = inputs.of_the_study(records.read(runs, records.RUNS))
+    runs = inputs.of_the_study(tables.read(runs, tables.RUNS))
     laws = inputs.read_laws(laws)
-    table = inputs.read_tables(allocations, records.ALLOCATIONS)
+    table = inputs.read_tables(allocations, tables.ALLOCATIONS)
     table = table[table["loss"].notna()]
     line = read_json(accuracy)
-    limits = records.read(limits, records.APPROACHES)
+    limits = tables.read(limits, tables.APPROACHES)
     known = numbers.is_determined(line.get("intercept")) and numbers.is_determined(line.get("slope"))
-    tables = _accuracies(runs, line if known else None)
+    groups = _accuracies(runs, line if known else None)
     order = inputs.fid_order(zip(runs["dataset"], runs["fid"], strict=True))
     looks = style.dataset_looks(order)
 
     with style.drawing(paths, 4.6) as figure:
         figure.suptitle("Adversarial accuracy against training compute")
         axes = figure.subplots()
-        if all(one.empty for one in tables):
+        if all(one.empty for one in groups):
             _nothing(axes, runs)
             return
-        _runs(axes, *tables, looks)
+        _runs(axes, *groups, looks)
         law, curves, remarks = _one_law(laws, table, order, limits)
         if not known:
             curves, remarks = table.iloc[:0], [_no_line(line)]
@@ -65,7 +65,7 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
         ends, unknown = _ends(limits, law, order) if known else ({}, {})
         human = _human_level(limits)
         levels = [row["value"] for row in ends.values()] + ([] if human is None else [human["value"]])
-        _scales(axes, *_extent(tables, curves, line, levels), _ROOM if ends else 0)
+        _scales(axes, *_extent(groups, curves, line, levels), _ROOM if ends else 0)
         _limits(axes, ends, looks)
         if unknown:
             remarks.append(numbers.not_determined("Limit at infinite compute", unknown))
@@ -74,7 +74,7 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
             remarks += [*_who(human), *_to_human(limits, law, called(human["source"]))]
         if line.get("source"):
             remarks.append(f"Line from loss to accuracy: {line['source']}.")
-        style.below(figure, _handles(tables, order, looks, curves, law, ends), remarks)
+        style.below(figure, _handles(groups, order, looks, curves, law, ends), remarks)
 
 
 def _accuracies(runs, line):
@@ -262,10 +262,10 @@ def _to_human(limits, law, level):
     return told
 
 
-def _extent(tables, curves, line, levels):
+def _extent(groups, curves, line, levels):
     """Return all budgets and all accuracies that are drawn; `levels` are accuracies of no budget."""
-    measured, computed, attacked = tables
-    flops = [budget for table in (*tables, curves) for budget in table["flops"]]
+    measured, computed, attacked = groups
+    flops = [budget for table in (*groups, curves) for budget in table["flops"]]
     shares = [*measured["adv_acc"], *computed["adv_acc"], *attacked["autoattack_acc"], *levels]
     return flops, [*shares, *(of_loss(line, curves["loss"]) if len(curves) else [])]
 
@@ -284,8 +284,8 @@ def _scales(axes, flops, shares, room):
     axes.set_ylabel("adversarial accuracy")
 
 
-def _handles(tables, order, looks, curves, law, ends):
-    measured, computed, attacked = tables
+def _handles(groups, order, looks, curves, law, ends):
+    measured, computed, attacked = groups
     handles = style.dataset_handles(looks, order, **({} if len(measured) else _HOLLOW))
     if len(measured) and len(computed):
         handles.append(style.handle("measured", style.FAINT, marker="o"))

@@ -4,8 +4,8 @@ import numpy as np
 
 from robustlaws.figures.drawing import inputs, plotted_data, style
 from robustlaws.formatting import numbers
-from robustlaws.laws import bootstrap_table as tabled
 from robustlaws.intervals import percentile_interval
+from robustlaws.laws import bootstrap_table
 from robustlaws.laws.envelope import QUERIES, follow, followed, sample
 from robustlaws.laws.observations import comparable
 from robustlaws.storage import tables
@@ -62,7 +62,7 @@ def draw(*, paths, runs, curves, laws, refits):
             traced = followed(chosen[chosen["dataset"] == dataset], curves, points, least)
             best = _points(list(traced.values()))
             every += [best] if best is not None else []
-            lines = tabled.samples(table, "envelope", dataset)
+            lines = bootstrap_table.samples(table, "envelope", dataset)
             _curves(row[0], mine, looks)
             for axes, panel in zip(row, _PANELS, strict=True):
                 plotted_data.name(axes, f"{dataset}, {panel[-1]}")

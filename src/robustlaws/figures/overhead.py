@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from robustlaws.figures.drawing import fitted_laws, inputs, label_placement, plotted_data, style
 from robustlaws.formatting import numbers
 from robustlaws.laws import additive
-from robustlaws.laws import overheads as equal_loss
+from robustlaws.laws.overheads import overhead
 from robustlaws.storage import tables
 
 _NUMERICAL = "bottleneck"
@@ -85,7 +85,7 @@ def _overheads(fit, ratios, budget, fid):
         _, found = additive.overhead({name: columns[name] for name in ("alpha", "beta")}, ratios)
     else:
         log_budget = np.log(budget / fit.flops_per_parameter_image)
-        _, found = equal_loss.overhead(fit.form, columns, ratios, log_budget, fid)
+        _, found = overhead(fit.form, columns, ratios, log_budget, fid)
     return fit.with_interval(found)
 
 

@@ -1,21 +1,33 @@
 """HTML pages from templates."""
 
+from typing import Any
+
 import jinja2
 
+# Text is escaped. Templates name each other by their paths below the package.
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("robustlaws", "."),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+)
 
-def environment(folder):
-    """Return how all pages are rendered: text is escaped, and a name that the content lacks is an error.
+
+def page(template: str, /, **content: Any) -> str:
+    """Return a page as HTML text.
 
     Parameters
     ----------
-    folder : str
-        Below the package, where templates are looked for.
+    template : str
+        Path of the template below the package.
+    content
+        Values of the template's names.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        If the template uses a name that `content` lacks.
     """
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("robustlaws", folder),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
+    return _TEMPLATES.get_template(template).render(content)

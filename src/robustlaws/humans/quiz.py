@@ -12,13 +12,13 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from robustlaws.formatting.html import environment
+from robustlaws.formatting import html
 from robustlaws.humans.stimuli import class_names
 from robustlaws.seeds import derive
 from robustlaws.storage import human_tables, tables
 from robustlaws.storage.atomic import write_text
 
-_SCRIPT, _STYLE, _TEMPLATE = "quiz.js", "quiz.style.j2", "quiz.html.j2"
+_SCRIPT, _STYLE, _TEMPLATE = "quiz.js", "quiz.style.j2", "humans/quiz.html.j2"
 
 
 def draw(*, stimuli_path, key_path, answers_path, validity_path, images_path, page_path, settings):
@@ -64,9 +64,10 @@ def draw(*, stimuli_path, key_path, answers_path, validity_path, images_path, pa
     script, style = (
         files("robustlaws.humans").joinpath(name).read_text(encoding="utf-8") for name in (_SCRIPT, _STYLE)
     )
-    template = environment("humans").get_template(_TEMPLATE)
     digests = {"script_digest": _digest(script), "style_digest": _digest(style)}
-    page = template.render(study=settings.study, data=data, count=len(shown), script=script, style=style, **digests)
+    page = html.page(
+        _TEMPLATE, study=settings.study, data=data, count=len(shown), script=script, style=style, **digests
+    )
     write_text(page_path, page)
 
 

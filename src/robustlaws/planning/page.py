@@ -83,31 +83,28 @@ def _laws(law_paths, refits_paths, accuracy_path, accuracy_refits_path, runs, le
 def _page(proposal, found, chosen, laws, runs, fast, block, told):
     tables = page_tables
     named = proposal.networks or proposal.bought
-    return (
-        html.environment(".")
-        .get_template("planning/page.html.j2")
-        .render(
-            sentences=tables.summary(proposal, found, fast, chosen.title),
-            spent=tables.spent(proposal, fast, told, chosen.title),
-            why=tables.why(proposal, chosen.summary) if proposal.why else [],
-            optimum=tables.optimum(proposal),
-            approaches=tables.approaches(proposal),
-            region=tables.region(proposal) if proposal.approaches else "",
-            forecasts=tables.forecasts(proposal.networks),
-            bills=tables.bills(named, fast),
-            held=any(one.run.held for one in named),
-            resized=None if proposal.sizes is None else tables.resized(proposal.sizes, told),
-            overhead=f"{100 * told.overhead:.3g}%",
-            best_runs=tables.best_runs(runs),
-            picture=_picture(proposal, laws, runs),
-            found=found,
-            interval=tables.interval(found) if found.runs else "",
-            next_runs=tables.next_runs(found, fast),
-            largest=tables.largest(found, fast),
-            caveats=tables.caveats(found) if found.runs else [],
-            level=f"{100 * told.level:.3g}%",
-            block=block,
-        )
+    return html.page(
+        "planning/page.html.j2",
+        sentences=tables.summary(proposal, found, fast, chosen.title),
+        spent=tables.spent(proposal, fast, told, chosen.title),
+        why=tables.why(proposal, chosen.summary) if proposal.why else [],
+        optimum=tables.optimum(proposal),
+        approaches=tables.approaches(proposal),
+        region=tables.region(proposal) if proposal.approaches else "",
+        forecasts=tables.forecasts(proposal.networks),
+        bills=tables.bills(named, fast),
+        held=any(one.run.held for one in named),
+        resized=None if proposal.sizes is None else tables.resized(proposal.sizes, told),
+        overhead=f"{100 * told.overhead:.3g}%",
+        best_runs=tables.best_runs(runs),
+        picture=_picture(proposal, laws, runs),
+        found=found,
+        interval=tables.interval(found) if found.runs else "",
+        next_runs=tables.next_runs(found, fast),
+        largest=tables.largest(found, fast),
+        caveats=tables.caveats(found) if found.runs else [],
+        level=f"{100 * told.level:.3g}%",
+        block=block,
     )
 
 

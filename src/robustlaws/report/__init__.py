@@ -12,8 +12,17 @@ from urllib.parse import quote
 
 from robustlaws import __version__
 from robustlaws.figures.drawing import inputs
-from robustlaws.report import approaches, findings, human_study, job_times, page, pictures, published, tables
-from robustlaws.report import laws as law_sections
+from robustlaws.report import (
+    approaches,
+    findings,
+    human_study,
+    job_times,
+    law_sections,
+    page,
+    pictures,
+    published,
+    tables,
+)
 from robustlaws.report import provenance as origins
 from robustlaws.storage import tables as records
 from robustlaws.storage.atomic import read_json, write_text

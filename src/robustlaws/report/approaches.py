@@ -2,7 +2,7 @@
 
 from robustlaws.figures.drawing import inputs
 from robustlaws.formatting import html_tables, numbers
-from robustlaws.laws import limits as levels
+from robustlaws.laws.limits import called
 from robustlaws.storage import tables
 
 HUMAN = "human"
@@ -29,7 +29,7 @@ def human_level(limits):
     """Return (what it is called, accuracy under attack) of the human level; None where the study has none."""
     rows = [row for row in limits if row["law"] == HUMAN and row["quantity"] == "human_accuracy"]
     rows = [row for row in rows if row["value"] is not None]
-    return (levels.called(rows[0]["source"]), rows[0]["value"]) if rows else None
+    return (called(rows[0]["source"]), rows[0]["value"]) if rows else None
 
 
 def places(limits):
@@ -95,7 +95,7 @@ def _row(limits, law, dataset):
     row["limit of L (nats)"] = _cell(at(limits, law, dataset, "asymptote"))
     row["limit of accuracy"] = _cell(at(limits, law, dataset, "accuracy_limit"), numbers.percent)
     if any(one["quantity"] == "flops_to_human" for one in limits):
-        human = levels.called(None)
+        human = called(None)
         level = human if (human_level(limits) or (human,))[0] == human else "simulated level"  # a narrow column
         row[f"FLOPs to {level}"] = _cell(at(limits, law, dataset, "flops_to_human"), numbers.scientific, "never")
     return row
@@ -143,5 +143,5 @@ def to_human_level(limits, law):
         elif cell.known:
             never.append(where)
     told += [f"is never reached {' or '.join(never)}"] if never else []
-    level = (human_level(limits) or (levels.called(None),))[0]
+    level = (human_level(limits) or (called(None),))[0]
     return f"{numbers.sentence(level)} {numbers.listed(told)}." if told else ""

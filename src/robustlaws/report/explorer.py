@@ -15,8 +15,7 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from robustlaws.figures.drawing import inputs, style
-from robustlaws.formatting import numbers
-from robustlaws.formatting.html import environment
+from robustlaws.formatting import html, numbers
 from robustlaws.laws.accuracy import of_loss
 from robustlaws.storage import tables
 from robustlaws.storage.atomic import read_json, write_text
@@ -113,16 +112,13 @@ def write(path, *, runs, predictions, allocations, laws, accuracy, title, descri
     }
     ours = [files("robustlaws.report").joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS]
     scripts = [get_plotlyjs(), *ours]
-    page = (
-        environment("report")
-        .get_template("explorer.html.j2")
-        .render(
-            title=title,
-            description=description,
-            digests=[_digest(script) for script in scripts],
-            scripts=scripts,
-            data=as_json(data),
-        )
+    page = html.page(
+        "report/explorer.html.j2",
+        title=title,
+        description=description,
+        digests=[_digest(script) for script in scripts],
+        scripts=scripts,
+        data=as_json(data),
     )
     write_text(path, page)
 

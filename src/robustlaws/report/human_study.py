@@ -4,7 +4,7 @@ from pathlib import Path
 
 from robustlaws.formatting import html_tables, numbers
 from robustlaws.storage import human_tables
-from robustlaws.storage import tables as records
+from robustlaws.storage.tables import read
 
 _WHOSE = {
     "test": "test images under AutoAttack",
@@ -31,7 +31,7 @@ def section(accuracy, validity, benchmark, agreement):
     if not validity:
         return None
     accuracy, validity, benchmark, agreement = (
-        {Path(path).parent.name: records.read(path, table) for path in paths}
+        {Path(path).parent.name: read(path, table) for path in paths}
         for paths, table in (
             (accuracy, human_tables.HUMAN_ACCURACY),
             (validity, human_tables.VALIDITY),

@@ -1,6 +1,6 @@
 """Render the report from its template, `page.html.j2`."""
 
-from robustlaws.formatting.html import environment
+from robustlaws.formatting import html
 
 
 def render(**content):
@@ -11,4 +11,4 @@ def render(**content):
     jinja2.UndefinedError
         If the template names what `content` lacks: an error here, not a gap there.
     """
-    return environment("report").get_template("page.html.j2").render(content)
+    return html.page("report/page.html.j2", **content)

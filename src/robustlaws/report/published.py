@@ -4,8 +4,7 @@ import math
 import re
 
 from robustlaws.figures.drawing import inputs
-from robustlaws.formatting import html_tables
-from robustlaws.formatting import numbers as words
+from robustlaws.formatting import html_tables, numbers
 from robustlaws.report import approaches
 from robustlaws.storage import tables
 
@@ -32,12 +31,12 @@ def read(path):
 def form(quantity):
     """Return how numbers of a quantity are written, and what stands for an endless one."""
     if quantity.startswith(("N* at", "D* at")):
-        return words.count, "\N{INFINITY}"
+        return numbers.count, "\N{INFINITY}"
     if quantity.startswith("accuracy at") or quantity == "limit of accuracy":
-        return words.percent, "\N{INFINITY}"
+        return numbers.percent, "\N{INFINITY}"
     if quantity == "FLOPs to human level" or quantity.startswith("mean Huber loss"):
-        return words.scientific, "never"
-    return words.number, "\N{INFINITY}"
+        return numbers.scientific, "never"
+    return numbers.number, "\N{INFINITY}"
 
 
 def table(comparison, laws, limits):
@@ -87,7 +86,7 @@ def _table(label, pairs):
     groups = {}
     for row, own in pairs:
         how = form(row["quantity"])
-        at = "" if row["fid"] is None else f"FID {words.fid(row['fid'])}"
+        at = "" if row["fid"] is None else f"FID {numbers.fid(row['fid'])}"
         groups.setdefault(row["title"], []).append({
             "quantity": row["quantity"],
             "at": f"{row['dataset']} ({at})" if row["dataset"] and at else row["dataset"] or at,
@@ -133,7 +132,7 @@ def _own(row, law, limits, best):
     of_budget = re.fullmatch(r"(N\*|D\*|L\*|accuracy) at (\S+) FLOPs", name)
     if of_budget:
         name = _AT_BUDGET[of_budget[1]]
-        budget = next((one for one in approaches.budgets(limits) if words.scientific(one) == of_budget[2]), 0.0)
+        budget = next((one for one in approaches.budgets(limits) if numbers.scientific(one) == of_budget[2]), 0.0)
     dataset = None
     if row["dataset"] is not None or row["fid"] != 0:
         order = inputs.fid_order(inputs.fids_of_laws([law]))
@@ -141,6 +140,6 @@ def _own(row, law, limits, best):
     found = approaches.at(limits, law["law"], dataset, name, budget)
     if found is None and dataset is not None and not of_budget:
         entry = inputs.dataset_entry(law, dataset)
-        numbers = (entry.get("parameters") or {}) | (entry.get("exponents") or {})
-        found = (numbers | {"asymptote": entry.get("asymptote")}).get(name)
+        entries = (entry.get("parameters") or {}) | (entry.get("exponents") or {})
+        found = (entries | {"asymptote": entry.get("asymptote")}).get(name)
     return None if found and found.get("source") == "simulated" else found

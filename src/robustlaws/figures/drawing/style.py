@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from robustlaws.figures.drawing import inputs, plotted_data
-from robustlaws.formatting import numbers as words
+from robustlaws.formatting import numbers
 from robustlaws.storage import tables
 from robustlaws.storage.atomic import replacing
 
@@ -92,11 +92,11 @@ def model_looks(models):
 def law_looks(laws):
     """Return name -> Look for law files in their order; a law looks the same beside whichever others."""
     names = [law["law"] for law in laws]
-    numbers = {name: i for i, name in enumerate((*_LAWS, *(name for name in names if name not in _LAWS)))}
+    places = {name: i for i, name in enumerate((*_LAWS, *(name for name in names if name not in _LAWS)))}
     return {
         name: Look(LAW_COLOURS[i % len(LAW_COLOURS)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
         for name in names
-        for i in [numbers[name]]
+        for i in [places[name]]
     }
 
 
@@ -135,7 +135,7 @@ def wrapped(text, columns):
 def dataset_label(dataset, fid, length=30):
     """Return `edm-18 (FID 2.1)` with a long name shortened; `FID 0 (no dataset)` without a name."""
     if dataset is None:
-        return f"FID {words.fid(fid)} (no dataset)"
+        return f"FID {numbers.fid(fid)} (no dataset)"
     return inputs.labelled(short(dataset, length), fid)
 
 

@@ -8,7 +8,7 @@ gets to know. No page holds a script or a style of its own, so that the strictes
 from dataclasses import dataclass
 from math import ceil
 
-import jinja2
+from robustlaws.formatting import html
 
 _SECONDS_AN_IMAGE = (3, 6)  # that people take, for the time that the consent page promises
 # That every keyboard has, or has behind Shift; l, h and u are of the confidences and of undo.
@@ -157,13 +157,4 @@ def _keys(classes):
 
 
 def _page(template, **known):
-    return _TEMPLATES.get_template(f"{template}.html.j2").render(known)
-
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("robustlaws.humans.web", "templates"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=jinja2.StrictUndefined,
-)
+    return html.page(f"humans/web/templates/{template}.html.j2", **known)

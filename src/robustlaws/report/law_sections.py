@@ -1,8 +1,7 @@
 """Each fitted law in the report: numbers, quality of the fit, held-out predictions, convergence."""
 
 from robustlaws.figures.drawing import inputs
-from robustlaws.formatting import html_tables
-from robustlaws.formatting import numbers as words
+from robustlaws.formatting import html_tables, numbers
 from robustlaws.report import approaches
 
 # Names on the page for the numbers of a law file; the others keep their own.
@@ -36,7 +35,7 @@ def overview(laws):
                 "runs": f"{law.get('n_runs') or 0:,}",
                 "R²": _r2(law),
                 "R² on unseen datasets": _from_to([one.get("r2") for one in unseen], "{:.3f}".format),
-                "typical error there": _from_to([one.get("median_error") for one in unseen], words.percent),
+                "typical error there": _from_to([one.get("median_error") for one in unseen], numbers.percent),
                 "fit": html_tables.Cell("", badge=approaches.UNCONVERGED)
                 if not converged(law)
                 else "converged"
@@ -56,8 +55,8 @@ def _r2(law):
     return _from_to((law.get("r2_by_dataset") or {}).values(), "{:.3f}".format)
 
 
-def _from_to(numbers, text):
-    known = [number for number in numbers if number is not None]
+def _from_to(values, text):
+    known = [value for value in values if value is not None]
     if not known:
         return ""
     low, high = text(min(known)), text(max(known))
@@ -100,7 +99,7 @@ def _gathered(law):
         head, _, rest = warning.partition(": ")
         of_dataset = head in datasets and rest
         found.setdefault(rest if of_dataset else warning, []).extend([head] if of_dataset else [])
-    return [f"{text} ({words.listed(names)})" if names else text for text, names in found.items()]
+    return [f"{text} ({numbers.listed(names)})" if names else text for text, names in found.items()]
 
 
 def _with_reason(entry):
@@ -109,26 +108,26 @@ def _with_reason(entry):
 
 
 def _dataset(law, entry):
-    numbers = dict(entry.get("parameters") or {})
-    numbers = {_CALLED.get(name, name): number for name, number in numbers.items()}
+    entries = dict(entry.get("parameters") or {})
+    entries = {_CALLED.get(name, name): cell for name, cell in entries.items()}
     exponents = entry.get("exponents") or {}
-    numbers |= {label: exponents[name] for name, label in approaches.EXPONENTS.items() if name in exponents}
+    entries |= {label: exponents[name] for name, label in approaches.EXPONENTS.items() if name in exponents}
     if entry.get("asymptote") is not None:
-        numbers["loss at infinite compute"] = entry["asymptote"]
+        entries["loss at infinite compute"] = entry["asymptote"]
     r2 = (law.get("r2_by_dataset") or {}).get(entry["dataset"])
     unseen = (law.get("held_out") or {}).get(entry["dataset"]) or {}
     return {
         "dataset": inputs.labelled(entry["dataset"], entry.get("fid")),
-        **{name: html_tables.value(number) for name, number in numbers.items()},
+        **{name: html_tables.value(cell) for name, cell in entries.items()},
         "R²": "" if r2 is None else f"{r2:.3f}",
         "R² unseen": "" if unseen.get("r2") is None else f"{unseen['r2']:.3f}",
-        "error unseen": "" if unseen.get("median_error") is None else words.percent(unseen["median_error"]),
+        "error unseen": "" if unseen.get("median_error") is None else numbers.percent(unseen["median_error"]),
     }
 
 
 def _notes(law):
     """Return what stands below a law's tables: what it was fitted to, and how surely."""
-    notes = [f"Fitted to {words.plural(law.get('n_runs') or 0, 'run')}{left_out(law)}."]
+    notes = [f"Fitted to {numbers.plural(law.get('n_runs') or 0, 'run')}{left_out(law)}."]
     interval = law.get("interval")
     if interval and interval["refits"]:
         notes.append(f"{100 * interval['level']:.3g}% intervals by {interval['method']}, {interval['refits']} refits.")
@@ -137,7 +136,7 @@ def _notes(law):
         name = f"stage {index + 1}" if len(fits) > 1 else "fit"
         notes.append(f"{name.capitalize()}: {_fit(fit)}.")
     if law.get("flops_per_parameter_image"):
-        notes.append(f"{words.number(law['flops_per_parameter_image'], 4)} training FLOPs per parameter and image.")
+        notes.append(f"{numbers.number(law['flops_per_parameter_image'], 4)} training FLOPs per parameter and image.")
     return notes
 
 
@@ -150,11 +149,11 @@ def _fit(fit):
     parts = ["converged" if fit.get("converged") else approaches.UNCONVERGED]
     for key, label in (("objective", "objective"), ("gradient_norm", "gradient norm")):
         if fit.get(key) is not None:
-            parts.append(f"{label} {words.scientific(fit[key])}")
+            parts.append(f"{label} {numbers.scientific(fit[key])}")
     if fit.get("starts") is not None:
         parts.append(f"{fit.get('starts_agreeing', '?')} of {fit['starts']} starts agree")
     if fit.get("hessian_condition") is not None:
-        parts.append(f"condition of the Hessian {words.scientific(fit['hessian_condition'], 2)}")
+        parts.append(f"condition of the Hessian {numbers.scientific(fit['hessian_condition'], 2)}")
     return ", ".join(parts)
 
 
@@ -175,5 +174,5 @@ def line(accuracy):
     source = f"; {accuracy['source']}" if accuracy.get("source") else ""
     return {
         "table": html_tables.table("Line from loss to accuracy", rows, texts=("parameter", "value [interval]")),
-        "note": f"{r2}{words.plural(accuracy['n_runs'], 'run')}{left_out(accuracy)}{source}.",
+        "note": f"{r2}{numbers.plural(accuracy['n_runs'], 'run')}{left_out(accuracy)}{source}.",
     }
