@@ -26,9 +26,9 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="robustlaws", description="Tools for adversarial-robustness studies.")
     several = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (target, summary) in COMMANDS.items():
-        one = several.add_parser(name, help=summary, description=summary)
+        subparser = several.add_parser(name, help=summary, description=summary)
         if argv[:1] == [name]:
-            one.set_defaults(run=registry.resolve(target)(one))
+            subparser.set_defaults(run=registry.resolve(target)(subparser))
     arguments = parser.parse_args(argv)
     job_log.to_stderr(logging.INFO)
     try:

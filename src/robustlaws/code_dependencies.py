@@ -84,18 +84,18 @@ def behind(scripts: Iterable[Path], also: Iterable[str], lines: Lines) -> Behind
     lines : mapping
         Lines of each registry that count; of another all do.
     """
-    found = Behind()
+    code = Behind()
     queue = [*also]
     for script in scripts:
         queue += _followed(script.read_text(encoding="utf-8"), lines, Behind())
     while queue:
         name = queue.pop()
-        if name in found.modules or name in ASIDE:
+        if name in code.modules or name in ASIDE:
             continue
-        found.modules.add(name)
-        found.files |= beside(_path(name))
-        queue += _followed(source(name), lines, found)
-    return found
+        code.modules.add(name)
+        code.files |= beside(_path(name))
+        queue += _followed(source(name), lines, code)
+    return code
 
 
 def table_of(script: Path) -> Table:
@@ -108,20 +108,20 @@ def table_of(script: Path) -> Table:
     """
     text = script.read_text(encoding="utf-8")
     used = _used(text)
-    found = [use for use in used.names if use in used.loaded]
-    if not found:
+    tables = [use for use in used.names if use in used.loaded]
+    if not tables:
         for name in used.modules - set(ASIDE):
             called = _used(source(name))
-            found += [use for use in called.names if use in called.loaded]
-    if len(found) != 1:
-        raise ValueError(f"{script}: loads from {len(found)} registries; a revision for each name needs one")
-    return Table(found[0][0], getattr(import_module(found[0][0]), found[0][1]))
+            tables += [use for use in called.names if use in called.loaded]
+    if len(tables) != 1:
+        raise ValueError(f"{script}: loads from {len(tables)} registries; a revision for each name needs one")
+    return Table(tables[0][0], getattr(import_module(tables[0][0]), tables[0][1]))
 
 
-def _followed(text: str, lines: Lines, found: Behind) -> Iterator[str]:
-    """Yield the modules that a text depends on; add the packages and the values of registries to `found`."""
+def _followed(text: str, lines: Lines, code: Behind) -> Iterator[str]:
+    """Yield the modules that a text depends on; add the packages and the values of registries to `code`."""
     used = _used(text)
-    found.packages |= used.packages
+    code.packages |= used.packages
     yield from used.modules
     for package, name in used.names:
         if package in ASIDE:
@@ -134,7 +134,7 @@ def _followed(text: str, lines: Lines, found: Behind) -> Iterator[str]:
         elif callable(value):
             yield package
         else:
-            found.values[f"{package}.{name}"] = repr(value)
+            code.values[f"{package}.{name}"] = repr(value)
 
 
 def _counted(package: str, table: dict[str, Any], lines: Lines) -> dict[str, Any]:
@@ -193,15 +193,15 @@ def beside(path: Path) -> set[Path]:
     Of the templates, those too that they include, wherever they are.
     """
     named = {*path.parent.glob(f"{path.stem}.*"), *path.parent.glob(f"{path.stem}_*.*")}
-    found, queue = set(), [file for file in named if file.suffix in _BESIDE]
+    files, queue = set(), [file for file in named if file.suffix in _BESIDE]
     while queue:
         file = queue.pop()
-        if file not in found:
-            found.add(file)
+        if file not in files:
+            files.add(file)
             texts = _TEMPLATE.findall(file.read_text(encoding="utf-8")) if file.suffix == ".j2" else ()
             places = [folder / text for text in texts for folder in (file.parent, _PACKAGE)]
             queue += [place for place in places if place.is_file()]
-    return found
+    return files
 
 
 def _path(name: str) -> Path:

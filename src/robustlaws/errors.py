@@ -42,11 +42,11 @@ def number(error):
 
     Libraries hide it: in the error that theirs came from, or in a text.
     """
-    for one in _chain(error):
-        if isinstance(one, OSError) and one.errno in (*UNWRITABLE, *LOST):
-            return one.errno
-        for said, code in _MESSAGES.items():
-            if said in str(one):
+    for link in _chain(error):
+        if isinstance(link, OSError) and link.errno in (*UNWRITABLE, *LOST):
+            return link.errno
+        for pattern, code in _MESSAGES.items():
+            if pattern in str(link):
                 return code
     return None
 
@@ -60,30 +60,30 @@ def of_gpu(error):
 
 def line(error):
     """Return `error` as one line for the person at the terminal."""
-    said = one_line(str(error)) or type(error).__name__
+    message = one_line(str(error)) or type(error).__name__
     if isinstance(error, ReportedError):
-        return said
+        return message
     code, path = number(error), _path(error)
     if code in UNWRITABLE:
         return f"{cause(error)}; {_REMEDIES[code]} and run the same command again"
     if code in LOST:
         see = f"`ls -l {path}`" if path else "it"
         return f"{cause(error)}; once {see} works again, run the same command again"
-    if isinstance(error, MemoryError) or _NO_MEMORY.search(said):
-        return _no_memory(said)
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(message):
+        return _no_memory(message)
     if type(error).__name__ == "OutOfMemoryError":
-        return f"{said}; take a larger GPU, stop what else is on it, or lower the batch in the config"
+        return f"{message}; take a larger GPU, stop what else is on it, or lower the batch in the config"
     if of_gpu(error):
         host = socket.gethostname()
         return (
-            f"a GPU of {host} failed ({said}); run the same command again, "
+            f"a GPU of {host} failed ({message}); run the same command again, "
             f"without that machine if it fails again (SLURM: --exclude={host})"
         )
     if isinstance(error, OSError):
-        return _refused(error, path, said)
+        return _refused(error, path, message)
     # what the library raises on purpose says all itself
     meant = isinstance(error, ValueError) or type(error).__module__.startswith("robustlaws.")
-    return said if meant else f"unexpected {type(error).__name__}: {said}; its traceback is in the log"
+    return message if meant else f"unexpected {type(error).__name__}: {message}; its traceback is in the log"
 
 
 def cause(error):
@@ -114,23 +114,23 @@ def _chain(error):
 
 
 def _path(error):
-    return next((one.filename for one in _chain(error) if isinstance(one, OSError) and one.filename), None)
+    return next((link.filename for link in _chain(error) if isinstance(link, OSError) and link.filename), None)
 
 
-def _no_memory(said):
+def _no_memory(message):
     there = psutil.virtual_memory()
-    detail = "" if said == "MemoryError" else f" ({said})"
+    detail = "" if message == "MemoryError" else f" ({message})"
     return (
         f"out of memory{detail}; {size(there.available)} of the machine's {size(there.total)} are free: "
         "give the job more (mem_mb), or stop what runs beside it, and run the same command again"
     )
 
 
-def _refused(error, path, said):
+def _refused(error, path, message):
     if not path:
-        return f"unexpected {type(error).__name__}: {said}; its traceback is in the log"
+        return f"unexpected {type(error).__name__}: {message}; its traceback is in the log"
     if error.errno == errno.ENOENT:
         return f"{path}: not there (any more); bring it back, or run again if a job makes it"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{path}: not allowed to read or write it; change its permissions (chmod, chown), then run again"
-    return f"{path}: {error.strerror or said}"
+    return f"{path}: {error.strerror or message}"

@@ -36,5 +36,5 @@ def exact_interval(right: int, images: int, level: float) -> tuple[float, float]
     """
     from scipy.stats import binomtest  # here: fits of laws need no scipy.stats
 
-    found = binomtest(right, images).proportion_ci(confidence_level=level, method="exact")
-    return float(found.low), float(found.high)
+    interval = binomtest(right, images).proportion_ci(confidence_level=level, method="exact")
+    return float(interval.low), float(interval.high)

@@ -41,7 +41,7 @@ def trained(arrays, meta, dtype, monkeypatch):
         attack_steps=meta["attack_steps"], attack_step_size=meta["step_size"], learning_rate=meta["lr"],
         warmup_fraction=0.025, weight_decay=meta["weight_decay"], average_decay=meta["tau"], batchnorm_momentum=0.01,
     )  # fmt: skip
-    run = Run(settings, distributed.Alone(torch.device("cpu")), Recorded(arrays))
+    run = Run(settings, distributed.SingleProcess(torch.device("cpu")), Recorded(arrays))
     start = {key[3:]: torch.from_numpy(value) for key, value in arrays.items() if key.startswith("w0.")}
     for net in (run.network, run.average.network):
         net.load_state_dict(start)

@@ -115,14 +115,14 @@ def gather(paths, folder):
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         while ahead:
             jobs |= zip(ahead, pool.map(provenance.read, ahead), strict=True)
-            read = {Path(path) for found in ahead if jobs[found] for path in jobs[found]["inputs"]}
+            read = {Path(path) for records in ahead if jobs[records] for path in jobs[records]["inputs"]}
             ahead = _carriers(path for path in read - jobs.keys() if path.is_relative_to(folder))
         made = {_identity(job) for job in jobs.values() if job}
         beside = sorted(
-            {path for one in {path.parent for path in jobs} for path in _carriers(one.iterdir())} - jobs.keys()
+            {path for parent in {path.parent for path in jobs} for path in _carriers(parent.iterdir())} - jobs.keys()
         )
-        found = zip(beside, pool.map(_read_any, beside), strict=True)
-        jobs |= {path: job for path, job in found if job and _identity(job) in made}
+        records = zip(beside, pool.map(_read_any, beside), strict=True)
+        jobs |= {path: job for path, job in records if job and _identity(job) in made}
         return list(pool.map(lambda path: _origin(path, folder, jobs[path]), sorted(jobs)))
 
 

@@ -76,11 +76,11 @@ class Job:
 
 def jobs_of(origins):
     """Return the :class:`Job` behind each file that says so, by name."""
-    found = defaultdict(list)
+    files_of = defaultdict(list)
     for origin in origins:
         if origin.job:
-            found[origin.job["rule"], tuple(origin.job["wildcards"].items())].append(origin)
-    return [Job(files[0].job, files) for _, files in sorted(found.items())]
+            files_of[origin.job["rule"], tuple(origin.job["wildcards"].items())].append(origin)
+    return [Job(files[0].job, files) for _, files in sorted(files_of.items())]
 
 
 def describe(origins, *, folder, conclusions, beside, announced, workflow, config, settings):
@@ -139,9 +139,9 @@ class _Graph:
 
     def add(self, identifier, kind, **properties):
         """Add something that is no file, unless it is there; return it."""
-        found = self.crate.get(identifier)
-        if found is not None:
-            return found
+        entity = self.crate.get(identifier)
+        if entity is not None:
+            return entity
         given = {name: _single(value) for name, value in properties.items() if value not in (None, "", [])}
         return self.crate.add(ContextEntity(self.crate, identifier, {"@type": kind} | given))
 
@@ -227,7 +227,7 @@ def _of_commit(commit):
 
 def _add_tools(graph, jobs):
     """Add the rules as they were run; return {Job.tool: rule}."""
-    found, alike = {}, Counter()
+    entities, alike = {}, Counter()
     for tool in sorted({job.tool for job in jobs}):
         rule, revision, commit, versions = tool
         software = [
@@ -236,7 +236,7 @@ def _add_tools(graph, jobs):
         ]
         name = quote(f"#rule-{rule}-{revision}", safe="#")
         alike[name] += 1  # of another commit, or with other software
-        found[tool] = graph.add(
+        entities[tool] = graph.add(
             name if alike[name] == 1 else f"{name}-{alike[name]}",
             "SoftwareApplication",
             name=f"rule {rule}",
@@ -244,7 +244,7 @@ def _add_tools(graph, jobs):
             description=_of_commit(commit),
             softwareRequirements=software,
         )
-    return found
+    return entities
 
 
 def _add_job(graph, job, tool, beside):
@@ -252,7 +252,7 @@ def _add_job(graph, job, tool, beside):
         job.id,
         "CreateAction",
         name=job.name,
-        description=_told(job.facts),
+        description=_description(job.facts),
         instrument=tool,
         startTime=job.facts["start"],
         endTime=job.end,
@@ -261,16 +261,16 @@ def _add_job(graph, job, tool, beside):
     )
 
 
-def _told(facts):
+def _description(facts):
     """Return what a job was told and ran on, in words."""
     hardware, scheduler = facts["hardware"], facts["scheduler"]
     seeds = ", ".join(f"{name} {value}" for name, value in facts["seeds"].items())
     machine = [f"{hardware['cores']} cores", f"{hardware['memory_gb']:.0f} GB", *(hardware["gpus"] or ["no GPU"])]
-    told = [f"seeds: {seeds}" if seeds else "", f"threads: {facts['threads']}"]
-    told += [f"processor: {hardware['processor']} ({', '.join(machine)})"]
-    told += [f"{scheduler['name']} job: {scheduler['job']}" if scheduler else ""]
-    told += [f"went on with work begun: {time}" for time in facts["earlier_starts"]]
-    return "; ".join(filter(None, told))
+    lines = [f"seeds: {seeds}" if seeds else "", f"threads: {facts['threads']}"]
+    lines += [f"processor: {hardware['processor']} ({', '.join(machine)})"]
+    lines += [f"{scheduler['name']} job: {scheduler['job']}" if scheduler else ""]
+    lines += [f"went on with work begun: {time}" for time in facts["earlier_starts"]]
+    return "; ".join(filter(None, lines))
 
 
 def _add_run(graph, jobs, snakefile, read, results):

@@ -39,12 +39,12 @@ def _show(path, arguments):
     """Print what is asked for of one file, or one line of why not; return the exit status."""
     try:
         stamp, why = _read(path)
-        said = _wanted(path, stamp, arguments) if stamp else f"robustlaws show: {path}: {why}"
+        message = _wanted(path, stamp, arguments) if stamp else f"robustlaws show: {path}: {why}"
     except (ValueError, OSError) as error:
-        said = error if isinstance(error, ValueError) else f"{path}: {error.strerror or error}"
-        print(f"robustlaws show: {said}", file=sys.stderr)
+        message = error if isinstance(error, ValueError) else f"{path}: {error.strerror or error}"
+        print(f"robustlaws show: {message}", file=sys.stderr)
         return 2
-    print(said, file=sys.stdout if stamp else sys.stderr)
+    print(message, file=sys.stdout if stamp else sys.stderr)
     return 0 if stamp else 1
 
 

@@ -76,7 +76,7 @@ def attack_chunk(
         "weights_sha256": content_digest(weights_path),
     }
     state = _State(state_path, {"settings": as_params(s), "images": shards.checksum(images, labels), **about})
-    with resumable_state.held(state_path):
+    with resumable_state.locked(state_path):
         if not state.resume():
             with torch.no_grad():
                 state.begin(x, network(x).argmax(1).cpu().numpy())
@@ -210,8 +210,8 @@ class _State:
         path = resumable_state.newest(self.folder, self.owner, refuse=False)
         if path is None:
             return False
-        found = resumable_state.read(path)
-        vars(self).update(done=found["done"], **{name: found[name].numpy() for name in self._ARRAYS})
+        saved = resumable_state.read(path)
+        vars(self).update(done=saved["done"], **{name: saved[name].numpy() for name in self._ARRAYS})
         self.kept = resumable_state.outcome("", self.folder)
         resumable_state.going_on(self.folder, f"after {self.done} attacks")
         return True

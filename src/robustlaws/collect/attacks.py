@@ -22,18 +22,18 @@ def collect(*, outcome_paths, table_path, settings):
         If a record is not that of the victim that the settings name.
     """
     rows, seen = [], set()
-    for path, told in zip(outcome_paths, settings.records, strict=True):
+    for path, attacked in zip(outcome_paths, settings.records, strict=True):
         columns, about = record.read(path)
-        if about["run"] != told["victim"]:
-            raise ValueError(f"{path}: the record of {about['run']}, not of {told['victim']}")
+        if about["run"] != attacked["victim"]:
+            raise ValueError(f"{path}: the record of {about['run']}, not of {attacked['victim']}")
         images = len(columns["label"])
-        for stage, right in _stages(told["attack"], columns, about["attacks"]):
-            if stage == "clean" and (told["victim"], told["weights"]) in seen:
+        for stage, right in _stages(attacked["attack"], columns, about["attacks"]):
+            if stage == "clean" and (attacked["victim"], attacked["weights"]) in seen:
                 continue
             low, high = exact_interval(right, images, settings.level)
             numbers = {"images": images, "right": right, "accuracy": right / images, "low": low, "high": high}
-            rows.append(told | {"attack": stage} | numbers | {"level": settings.level})
-        seen.add((told["victim"], told["weights"]))
+            rows.append(attacked | {"attack": stage} | numbers | {"level": settings.level})
+        seen.add((attacked["victim"], attacked["weights"]))
     tables.write(table_path, rows, tables.ATTACKS)
 
 

@@ -52,10 +52,10 @@ def cifar10(train_files: Sequence[str], test_files: Sequence[str], settings: Imp
     ValueError
         If a batch is missing, or a file is not the official one by its checksum. No code in a file is run.
     """
-    found = (train_files, test_files or train_files)
+    files_of_splits = (train_files, test_files or train_files)
     read = {}  # one archive for both splits is read once
     splits = []
-    for paths, names in zip(found, _SPLITS, strict=True):
+    for paths, names in zip(files_of_splits, _SPLITS, strict=True):
         batches: dict[str, bytes] = {}
         for path in map(Path, paths):
             if path not in read:
@@ -71,8 +71,8 @@ def _batches_at(path):
     if path.is_dir():
         # the folder of the batches, or the one that the archive was unpacked in
         for folder in (path, path / "cifar-10-batches-py", path / "cifar-10-batches-bin"):
-            if found := {name: (folder / name).read_bytes() for name in _BATCHES if (folder / name).is_file()}:
-                return found
+            if batches := {name: (folder / name).read_bytes() for name in _BATCHES if (folder / name).is_file()}:
+                return batches
         raise ValueError(f"{path}: no batch of CIFAR-10 in it, such as data_batch_1 or data_batch_1.bin")
     if not path.is_file():
         raise ValueError(f"{path}: no such file; get https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz")
@@ -83,12 +83,12 @@ def _batches_at(path):
     if md5 not in _ARCHIVES.values():
         known = " or ".join(f"{name} ({value})" for name, value in _ARCHIVES.items())
         raise ValueError(f"{path}: has the MD5 {md5}, so it is not {known}; get it again")
-    found = {}
+    batches = {}
     with tarfile.open(path, "r:gz") as archive:  # in one pass, nothing is unpacked to disk
         for member in archive:
             if member.isfile() and (name := Path(member.name).name) in _BATCHES:
-                found[name] = archive.extractfile(member).read()
-    return found
+                batches[name] = archive.extractfile(member).read()
+    return batches
 
 
 def _batch(batches, name, paths):
@@ -98,9 +98,9 @@ def _batch(batches, name, paths):
     if name not in batches:
         raise ValueError(f"{', '.join(map(str, paths)) or 'source.train_files'}: no {name.removesuffix('.bin')}")
     content, kind = batches[name], "sha1" if binary else "md5"
-    found = hashlib.new(kind, content).hexdigest()
-    if found != _BATCHES[name]:
-        raise ValueError(f"{name}: has the {kind.upper()} {found}, the official file {_BATCHES[name]}; get it again")
+    actual = hashlib.new(kind, content).hexdigest()
+    if actual != _BATCHES[name]:
+        raise ValueError(f"{name}: has the {kind.upper()} {actual}, the official file {_BATCHES[name]}; get it again")
     if binary:
         rows = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3072)
         labels, pixels = rows[:, 0], rows[:, 1:]

@@ -77,13 +77,15 @@ def fetch(path: Path | str) -> None:
             f"{path}: not there, and {published.url} cannot be had from here ({reason}); download it and put it there"
         ) from None
     with open(started, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(published.sha256):
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if not actual.startswith(published.sha256):
         started.unlink()
-        raise ValueError(f"{path}: {published.url} came with the SHA-256 {found}, not {published.sha256}; nothing kept")
+        raise ValueError(
+            f"{path}: {published.url} came with the SHA-256 {actual}, not {published.sha256}; nothing kept"
+        )
     with replacing(path) as partial:
         os.replace(started, partial)
-    log.info("%s: fetched from %s, SHA-256 %s", path, published.url, found)
+    log.info("%s: fetched from %s, SHA-256 %s", path, published.url, actual)
 
 
 def _download(url, path, block=1 << 20):

@@ -78,20 +78,20 @@ def class_folders(folder: Path | str) -> list[tuple[str, Path]]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder; a folder with one folder of pictures for each class is wanted")
-    found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    if not found:
+    folders = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    if not folders:
         raise ValueError(f"{folder}: no folder in it; one folder of pictures for each class is wanted")
-    numbers = all(path.name.isascii() and path.name.isdigit() for path in found)
-    found.sort(key=lambda path: (int(path.name) if numbers else 0, path.name))
-    return [(path.name, path) for path in found]
+    numbers = all(path.name.isascii() and path.name.isdigit() for path in folders)
+    folders.sort(key=lambda path: (int(path.name) if numbers else 0, path.name))
+    return [(path.name, path) for path in folders]
 
 
 def pictures_in(folder: Path | str) -> list[Path]:
     """Return the paths of the pictures in `folder` itself, sorted by name; ValueError if it has none."""
-    found = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
-    if not found:
+    pictures = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
+    if not pictures:
         raise ValueError(f"{folder}: no picture in it; files ending in {', '.join(ENDINGS)} are read")
-    return found
+    return pictures
 
 
 class Hub:

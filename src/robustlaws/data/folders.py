@@ -33,13 +33,13 @@ def folder(train_files: Sequence[str], test_files: Sequence[str], settings: Impo
     splits, names, first = [], None, None
     for split, paths in (("train", train_files), ("test", test_files or train_files)):
         classes = class_folders(_split_folder(paths, split))
-        found = tuple(name for name, _ in classes)
-        if names not in (None, found):
-            other = sorted(set(names) ^ set(found))
+        class_names = tuple(name for name, _ in classes)
+        if names not in (None, class_names):
+            other = sorted(set(names) ^ set(class_names))
             raise ValueError(
-                f"{paths[0]}: {len(found)} classes for {split}, {len(names)} for train; only one has {other[0]}"
+                f"{paths[0]}: {len(class_names)} classes for {split}, {len(names)} for train; only one has {other[0]}"
             )
-        names = found
+        names = class_names
         files = [(path, label) for label, (_, each) in enumerate(classes) for path in pictures_in(each)]
         progress = Progress(f"reading pictures of {split}", len(files))
         images = np.empty(0, np.uint8)

@@ -133,9 +133,9 @@ def class_indices(labels: np.ndarray, classes: int | None, where: str) -> np.nda
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "ui":
-        found = f"{labels.dtype} {labels.shape}"
+        given = f"{labels.dtype} {labels.shape}"
         raise ValueError(
-            f"{where}: {found}; whole numbers (count,) or one-hot rows (count, {classes or 'classes'}) are read"
+            f"{where}: {given}; whole numbers (count,) or one-hot rows (count, {classes or 'classes'}) are read"
         )
     low, high = (labels.min(), labels.max()) if len(labels) else (0, 0)
     if low < 0 or (classes and high >= classes):

@@ -68,8 +68,8 @@ def remake(paths: Sequence[Path | str], options: list[str]) -> int:
         studies = _by_study(damaged)
     status = 0
     for config, group in studies:
-        with _written(config) as told:
-            status = max(status, _make(group, [*(options or ["--cores", "all"]), *told]))
+        with _written(config) as extra:
+            status = max(status, _make(group, [*(options or ["--cores", "all"]), *extra]))
     return status
 
 
@@ -95,15 +95,15 @@ def _by_study(paths):
         stamp = _stamp(path)
         groups.setdefault(stamp["study"], []).append(path)
         # a study that has grown: the last config has all of it
-        configs[stamp["study"]] = max(configs.get(stamp["study"], stamp), stamp, key=lambda one: one["end"])
+        configs[stamp["study"]] = max(configs.get(stamp["study"], stamp), stamp, key=lambda stamps: stamps["end"])
     return [(configs[study]["config"], group) for study, group in groups.items()]
 
 
 def _stamp(path):
     """Return the provenance of a shard, or of another of its dataset if it has none that can be read."""
-    for one in [path, *sorted(path.parent.glob("shard-*.h5"))]:
+    for path_beside in [path, *sorted(path.parent.glob("shard-*.h5"))]:
         with suppress(ValueError, OSError):
-            if stamp := provenance.read(one):
+            if stamp := provenance.read(path_beside):
                 return stamp
     raise ValueError(f"{path}: does not say its config; give snakemake's options: --cores all --configfile CONFIG")
 
@@ -159,9 +159,9 @@ def _put_back(path):
 
 def _give_back_time(path):
     """Give a shard that was made again the time that it had if its images are the same, and say so."""
-    told = _noted(path)
-    if told.get("checksum") == shards.attributes(path)["checksum"] and told["time_ns"] <= path.stat().st_mtime_ns:
-        os.utime(path, ns=(told["time_ns"], told["time_ns"]))
+    noted = _noted(path)
+    if noted.get("checksum") == shards.attributes(path)["checksum"] and noted["time_ns"] <= path.stat().st_mtime_ns:
+        os.utime(path, ns=(noted["time_ns"], noted["time_ns"]))
         print(f"{path}: the same images as before; what was made from them stays")
     else:
         print(f"{path}: other images than before, or unknown ones; what was made from them will be made again")
@@ -172,7 +172,7 @@ def command(parser: argparse.ArgumentParser) -> Callable[..., int]:
     parser.add_argument("paths", nargs="+", metavar="SHARD", help="a damaged shard, or one that was deleted")
     of_snakemake = "of snakemake; without any, --cores all; without --configfile, the config that the shard carries"
     parser.add_argument("options", nargs=argparse.REMAINDER, metavar="OPTION", help=of_snakemake)
-    return lambda told: remake(told.paths, told.options)
+    return lambda arguments: remake(arguments.paths, arguments.options)
 
 
 def _remember(path):

@@ -13,7 +13,7 @@ _READ = 1 << 20  # digests read at once
 _NAMED = 20  # repetitions that are compared byte by byte and named
 
 
-def find(paths: Sequence[Path | str], lengths: Sequence[int], held: int = _HELD) -> list[str]:
+def find(paths: Sequence[Path | str], lengths: Sequence[int], at_once: int = _HELD) -> list[str]:
     """Return a line for each image (with its label) that is the same as one before it.
 
     Digests that agree are found first, in as many passes over all of them as memory asks for; the images behind them
@@ -25,7 +25,7 @@ def find(paths: Sequence[Path | str], lengths: Sequence[int], held: int = _HELD)
         Shards of one dataset.
     lengths : list of int
         Images of each.
-    held : int
+    at_once : int
         Digests to hold in memory at once, about.
 
     Raises
@@ -34,21 +34,21 @@ def find(paths: Sequence[Path | str], lengths: Sequence[int], held: int = _HELD)
         If a file cannot be read.
     """
     first = np.cumsum([0, *lengths])
-    passes = -(-int(first[-1]) // held)
+    passes = -(-int(first[-1]) // at_once)
     edges = [round(2**64 * number / passes) for number in range(passes + 1)]
     progress, more = Progress("looking for images held twice", passes, unit="passes"), 0
-    found: list[tuple[int, int]] = []
+    pairs: list[tuple[int, int]] = []
     for low, high in zip(edges[:-1], edges[1:], strict=True):
         for run in _runs(*_between(paths, first, low, high)):
-            compared = run[: _NAMED + 1 - len(found)]
+            compared = run[: _NAMED + 1 - len(pairs)]
             if len(compared) > 1:
-                found += _same(compared, paths, first)
+                pairs += _same(compared, paths, first)
             more += len(run) - max(len(compared), 1)
         if passes > 1:
             progress.advance(1)
-    found.sort()
+    pairs.sort()
     lines = [
-        f"{_name(paths, first, copy)} is the same as {_name(paths, first, image, short=True)}" for copy, image in found
+        f"{_name(paths, first, copy)} is the same as {_name(paths, first, image, short=True)}" for copy, image in pairs
     ]
     if more:
         lines.append(f"{Path(paths[0]).parent}: {more:,} more images have the digest of one before them (not compared)")
@@ -80,7 +80,7 @@ def _runs(digests, places):
 
 def _same(run, paths, first):
     """Return pairs of places that hold the same bytes, as (the later, the earlier)."""
-    distinct, found = [], []
+    distinct, pairs = [], []
     for place in run:
         number = int(np.searchsorted(first, place, side="right")) - 1
         index = int(place - first[number])
@@ -89,12 +89,12 @@ def _same(run, paths, first):
         except ValueError:  # damaged: the check of its file says so
             continue
         content = image.tobytes() + label.tobytes()
-        earlier = next((other for other, held in distinct if held == content), None)
+        earlier = next((other for other, other_content in distinct if other_content == content), None)
         if earlier is None:
             distinct.append((place, content))
         else:
-            found.append((int(place), int(earlier)))
-    return found
+            pairs.append((int(place), int(earlier)))
+    return pairs
 
 
 def _name(paths, first, place, short=False):

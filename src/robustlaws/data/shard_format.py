@@ -57,12 +57,12 @@ def digests(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     rows = np.ascontiguousarray(images).reshape(len(images), -1)
     classes = np.ascontiguousarray(labels, dtype="<i8")[:, None].view(np.uint8)
-    found = bytearray()
+    concatenated = bytearray()
     for row, label in zip(rows, classes, strict=True):
         digest = hashlib.blake2b(row.data, digest_size=8)
         digest.update(label.data)
-        found += digest.digest()
-    return np.frombuffer(bytes(found), "<u8")
+        concatenated += digest.digest()
+    return np.frombuffer(bytes(concatenated), "<u8")
 
 
 def portion_images(image_shape: tuple[int, ...], count: int) -> int:

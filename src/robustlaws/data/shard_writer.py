@@ -73,7 +73,7 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         with ExitStack() as stack:
-            stack.enter_context(resumable_state.held(self.folder))
+            stack.enter_context(resumable_state.locked(self.folder))
             self.done = self._taken_up()
             self._images = stack.enter_context(self._opened("image.raw", self._size))
             self._labels = stack.enter_context(self._opened("label.raw", 8))

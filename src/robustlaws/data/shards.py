@@ -213,10 +213,10 @@ def remedy(path: Path | str) -> str:
 
 
 def _check_format(file, path):
-    found = _plain(file.attrs.get("format"))
-    if found == "robustlaws-shard-1":
+    given = _plain(file.attrs.get("format"))
+    if given == "robustlaws-shard-1":
         raise ValueError(f"{path}: of the earlier format robustlaws-shard-1; delete it and run again")
-    if found != FORMAT:
+    if given != FORMAT:
         raise ValueError(f"{path}: not a shard of this project (no attribute format = {FORMAT})")
     if not all(isinstance(file.get(name), h5py.Dataset) for name in ("image", "label", "digest")):
         raise ValueError(f"{path}: not a shard (it needs datasets image, label and digest)")
@@ -248,5 +248,5 @@ def _plain(value):
     """Return the value of an attribute as Python's own: text, a number, a list."""
     value = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value.decode(errors="replace") if isinstance(value, bytes) else value

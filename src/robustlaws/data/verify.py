@@ -77,14 +77,14 @@ def verify(paths: Iterable[Path | str], workers: int = 1, images: int | None = N
     """
     folders, files = _gathered(paths)
     progress, checked = Progress("checking", len(files), unit="shards"), {}
-    for one in _checks(files, workers):
-        checked[one.path] = one
+    for result in _checks(files, workers):
+        checked[result.path] = result
         progress.advance(1)
-    report = Report(shards=len(files), images=sum(one.length or 0 for one in checked.values()))
+    report = Report(shards=len(files), images=sum(result.length or 0 for result in checked.values()))
     for group in _datasets(files):
         members = [checked[path] for path in group]
-        for one in members:
-            report.findings += one.findings
+        for result in members:
+            report.findings += result.findings
         if _number(group[0]) is not None:
             whole = any(folder in group[0].parents for folder in folders)
             report.findings += _missing(members, whole)
@@ -123,7 +123,7 @@ def check(path: Path | str) -> Checked:
                 return Checked(path, [f"{path}: damaged outside its images: {wrong}"])
             attributes = shards.attributes_of(file)
             findings = _content(file, path, attributes.get("checksum"))
-            found = Checked(path, findings, len(file["image"]), file["image"].shape[1:], attributes)
+            result = Checked(path, findings, len(file["image"]), file["image"].shape[1:], attributes)
     except PluginMissing:
         raise
     except _UNREADABLE as error:
@@ -135,7 +135,7 @@ def check(path: Path | str) -> Checked:
         return Checked(path, [f"{path}: {'damaged outside its images or cut short: ' if ours else ''}{what}"])
     if not whole and not findings:
         findings.append(f"{path}: damaged outside its images (its bytes do not match the hash in its first line)")
-    return found
+    return result
 
 
 def _of_machine(error):
@@ -176,14 +176,14 @@ def _gathered(paths):
     for path in map(Path, paths):
         if path.is_dir():
             folders.append(path)
-            inside = [found for found in sorted(path.rglob("*.h5")) if found.is_file() and _ours(found, path)]
+            inside = [file for file in sorted(path.rglob("*.h5")) if file.is_file() and _ours(file, path)]
             if not inside:
                 raise ValueError(f"{path}: no shards in this folder")
         elif path.is_file():
             inside = [path]
         else:
             raise ValueError(f"{path}: no such file or folder")
-        files.update({found.resolve(): found for found in inside if found.resolve() not in files})
+        files.update({file.resolve(): file for file in inside if file.resolve() not in files})
     return folders, list(files.values())
 
 
@@ -256,34 +256,36 @@ def _content(file, path, stated):
 
 
 def _damaged(path, wrong):
-    found = [f"{path}: damaged: image {i} (or its label) does not match its digest" for i in wrong[:_NAMED]]
-    return found + ([f"{path}: damaged: {len(wrong) - _NAMED:,} more images"] if len(wrong) > _NAMED else [])
+    findings = [f"{path}: damaged: image {i} (or its label) does not match its digest" for i in wrong[:_NAMED]]
+    return findings + ([f"{path}: damaged: {len(wrong) - _NAMED:,} more images"] if len(wrong) > _NAMED else [])
 
 
 def _missing(members, whole):
     """Return findings about gaps in the numbers of a dataset's shards and in the indices of their first images."""
-    numbers, findings, expected = [_number(one.path) for one in members], [], None
+    numbers, findings, expected = [_number(member.path) for member in members], [], None
     width = len(_NAME.fullmatch(members[0].path.name)[1])
-    for before, number, one in zip([-1, *numbers], numbers, members, strict=False):
-        first = one.attributes.get("first_index")
+    for before, number, member in zip([-1, *numbers], numbers, members, strict=False):
+        first = member.attributes.get("first_index")
         if number > before + 1:
             expected = None
             if whole:
                 last = f" to shard-{number - 1:0{width}d}.h5" if number > before + 2 else ""
-                findings.append(f"{one.path.with_name(f'shard-{before + 1:0{width}d}.h5')}{last}: missing")
+                findings.append(f"{member.path.with_name(f'shard-{before + 1:0{width}d}.h5')}{last}: missing")
         elif number == 0:
             expected = 0
         if None not in (first, expected) and first != expected:
-            findings.append(f"{one.path}: starts at image {first:,} of its dataset; in its place, {expected:,} is due")
+            findings.append(
+                f"{member.path}: starts at image {first:,} of its dataset; in its place, {expected:,} is due"
+            )
         # by its place rather than by what it says, so that two that changed places are both named, and only they
         begins = expected if expected is not None else first
-        expected = None if None in (begins, one.length) else begins + one.length
+        expected = None if None in (begins, member.length) else begins + member.length
     return findings
 
 
 def _too_few(members, images):
     """Return a finding if the shards of a dataset end before it has `images`."""
-    there = sum(one.length or 0 for one in members)
+    there = sum(member.length or 0 for member in members)
     if there >= images:
         return []
     number, digits = _number(members[-1].path) + 1, len(_NAME.fullmatch(members[-1].path.name)[1])
@@ -293,34 +295,34 @@ def _too_few(members, images):
 
 def _disagreements(members):
     """Return findings about attributes that differ between shards of one dataset."""
-    readable = [(one, _common(one)) for one in members if one.length is not None]
+    readable = [(member, _common(member)) for member in members if member.length is not None]
     return [
-        f"{one.path}: {name} is {common.get(name)!r}; {first.get(name)!r} in {readable[0][0].path.name}"
-        for one, common in readable[1:]
+        f"{member.path}: {name} is {common.get(name)!r}; {first.get(name)!r} in {readable[0][0].path.name}"
+        for member, common in readable[1:]
         for first in [readable[0][1]]
         for name in {**first, **common}
         if common.get(name) != first.get(name)
     ]
 
 
-def _common(one):
+def _common(member):
     """Return what a shard should have in common with the others of its dataset."""
-    common = {name: value for name, value in one.attributes.items() if name in _COMMON or name.endswith("sha256")}
+    common = {name: value for name, value in member.attributes.items() if name in _COMMON or name.endswith("sha256")}
     try:
-        told = json.loads(one.attributes.get("settings", "{}"))
-        common |= {f"settings.{name}": value for name, value in told.items() if name not in {*_OWN, *_COMMON}}
+        settings = json.loads(member.attributes.get("settings", "{}"))
+        common |= {f"settings.{name}": value for name, value in settings.items() if name not in {*_OWN, *_COMMON}}
     except (ValueError, TypeError, AttributeError):  # by a writer that means something else by the name
         pass
-    return {**common, "shape of images": one.shape}
+    return {**common, "shape of images": member.shape}
 
 
 def _repeated(members, report):
     """Add to `report` the images of a dataset that are there more than once: wrong only where they were generated."""
-    readable = [one for one in members if one.length is not None]
+    readable = [member for member in members if member.length is not None]
     if not readable:
         return
-    same = repeated_images.find([one.path for one in readable], [one.length for one in readable])
-    generated = any("generator" in one.attributes for one in readable)
+    same = repeated_images.find([member.path for member in readable], [member.length for member in readable])
+    generated = any("generator" in member.attributes for member in readable)
     (report.findings if generated else report.notes).extend(same)
 
 

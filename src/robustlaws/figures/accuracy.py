@@ -54,7 +54,7 @@ def draw(*, paths, runs, allocations, laws, accuracy, limits):
     with style.drawing(paths, 4.6) as figure:
         figure.suptitle("Adversarial accuracy against training compute")
         axes = figure.subplots()
-        if all(one.empty for one in groups):
+        if all(group.empty for group in groups):
             _nothing(axes, runs)
             return
         _runs(axes, *groups, looks)
@@ -125,14 +125,14 @@ def _runs(axes, measured, computed, attacked, looks):
 
 def _one_law(laws, table, order, limits):
     """Return the law that is drawn (None: there is none), the rows of its curves, and remarks on what is missing."""
-    found = [law for law in (inputs.law_named(laws, name) for name in _LAWS) if law]
-    each = [(law, *_placed(table[table["law"] == law["law"]], law, order, limits)) for law in found]
+    drawn = [law for law in (inputs.law_named(laws, name) for name in _LAWS) if law]
+    each = [(law, *_placed(table[table["law"] == law["law"]], law, order, limits)) for law in drawn]
     if not each:
         return None, table.iloc[:0], ["No curves: no law was fitted that gives a loss for a budget."]
     number = next((i for i, (_, rows, _) in enumerate(each) if len(rows)), 0)
     law, rows, remarks = each[number]
     # a reader looks for the first of them
-    before = [f"{_called(other)}: {remark}" for other, _, told in each[:number] for remark in told]
+    before = [f"{_called(other)}: {remark}" for other, _, remarks_before in each[:number] for remark in remarks_before]
     return law, rows, before + remarks
 
 
@@ -196,7 +196,7 @@ def _ends(limits, law, order):
 
 def _limits(axes, ends, looks):
     """Draw the accuracies at infinite compute at the right edge."""
-    told = []
+    marks = []
     for dataset, row in ends.items():
         colour = looks[dataset].colour if dataset else _FID_0.colour
         plotted_data.keep(
@@ -204,15 +204,15 @@ def _limits(axes, ends, looks):
         )
         axes.plot([1 - _ROOM, 1], [row["value"]] * 2, color=colour, linestyle=style.DASHES[2], linewidth=1.8,
                   transform=axes.get_yaxis_transform())  # fmt: skip
-        told.append((row["value"], colour))
-    _beside(axes, told)
+        marks.append((row["value"], colour))
+    _beside(axes, marks)
 
 
-def _beside(axes, told):
+def _beside(axes, marks):
     """Write percentages right of the panel, moved apart where they would lie on each other."""
     low, high = axes.get_ylim()
-    told = sorted(told)
-    for place, (value, colour) in zip(style.apart([v for v, _ in told], 0.042 * (high - low)), told, strict=True):
+    marks = sorted(marks)
+    for place, (value, colour) in zip(style.apart([v for v, _ in marks], 0.042 * (high - low)), marks, strict=True):
         axes.annotate(numbers.percent(value), (1.0, place), (4, 0), xycoords=axes.get_yaxis_transform(),
                       textcoords="offset points", va="center", color=colour, fontsize=8.5,
                       annotation_clip=False)  # fmt: skip
@@ -248,18 +248,18 @@ def _who(row):
 def _to_human(limits, law, level):
     """Return what it takes to reach the human level (`level`), one sentence for FID 0 and one for the best dataset."""
     mine = limits[(limits["law"] == (law or {}).get("law")) & (limits["quantity"] == "flops_to_human")]
-    told = []
+    remarks = []
     for row in mine.sort_values("fid", kind="stable").head(2).to_dict("records"):
         where = "at FID 0" if pd.isna(row["dataset"]) else f"on {row['dataset']}"
         cell = row | {name: None for name in ("value", "low", "high") if pd.isna(row[name])}
         if numbers.is_determined(cell):
-            told.append(f"{numbers.sentence(level)} {where}: {numbers.interval(cell)} FLOPs.")
+            remarks.append(f"{numbers.sentence(level)} {where}: {numbers.interval(cell)} FLOPs.")
         elif row["why"].startswith("never"):
-            told.append(f"{numbers.sentence(level)} {where}: {row['why']}.")
+            remarks.append(f"{numbers.sentence(level)} {where}: {row['why']}.")
         else:
             why = row["why"] or "no reason given"
-            told.append(f"FLOPs to {level} {where} {numbers.NOT_DETERMINED}: {why}.")
-    return told
+            remarks.append(f"FLOPs to {level} {where} {numbers.NOT_DETERMINED}: {why}.")
+    return remarks
 
 
 def _extent(groups, curves, line, levels):

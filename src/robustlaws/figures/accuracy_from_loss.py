@@ -75,7 +75,7 @@ def draw(*, paths, runs, accuracy, accuracy_refits):
             remarks.append(f"Line {numbers.NOT_DETERMINED}: {why or 'no reason given'}.")
         if line.get("source"):
             remarks.append(f"Line: {line['source']}.")
-        _told(axes, line, len(shown), known)
+        _summary(axes, line, len(shown), known)
         placed = [*shown.index, *left_out.index] if len(shown) else []
         _scales(axes, table.loc[placed, "adv_loss"], table.loc[placed, "adv_acc"])
         style.below(figure, handles, remarks)
@@ -96,16 +96,16 @@ def _line(axes, losses, line, samples):
     return handles
 
 
-def _told(axes, line, count, known):
+def _summary(axes, line, count, known):
     """Write what the line is in the corner that a falling line leaves free."""
-    told = [numbers.plural(count, "run")] if count else []
+    lines = [numbers.plural(count, "run")] if count else []
     if known:
         if line.get("r2") is not None:
-            told.insert(0, f"R² = {numbers.r_squared(line['r2'])}")
+            lines.insert(0, f"R² = {numbers.r_squared(line['r2'])}")
         intercept, slope = line["intercept"]["value"], line["slope"]["value"]
         sign = "-" if slope < 0 else "+"
-        told.insert(0, f"accuracy = {numbers.number(intercept, 4)} {sign} {numbers.number(abs(slope), 4)} L")
-    axes.text(0.98, 0.97, "\n".join(told), transform=axes.transAxes, ha="right", va="top", fontsize=9)
+        lines.insert(0, f"accuracy = {numbers.number(intercept, 4)} {sign} {numbers.number(abs(slope), 4)} L")
+    axes.text(0.98, 0.97, "\n".join(lines), transform=axes.transAxes, ha="right", va="top", fontsize=9)
 
 
 def _scales(axes, losses, accuracies):

@@ -52,20 +52,20 @@ def draw(*, paths, runs, laws, predictions, refits):
             mine = points[points["dataset"] == dataset]
             fit_panels.panel(axes, mine, fit, looks, "model", "flops")
             axes.set_title(style.dataset_label(dataset, order[dataset], 14), fontsize=9)
-            fit_panels.corner(axes, _told(fit, dataset))
+            fit_panels.corner(axes, _summary(fit, dataset))
         fit_panels.scales(grid, points, "flops", numbers.scientific, columns)
         style.outer_labels(grid, "training FLOPs", "adversarial loss (nats)")
         handles = fit_panels.handles(looks, labels, points, fit)
         remarks = [] if fit else [f"No lines: {why}."]
         if fit:
-            more, told = _contours(under, fit, other, points)
-            handles, remarks = handles + more, remarks + told
+            more, lines = _contours(under, fit, other, points)
+            handles, remarks = handles + more, remarks + lines
         if len(shown) < len(order):
             remarks.append(f"{len(shown)} of {len(order)} datasets are shown, from the best FID to the worst.")
         style.below(figure, handles, remarks, columns=4)
 
 
-def _told(fit, dataset):
+def _summary(fit, dataset):
     """Return what stands in a dataset's panel: R2, and whether the fit has not seen it."""
     r2 = (fit.summary.get("r2_by_dataset") or {}).get(dataset) if fit else None
     parts = ["held out" if fit and dataset in fit.held_out() else "", fit_panels.r2_label(r2)]

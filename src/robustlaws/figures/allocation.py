@@ -65,19 +65,19 @@ def draw(*, paths, runs, allocations, laws, limits):
             style.log_axis(column[0], "x", flops or (1, 10), numbers.scientific, most=5 if len(columns) < 3 else 3)
             column[0].set_title(_title(dataset, order, 60 // len(columns)), fontsize=9.5)
         grid[1][(len(columns) - 1) // 2].set_xlabel("training FLOPs")
-        told = _remarks(remarks, laws, order, shown)
+        texts = _remarks(remarks, laws, order, shown)
         if None not in columns and laws:
-            told.append("FID 0 is not shown: no law tells N* or D* there.")
-        style.below(figure, _handles(laws, looks, lines), told)
+            texts.append("FID 0 is not shown: no law tells N* or D* there.")
+        style.below(figure, _handles(laws, looks, lines), texts)
 
 
 def _row(row, runs, of_laws, looks, quantity, label):
     """Draw one quantity, a panel for each dataset of `of_laws` {dataset: {law: (rows, why)}}; return the lines."""
     lines = []
-    for axes, (dataset, found) in zip(row, of_laws.items(), strict=True):
+    for axes, (dataset, panels) in zip(row, of_laws.items(), strict=True):
         plotted_data.name(axes, f"{label.split()[0]}, {_NO_DATASET if dataset is None else dataset}")
         _runs(axes, runs[runs["dataset"] == dataset], quantity)
-        for law, (rows, _) in found.items():
+        for law, (rows, _) in panels.items():
             if len(rows):
                 _line(axes, rows, quantity, looks[law])
                 lines.append(rows)
@@ -90,7 +90,7 @@ def _row(row, runs, of_laws, looks, quantity, label):
 
 def _missing(of_laws):
     """Return (dataset, law, why) of what is not drawn."""
-    return [(where, law, why) for where, found in of_laws.items() for law, (rows, why) in found.items() if rows.empty]
+    return [(where, law, why) for where, panels in of_laws.items() for law, (rows, why) in panels.items() if rows.empty]
 
 
 def _title(dataset, order, room):
@@ -118,9 +118,9 @@ def _verdict(limits, law, dataset, exponent):
     if dataset is not None:
         cell = (inputs.dataset_entry(law, dataset).get("exponents") or {}).get(exponent)
         return "" if cell is None or numbers.is_determined(cell) else cell.get("why") or "no reason given"
-    found = limits[(limits["law"] == law["law"]) & limits["dataset"].isna() & (limits["quantity"] == exponent)]
-    if len(found):
-        return "" if found["determined"].iloc[0] else found["why"].iloc[0] or "no reason given"
+    rows = limits[(limits["law"] == law["law"]) & limits["dataset"].isna() & (limits["quantity"] == exponent)]
+    if len(rows):
+        return "" if rows["determined"].iloc[0] else rows["why"].iloc[0] or "no reason given"
     # a law that cannot say it for the datasets themselves cannot for one that nobody has
     unknown = (_verdict(limits, law, entry["dataset"], exponent) for entry in law.get("datasets") or [])
     return next(filter(None, unknown), "")
@@ -173,12 +173,12 @@ def _remarks(remarks, laws, order, shown):
     titles = {law["law"]: inputs.title(law) for law in laws}
     lines = [] if laws else ["No law was fitted."]
     for law, missing in sorted(remarks.items(), key=lambda item: list(titles).index(item[0])):
-        missing = [one for one in missing if one[2] is not None]
+        missing = [entry for entry in missing if entry[2] is not None]
         reasons = {}
         for dataset in dict.fromkeys(dataset for _, dataset, _ in missing):
             whys = {symbol: why for symbol, where, why in missing if where == dataset}
-            told = whys.values() if len(set(whys.values())) == 1 else (f"{s}: {w}" for s, w in whys.items())
-            reasons[_NO_DATASET if pd.isna(dataset) else dataset] = "; ".join(dict.fromkeys(told))
+            texts = whys.values() if len(set(whys.values())) == 1 else (f"{s}: {w}" for s, w in whys.items())
+            reasons[_NO_DATASET if pd.isna(dataset) else dataset] = "; ".join(dict.fromkeys(texts))
         if reasons:
             symbols = dict.fromkeys(symbol for symbol, _, _ in missing)
             everything = [*shown, _NO_DATASET] if _NO_DATASET in reasons else shown

@@ -94,9 +94,9 @@ def _lines(table, laws, dataset, limits, dearest):
         known = np.log(rows["flops"].to_numpy(dtype=float))
         # almost straight in logarithms
         params = np.exp(np.interp(budgets, known, np.log(rows["params"].to_numpy(dtype=float))))
-        held = (budgets >= known[0] - 1e-9) & (budgets <= known[-1] + 1e-9)
+        inside = (budgets >= known[0] - 1e-9) & (budgets <= known[-1] + 1e-9)
         measured = np.exp(budgets) <= dearest
-        lines[law["law"]] = pd.DataFrame({"flops": np.exp(budgets), "params": params, "measured": measured})[held]
+        lines[law["law"]] = pd.DataFrame({"flops": np.exp(budgets), "params": params, "measured": measured})[inside]
     return lines, unknown
 
 
@@ -128,35 +128,35 @@ def _accuracies(runs):
     either kind.
     """
     texts = {}
-    told = runs[(runs["outside"] != "") | runs["autoattack_acc"].notna()]
-    told = told.assign(text=[fitted_laws.accuracy_label(run) for _, run in told.iterrows()])
-    told = told.dropna(subset="text").sort_values(["autoattack_acc", "adv_acc", "run"], ascending=False)
-    for run in told.sort_values("outside", key=lambda why: why == "", kind="stable").itertuples():
+    labelled = runs[(runs["outside"] != "") | runs["autoattack_acc"].notna()]
+    labelled = labelled.assign(text=[fitted_laws.accuracy_label(run) for _, run in labelled.iterrows()])
+    labelled = labelled.dropna(subset="text").sort_values(["autoattack_acc", "adv_acc", "run"], ascending=False)
+    for run in labelled.sort_values("outside", key=lambda why: why == "", kind="stable").itertuples():
         where = run.outside == "", round(np.log(run.flops), 1), round(np.log(run.params), 1)
         texts.setdefault(where, (run.flops, run.params, run.text))
     return list(texts.values())
 
 
 def _handles(lines, laws, looks, region, runs):
-    found = [
+    handles = [
         Line2D([], [], color=looks[law["law"]].colour, label=style.short(inputs.title(law), 44))
         for law in laws
         if law["law"] in lines
     ]
     if region:
-        found.append(Patch(color=style.FAINT, alpha=0.22, label="compute-efficient region: lowest to highest N*"))
+        handles.append(Patch(color=style.FAINT, alpha=0.22, label="compute-efficient region: lowest to highest N*"))
     if any(not rows["measured"].all() for rows in lines.values()):
-        found.append(Line2D([], [], color=style.INK, linestyle=style.DASHES[1], label=style.BEYOND))
+        handles.append(Line2D([], [], color=style.INK, linestyle=style.DASHES[1], label=style.BEYOND))
     if (runs["outside"] == "").any():
-        found.append(Line2D([], [], color=style.INK, marker="o", markerfacecolor="white", markersize=_INSIDE,
+        handles.append(Line2D([], [], color=style.INK, marker="o", markerfacecolor="white", markersize=_INSIDE,
                             markeredgewidth=0.8, linestyle="", label="runs that laws may use"))  # fmt: skip
-    found += [
+    handles += [
         Line2D([], [], color=look.colour, marker=look.marker, markersize=size, markeredgecolor="white", linestyle="",
                label=f"outside the laws: {what}")
         for (reason, (what, look)), size in zip(_OUTSIDE.items(), _SIZES, strict=True)
         if (runs["outside"] == reason).any()
     ]  # fmt: skip
-    return found
+    return handles
 
 
 def _remarks(laws, unknown, texts):

@@ -91,7 +91,7 @@ def _points(curves):
     """Return the points of the envelope of a list of curves, as the law samples them; None without a curve."""
     if not curves:
         return None
-    ends = min(one.flops[0] for one in curves), max(one.flops[-1] for one in curves)
+    ends = min(curve.flops[0] for curve in curves), max(curve.flops[-1] for curve in curves)
     return follow(sample(curves, np.geomspace(*ends, QUERIES)))
 
 
@@ -164,7 +164,7 @@ def _scales(grid, seen, runs, every):
     ends = seen.groupby("run")[["flops", "images", "adv_loss"]].last()
     # the first losses of a run are far above the rest and would press everything else together
     top = max(seen["adv_loss"].quantile(0.9), ends["adv_loss"].max())
-    points = {name: [v for one in every for v in getattr(one, name)] for name in ("flops", "images")}
+    points = {name: [v for curve in every for v in getattr(curve, name)] for name in ("flops", "images")}
     scales = (
         (style.padded([seen["adv_loss"].min(), top]), lambda value: f"{value:.3g}"),
         (style.padded(runs["params"], 0.2, least=2), numbers.count),

@@ -46,8 +46,8 @@ def draw(*, paths, human_accuracy):
 
 def _who(table):
     kinds = set(table["kind"])
-    said = numbers.judges(bool(kinds - {"model"}), "model" in kinds, "simulated" in kinds)
-    return "Participants" if said in ("", "people") else numbers.sentence(said)
+    judges = numbers.judges(bool(kinds - {"model"}), "model" in kinds, "simulated" in kinds)
+    return "Participants" if judges in ("", "people") else numbers.sentence(judges)
 
 
 def _with_mean(table):
@@ -70,22 +70,24 @@ def _pairs(table):
 def _name(kind, annotator):
     if not annotator:
         return f"mean of the {_KINDS[kind]}"
-    said = kind == "person" or annotator.startswith(kind)
-    return style.short(annotator, 22) + ("" if said else f" ({kind})")
+    is_clear = kind == "person" or annotator.startswith(kind)
+    return style.short(annotator, 22) + ("" if is_clear else f" ({kind})")
 
 
 def _looks(both, with_mean):
     """Return (kind, participant) -> colour, and the entries of the legend."""
     who = list(dict.fromkeys(zip(both["kind"], both["annotator_id"], strict=True)))
-    single = [one for one in who if one[1]]
-    crowd = [one for one in single if one[0] != "model"] if len(single) > _NAMED else []
-    named = [one for one in single if one not in crowd]
-    looks = {one: style.COLOURS[place % len(style.COLOURS)] for place, one in enumerate(named)}
-    handles = [style.handle(_name(*one), colour, marker="o") for one, colour in looks.items()]
+    single = [who_and_version for who_and_version in who if who_and_version[1]]
+    crowd = (
+        [who_and_version for who_and_version in single if who_and_version[0] != "model"] if len(single) > _NAMED else []
+    )
+    named = [who_and_version for who_and_version in single if who_and_version not in crowd]
+    looks = {who_and_version: style.COLOURS[place % len(style.COLOURS)] for place, who_and_version in enumerate(named)}
+    handles = [style.handle(_name(*who_and_version), colour, marker="o") for who_and_version, colour in looks.items()]
     if crowd:
         handles.insert(0, style.handle(f"{len(crowd)} {_KINDS[crowd[0][0]]}", _CROWD, marker="o"))
-    means = [one for one in who if not one[1] and one[0] in with_mean]
-    handles += [style.handle(_name(*one), style.INK, marker="o", **_MEAN) for one in means]
+    means = [who_and_version for who_and_version in who if not who_and_version[1] and who_and_version[0] in with_mean]
+    handles += [style.handle(_name(*who_and_version), style.INK, marker="o", **_MEAN) for who_and_version in means]
     return looks | dict.fromkeys(crowd, _CROWD) | dict.fromkeys(means, style.INK), handles
 
 

@@ -55,12 +55,12 @@ def _groups(table):
              "seeds": ("seed", "nunique"), "run": ("run", "first")}  # fmt: skip
     params = table.groupby("model")["params"].median()
     fids = list(inputs.fid_order(zip(table["dataset"], table["fid"], strict=True)))
-    found = []
+    groups = []
     for key, rows in table.groupby(["model", "dataset", "size"]):
         group = rows.groupby("recipe").agg(**means)
         if len(group) > 1 and (_by_accuracy(group) or group["loss"].notna().all()):
-            found.append((key, group))
-    return sorted(found, key=lambda one: (params[one[0][0]], one[0][0], fids.index(one[0][1]), one[0][2]))
+            groups.append((key, group))
+    return sorted(groups, key=lambda entry: (params[entry[0][0]], entry[0][0], fids.index(entry[0][1]), entry[0][2]))
 
 
 def _by_accuracy(group):
@@ -114,12 +114,12 @@ def _head(group):
 
 def _lead(group, best, other):
     """Return what is said of the distance of two recipes, and whether it is beyond the luck of the test images."""
-    one, two = group.loc[best], group.loc[other]
+    leader, two = group.loc[best], group.loc[other]
     name = recipe_looks.label(other, 14) if other != recipe_looks.OWN else "own"
     if not _by_accuracy(group):
-        return f"{two['loss'] - one['loss']:.3f} nats below {name}", False
-    images = [0 if pd.isna(row["images"]) else int(row["images"]) for row in (one, two)]
-    text, clear = recipe_looks.points(one["accuracy"], images[0], two["accuracy"], images[1])
+        return f"{two['loss'] - leader['loss']:.3f} nats below {name}", False
+    images = [0 if pd.isna(row["images"]) else int(row["images"]) for row in (leader, two)]
+    text, clear = recipe_looks.points(leader["accuracy"], images[0], two["accuracy"], images[1])
     return f"{text} over {name}", clear
 
 

@@ -34,18 +34,18 @@ def draw(*, paths, stimuli, key, validity, test_images):
     table = tables.read(validity, human_tables.VALIDITY)
     versions = _versions(stimuli, key)
     names = shards.attributes(test_images).get("class_names")
-    said = _Words(names, table, validity)
+    words = _Words(names, table, validity)
     parts = {verdict: rows for verdict in _VERDICTS if len(rows := _examples(table, verdict))}
     heights = [_HEAD + _ROW * -(-len(rows) // _ACROSS) for rows in parts.values()]
     with style.drawing(paths, max(0.5 + sum(heights), 2.0)) as figure:
-        figure.suptitle("Images that fooled the network" + (f", as {said.who} judged them" if said.who else ""))
+        figure.suptitle("Images that fooled the network" + (f", as {words.who} judged them" if words.who else ""))
         if not parts:
             style.nothing(figure.subplots(), "no image has been judged yet" if len(table) else "no image was shown")
         else:
             blocks = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
             for block, (verdict, rows) in zip(blocks, parts.items(), strict=True):
-                _block(block, verdict, rows, versions, said)
-        style.below(figure, lines=_remarks(table, said.who))
+                _block(block, verdict, rows, versions, words)
+        style.below(figure, lines=_remarks(table, words.who))
 
 
 class _Words:
@@ -92,10 +92,10 @@ def _examples(table, verdict):
     return rows.astype({"majority": object}).where(rows.notna(), None).to_dict("records")
 
 
-def _block(block, verdict, rows, versions, said):
+def _block(block, verdict, rows, versions, words):
     """Draw the examples of one verdict."""
-    heading = _VERDICTS[verdict][0].format(people=said.people)
-    if said.who == "models" and verdict == "ambiguous":
+    heading = _VERDICTS[verdict][0].format(people=words.people)
+    if words.who == "models" and verdict == "ambiguous":
         heading = _OF_MODELS
     block.suptitle(heading, x=0.01, ha="left", fontsize=10)
     grid = block.subplots(-(-len(rows) // _ACROSS), _ACROSS, squeeze=False).ravel()
@@ -106,13 +106,13 @@ def _block(block, verdict, rows, versions, said):
         for variant in ("adversarial", "clean"):
             png = versions.get((row["split"], row["index"], variant))
             if png is None:
-                raise ValueError(f"{said.path}: {row['split']} image {row['index']} is not among the stimuli")
+                raise ValueError(f"{words.path}: {row['split']} image {row['index']} is not among the stimuli")
             tiles.append(mosaics.as_rgb(encoded_images.decoded(png, f"{row['split']} image {row['index']}")[None])[0])
         plotted_data.name(axes, f"{verdict}: {row['split']} image {row['index']}")
-        meant = [(row["index"], f"{version}; {said.heading(row)}".replace("\n", ", ")) for version in
+        meant = [(row["index"], f"{version}; {words.heading(row)}".replace("\n", ", ")) for version in
                  ("attacked", "clean")]  # fmt: skip
         mosaics.show(axes, [tiles], ["attacked", "clean"], "", [meant], series=verdict, gap=6, below=True)
-        axes.set_title(said.heading(row), fontsize=style.SMALLEST, fontweight="normal", pad=4, linespacing=1.25)
+        axes.set_title(words.heading(row), fontsize=style.SMALLEST, fontweight="normal", pad=4, linespacing=1.25)
 
 
 def _remarks(table, who):

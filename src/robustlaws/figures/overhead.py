@@ -82,11 +82,11 @@ def _overheads(fit, ratios, budget, fid):
     """Return the compute overhead (3, ratios): the fit, and both ends of its interval; inf where nothing helps."""
     columns = {name: values[:, None] for name, values in fit.logs.items()}
     if fit.name in fitted_laws.ADDITIVE:
-        _, found = additive.overhead({name: columns[name] for name in ("alpha", "beta")}, ratios)
+        _, overheads = additive.overhead({name: columns[name] for name in ("alpha", "beta")}, ratios)
     else:
         log_budget = np.log(budget / fit.flops_per_parameter_image)
-        _, found = overhead(fit.form, columns, ratios, log_budget, fid)
-    return fit.with_interval(found)
+        _, overheads = overhead(fit.form, columns, ratios, log_budget, fid)
+    return fit.with_interval(overheads)
 
 
 def _curves(figure, known, looks, runs, near, budget, unknown):
@@ -98,10 +98,10 @@ def _curves(figure, known, looks, runs, near, budget, unknown):
     models = _models(runs, near, optimum)
     limits = _reach(first, models["ratio"], budget, fid)
     ratios = np.geomspace(*limits, 400)
-    found = [_overheads(fit, ratios, budget, _best(fit)[1]) for fit in known]
-    for fit, overheads, width in zip(known, found, fitted_laws.WIDTHS, strict=False):
+    curves = [_overheads(fit, ratios, budget, _best(fit)[1]) for fit in known]
+    for fit, overheads, width in zip(known, curves, fitted_laws.WIDTHS, strict=False):
         _law(axes, fit, ratios, overheads, looks[fit.name].colour, width)
-    lost = ratios[np.isinf(found[0][0])]
+    lost = ratios[np.isinf(curves[0][0])]
     if len(lost):
         ends = [limits[0], lost[-1]]
         plotted_data.band(axes, ends, -100, 1000, series=_LOST, kind="region", **_HATCHED)
@@ -119,7 +119,7 @@ def _curves(figure, known, looks, runs, near, budget, unknown):
     remarks = [*unknown, _MEANING] if any(models["accuracy"]) else unknown
     style.below(figure, handles, remarks, columns=2)
     marks = _marks(axes, first, budget, fid, looks[first.name].colour)
-    on_lines = [(ratio, 100 * cost) for one in found for ratio, cost in zip(ratios[::2], one[0][::2], strict=True)
+    on_lines = [(ratio, 100 * cost) for curve in curves for ratio, cost in zip(ratios[::2], curve[0][::2], strict=True)
                 if cost < _HIGHEST]  # fmt: skip
     label_placement.beside(axes, marks, lines=on_lines)
 
@@ -133,9 +133,9 @@ def _models(runs, near, optimum):
     """Return model, params, ratio to N* and accuracy ("" for none near the budget) by rising size."""
     table = runs.groupby("model", as_index=False)["params"].median().sort_values("params", kind="stable")
     table["ratio"] = table["params"] / optimum
-    told = near.sort_values(["autoattack_acc", "adv_acc"], ascending=False, kind="stable")
+    ranked = near.sort_values(["autoattack_acc", "adv_acc"], ascending=False, kind="stable")
     accuracy = {}
-    for _, run in told.iterrows():
+    for _, run in ranked.iterrows():
         if (text := fitted_laws.accuracy_label(run)) is not None:
             accuracy.setdefault(run["model"], text)
     table["accuracy"] = [accuracy.get(model, "") for model in table["model"]]
@@ -152,7 +152,7 @@ def _reach(fit, ratios, budget, fid):
 
 def _law(axes, fit, ratios, overheads, colour, width):
     """Draw one law's overhead in percent and its interval, neither far beyond the panel."""
-    best, low, high = (100 * np.minimum(one, 10 * _HIGHEST) for one in overheads)
+    best, low, high = (100 * np.minimum(values, 10 * _HIGHEST) for values in overheads)
     plotted_data.band(axes, ratios, low, high, series=fit.name, color=colour, alpha=0.16)
     plotted_data.line(axes, ratios, np.where(np.isfinite(overheads[0]), best, np.nan), series=fit.name, color=colour,
                linewidth=width)  # fmt: skip
@@ -161,14 +161,14 @@ def _law(axes, fit, ratios, overheads, colour, width):
 def _marks(axes, fit, budget, fid, colour):
     """Mark what simple fractions and multiples of N* cost; return their labels."""
     ratios = np.array(list(_MARKED))
-    found = _overheads(fit, ratios, budget, fid)[0]
+    overheads = _overheads(fit, ratios, budget, fid)[0]
     low, high = axes.get_xlim()
-    shown = np.isfinite(found) & (found < 0.97 * _HIGHEST) & (ratios > low) & (ratios < high)
-    plotted_data.points(axes, ratios[shown], 100 * found[shown], series=f"{fit.name}: fractions of N*", color=colour,
-                 markersize=6)  # fmt: skip
+    shown = np.isfinite(overheads) & (overheads < 0.97 * _HIGHEST) & (ratios > low) & (ratios < high)
+    plotted_data.points(axes, ratios[shown], 100 * overheads[shown], series=f"{fit.name}: fractions of N*",
+                 color=colour, markersize=6)  # fmt: skip
     return [
         (ratio, 100 * cost, f"{name} N*: +{100 * cost:.3g}%")
-        for (ratio, name), cost, here in zip(_MARKED.items(), found, shown, strict=True)
+        for (ratio, name), cost, here in zip(_MARKED.items(), overheads, shown, strict=True)
         if here
     ]
 
@@ -248,6 +248,6 @@ def _runs_alone(figure, near, budget, unknown):
     texts = [(run.params, run.adv_loss, fitted_laws.accuracy_label(run._asdict())) for run in near.itertuples()]
     texts = sorted((text for text in texts if text[2]), key=lambda text: text[1])
     style.below(figure, handles, [*unknown, _OF_RUNS] if texts else unknown)
-    told = near[["autoattack_acc", "adv_acc"]].notna().any(axis=1)
+    labelled = near[["autoattack_acc", "adv_acc"]].notna().any(axis=1)
     # many runs of one size stand over each other
-    label_placement.beside(axes, texts, near.loc[~told, ["params", "adv_loss"]].to_numpy(), alone=True)
+    label_placement.beside(axes, texts, near.loc[~labelled, ["params", "adv_loss"]].to_numpy(), alone=True)

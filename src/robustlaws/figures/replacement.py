@@ -68,14 +68,14 @@ def _chosen(others):
 def _groups(ends):
     """Return the runs of each (model, dataset, size) that the study's own recipe and another trained with one seed."""
     params = ends.groupby("model")["params"].median()
-    found = []
+    groups = []
     for _, rows in ends.groupby(["model", "dataset", "size"]):
         own = set(rows["seed"][rows["recipe"] == recipe_looks.OWN])
         rows = rows[rows["seed"].isin(own)]
         if (rows["recipe"] != recipe_looks.OWN).any():
-            found.append(rows.sort_values(["recipe", "seed"], kind="stable"))
+            groups.append(rows.sort_values(["recipe", "seed"], kind="stable"))
     place = ["model", "dataset", "size"]
-    return sorted(found, key=lambda rows: (params[rows["model"].iloc[0]], *rows[place].iloc[0]))
+    return sorted(groups, key=lambda rows: (params[rows["model"].iloc[0]], *rows[place].iloc[0]))
 
 
 def _why_nothing(runs, ends):

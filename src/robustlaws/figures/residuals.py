@@ -107,7 +107,7 @@ def running_median(x, y, bins=_BINS):
         wanted = np.arange(bins) * len(x) / bins
         starts = np.unique(starts[np.searchsorted(starts, wanted, side="right") - 1])
     parts = list(zip(np.split(x, starts[1:]), np.split(y, starts[1:]), strict=True)) if len(x) else []
-    return [float(np.median(one)) for one, _ in parts], [float(np.median(one)) for _, one in parts]
+    return [float(np.median(part)) for part, _ in parts], [float(np.median(part)) for _, part in parts]
 
 
 def _percent(value):

@@ -123,9 +123,9 @@ def _counts(split, rows):
     right = {version: int((given == rows["label"]).sum()) for version, given in rows["given"].items()}
     of = len(rows["index"])
     noun = {"test": "test image", "train": "training image"}[split]
-    told = [f"{number:,} {'clean' if version == 'clean' else f'under {_article(version)}'} "
+    counts = [f"{number:,} {'clean' if version == 'clean' else f'under {_article(version)}'} "
             f"({numbers.percent(number / of)})" for version, number in right.items()]  # fmt: skip
-    return f"{numbers.plural(of, noun)}, right of these: {', '.join(told)}."
+    return f"{numbers.plural(of, noun)}, right of these: {', '.join(counts)}."
 
 
 def _other_weights(*records):

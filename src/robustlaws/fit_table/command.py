@@ -90,11 +90,13 @@ def _choices(given, pipeline):
     if given.base is not None:
         chosen["two_stage"] = {"base": given.base, "quality": list(_listed("--quality", given.quality))}
     base = pipeline.PUBLISHED if given.published else pipeline.Choices()
-    found = replace(base, **{name: value for name, value in chosen.items() if value is not None})
-    fewest = max(_FEWEST_REFITS, math.ceil(round(2 / (1 - found.level), 6)))  # one at least beyond each end
-    if found.refits < fewest:
-        raise ValueError(f"--refits {found.refits}: too few for a level of {found.level:g}; give {fewest} or more")
-    return found
+    settings = replace(base, **{name: value for name, value in chosen.items() if value is not None})
+    fewest = max(_FEWEST_REFITS, math.ceil(round(2 / (1 - settings.level), 6)))  # one at least beyond each end
+    if settings.refits < fewest:
+        raise ValueError(
+            f"--refits {settings.refits}: too few for a level of {settings.level:g}; give {fewest} or more"
+        )
+    return settings
 
 
 def _within(option, value, low, high):

@@ -68,28 +68,28 @@ def compare(summaries, refits, predictions, line, runs, recipes, level):
     drawn, measured = Line.of(line), forecasts.Measured.of(runs)
     rows = []
     for summary, table, fitted in zip(summaries, refits, predictions, strict=True):
-        found = forecasts.read(summary, table, drawn, measured, level)
-        if isinstance(found, forecasts.EnvelopeForecast):
-            rows += [_row(found, asked, asked.entry(found)) for asked in _asked_of_envelope(found)]
-        elif isinstance(found, forecasts.FormForecast):
-            recipe = _with(found, recipes[found.name]) if found.name in recipes else None
+        forecast = forecasts.read(summary, table, drawn, measured, level)
+        if isinstance(forecast, forecasts.EnvelopeForecast):
+            rows += [_row(forecast, asked, asked.entry(forecast)) for asked in _asked_of_envelope(forecast)]
+        elif isinstance(forecast, forecasts.FormForecast):
+            recipe = _with(forecast, recipes[forecast.name]) if forecast.name in recipes else None
             k = published.FLOPS_PER_PARAMETER_IMAGE
-            rows += _form_rows(found, recipe, _with(found, _CONSTANTS[found.name], k), fitted)
+            rows += _form_rows(forecast, recipe, _with(forecast, _CONSTANTS[forecast.name], k), fitted)
     return tables.table(rows, tables.COMPARISON)
 
 
-def _form_rows(found, recipe, printed, fitted):
-    rows = _objective_rows(found, recipe, printed, fitted)
-    for asked in _asked_of_form(found):
-        told = asked.value(printed) if asked.printed is None else asked.printed
-        rows.append(_row(found, asked, asked.entry(found), recipe and asked.value(recipe), told))
+def _form_rows(forecast, recipe, printed, fitted):
+    rows = _objective_rows(forecast, recipe, printed, fitted)
+    for asked in _asked_of_form(forecast):
+        in_paper = asked.value(printed) if asked.printed is None else asked.printed
+        rows.append(_row(forecast, asked, asked.entry(forecast), recipe and asked.value(recipe), in_paper))
     return rows
 
 
-def _row(found, asked, entry, recipe=None, printed=None):
+def _row(forecast, asked, entry, recipe=None, printed=None):
     return {
-        "law": found.name,
-        "title": found.title,
+        "law": forecast.name,
+        "title": forecast.title,
         "quantity": asked.quantity,
         "dataset": asked.dataset,
         "fid": asked.fid,
@@ -99,24 +99,26 @@ def _row(found, asked, entry, recipe=None, printed=None):
     }
 
 
-def _with(found, parameters, flops_per_parameter_image=None):
+def _with(forecast, parameters, flops_per_parameter_image=None):
     """Return the forecast of the same law with other parameters, without refits."""
     logged = {
-        f"log {name}" if name in found.form.logged else name: [np.log(value) if name in found.form.logged else value]
+        f"log {name}" if name in forecast.form.logged else name: [
+            np.log(value) if name in forecast.form.logged else value
+        ]
         for name, value in parameters.items()
     }
-    logs = form.samples(found.form, bootstrap_table.rows(found.form.name, logged))
-    summary = found.summary | {
-        "flops_per_parameter_image": flops_per_parameter_image or found.flops_per_parameter_image
+    logs = form.samples(forecast.form, bootstrap_table.rows(forecast.form.name, logged))
+    summary = forecast.summary | {
+        "flops_per_parameter_image": flops_per_parameter_image or forecast.flops_per_parameter_image
     }
-    return replace(found, summary=summary, logs={name: value[:, None] for name, value in logs.items()})
+    return replace(forecast, summary=summary, logs={name: value[:, None] for name, value in logs.items()})
 
 
-def _asked_of_form(found):
+def _asked_of_form(forecast):
     """Return what is asked of approaches 2 and 3, in the order of the table."""
-    asked = [_parameter(name) for name in found.form.judges]
+    asked = [_parameter(name) for name in forecast.form.judges]
     asked += [_exponent(A, "N_star"), _exponent(B, "D_star")]
-    if found.name == "bottleneck":  # whose exponents depend on the budget, and whose limit is not E' alone
+    if forecast.name == "bottleneck":  # whose exponents depend on the budget, and whose limit is not E' alone
         asked += [_exponent_at(flops, *_PFGM) for flops in _BUDGETS]
         asked += [_constant(*place) for place in (_PFGM, _ZERO)]
     asked += [
@@ -125,7 +127,7 @@ def _asked_of_form(found):
     asked += [_best("L*", "loss", published.APPROACHES_FLOPS, *place) for place in (_PFGM, _ZERO)]
     asked += [_limit(*place) for place in (_PFGM, _DG, _ZERO)]
     asked += [_best("accuracy", "accuracy", published.HUMAN_FLOPS, *place) for place in (_DG, _ZERO)]
-    return [*asked, _accuracy_limit(), _to_humans(found.name)]
+    return [*asked, _accuracy_limit(), _to_humans(forecast.name)]
 
 
 def _parameter(name):
@@ -135,17 +137,17 @@ def _parameter(name):
 def _exponent(quantity, key):
     """Ask for a or b at FID 0, where no law lets it depend on the budget."""
 
-    def value(found):
-        share = found.share(found.measured.dearest, 0.0)[0, 0]
+    def value(forecast):
+        share = forecast.share(forecast.measured.dearest, 0.0)[0, 0]
         return share if key == "N_star" else 1 - share
 
     return _Asked(quantity, *_ZERO, lambda f: f.always(*_ZERO)[key], value)
 
 
 def _exponent_at(flops, dataset, fid):
-    def entry(found):
-        why, _ = found.reasons(dataset, fid)
-        return found.entry(found.share(flops, fid)[:, 0], determination.allocation, why)
+    def entry(forecast):
+        why, _ = forecast.reasons(dataset, fid)
+        return forecast.entry(forecast.share(flops, fid)[:, 0], determination.allocation, why)
 
     quantity = f"a at {numbers.scientific(flops)} FLOPs"
     return _Asked(quantity, dataset, fid, entry, lambda f: f.share(flops, fid)[0, 0])
@@ -154,18 +156,20 @@ def _exponent_at(flops, dataset, fid):
 def _constant(dataset, fid):
     """Ask for E', the part of the limit that no amount of quality takes away."""
 
-    def entry(found):
-        return found.summary["parameters"]["E"] if dataset is None else found.of_dataset(dataset)["parameters"]["E'"]
+    def entry(forecast):
+        return (
+            forecast.summary["parameters"]["E"] if dataset is None else forecast.of_dataset(dataset)["parameters"]["E'"]
+        )
 
     return _Asked("E'", dataset, fid, entry, lambda f: f.form.at_fid(f.logs, fid)["E'"][0, 0])
 
 
 def _best(symbol, key, flops, dataset, fid):
-    def value(found):
+    def value(forecast):
         if key in ("params", "images"):
-            return found.optimum(flops, fid)[key == "images"][0, 0]
-        loss = found.best_loss(flops, fid)
-        return (found.accuracy(loss) if key == "accuracy" else loss)[0, 0]
+            return forecast.optimum(flops, fid)[key == "images"][0, 0]
+        loss = forecast.best_loss(flops, fid)
+        return (forecast.accuracy(loss) if key == "accuracy" else loss)[0, 0]
 
     quantity = f"{symbol} at {numbers.scientific(flops)} FLOPs"
     return _Asked(quantity, dataset, fid, lambda f: f.at(dataset, fid, flops)[key], value)
@@ -176,39 +180,39 @@ def _limit(dataset, fid):
 
 
 def _accuracy_limit():
-    def value(found):
-        return found.accuracy(found.asymptote(0.0)[:, None])[0, 0]
+    def value(forecast):
+        return forecast.accuracy(forecast.asymptote(0.0)[:, None])[0, 0]
 
     return _Asked(ACCURACY_LIMIT, *_ZERO, lambda f: f.always(*_ZERO)["accuracy_limit"], value)
 
 
 def _to_humans(law):
-    def entry(found):
-        return found.flops_to(published.HUMAN_ACCURACY, *_ZERO)
+    def entry(forecast):
+        return forecast.flops_to(published.HUMAN_ACCURACY, *_ZERO)
 
     # the paper says "roughly", by approach 2, whose printed constants end below human level; approach 3 it leaves out
     printed = None if law == "bottleneck" else published.HUMAN_FLOPS
     return _Asked(TO_HUMANS, *_ZERO, entry, lambda f: entry(f)["value"], printed)
 
 
-def _asked_of_envelope(found):
+def _asked_of_envelope(forecast):
     """Return what is asked of approach 1: of the datasets for which the paper prints or uses it."""
     asked = []
-    for dataset, fid in (place for place in found.places if place[0] in _ENVELOPES):
-        own, told = found.of_dataset(dataset), published.ENVELOPE.get(dataset, {})
+    for dataset, fid in (place for place in forecast.places if place[0] in _ENVELOPES):
+        own, in_paper = forecast.of_dataset(dataset), published.ENVELOPE.get(dataset, {})
         entries = [
-            ("coefficient", own["parameters"]["coefficient"], told.get("coefficient")),
-            ("exponent", own["parameters"]["exponent"], told.get("exponent")),
-            (A, own["exponents"]["N_star"], told.get("a")),
-            (B, own["exponents"]["D_star"], told.get("b")),
+            ("coefficient", own["parameters"]["coefficient"], in_paper.get("coefficient")),
+            ("exponent", own["parameters"]["exponent"], in_paper.get("exponent")),
+            (A, own["exponents"]["N_star"], in_paper.get("a")),
+            (B, own["exponents"]["D_star"], in_paper.get("b")),
         ]
         for flops in _BUDGETS if _ENVELOPES[dataset] else ():
-            at = found.at(dataset, fid, flops)
+            at = forecast.at(dataset, fid, flops)
             entries += [(f"{symbol} at {numbers.scientific(flops)} FLOPs", at[key], None) for symbol, key in _SIZES]
         if _ENVELOPES[dataset]:
             flops = published.APPROACHES_FLOPS
             loss = published.APPROACHES["envelope"].get(fid, {}).get("loss")
-            entries.append((f"L* at {numbers.scientific(flops)} FLOPs", found.at(dataset, fid, flops)["loss"], loss))
+            entries.append((f"L* at {numbers.scientific(flops)} FLOPs", forecast.at(dataset, fid, flops)["loss"], loss))
         asked += [
             _Asked(quantity, dataset, fid, lambda _, entry=entry: entry, None, constant)
             for quantity, entry, constant in entries
@@ -216,20 +220,23 @@ def _asked_of_envelope(found):
     return asked
 
 
-def _objective_rows(found, recipe, printed, fitted):
+def _objective_rows(forecast, recipe, printed, fitted):
     """Return the rows of the objective, the mean over the runs as in the paper; of each stage where there are two."""
     base = fitted["dataset"] == published.ADDITIVE_BASE
     stages = {", stage 1": base, ", stage 2": fitted["dataset"].isin(published.ADDITIVE_QUALITY)}
     made = []
-    for stage, chosen in (stages if found.name == "additive_two_stage" else {"": base | True}).items():
-        value, by_recipe, told = (one and _mean_huber(one, fitted[chosen]) for one in (found, recipe, printed))
+    for stage, chosen in (stages if forecast.name == "additive_two_stage" else {"": base | True}).items():
+        value, by_recipe, in_paper = (
+            forecast_or_none and _mean_huber(forecast_or_none, fitted[chosen])
+            for forecast_or_none in (forecast, recipe, printed)
+        )
         entry = {"value": value, "low": None, "high": None, "determined": True, "why": ""}
-        made.append(_row(found, _Asked(f"{OBJECTIVE}{stage}", None, None, None, None), entry, by_recipe, told))
+        made.append(_row(forecast, _Asked(f"{OBJECTIVE}{stage}", None, None, None, None), entry, by_recipe, in_paper))
     return made
 
 
-def _mean_huber(found, rows):
-    predicted = found.loss(rows["params"], rows["images"], rows["fid"].to_numpy())[0]
+def _mean_huber(forecast, rows):
+    predicted = forecast.loss(rows["params"], rows["images"], rows["fid"].to_numpy())[0]
     residuals = np.log(predicted) - np.log(rows["loss"].to_numpy())
     return float(newton.huber(residuals, published.HUBER_DELTA).mean())
 

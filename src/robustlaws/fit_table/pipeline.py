@@ -156,7 +156,7 @@ def _compare(work):
     files = work.files()
 
     def compare():
-        found = paper_comparison.compare(
+        comparison = paper_comparison.compare(
             inputs.read_laws(files["laws"]),
             [tables.read(path, tables.REFITS) for path in files["refits"]],
             [tables.read(path, tables.PREDICTIONS) for path in files["predictions"]],
@@ -165,7 +165,7 @@ def _compare(work):
             _by_recipe(work),
             work.choices.level,
         )
-        tables.write(work.path("comparison.parquet"), found, tables.COMPARISON)
+        tables.write(work.path("comparison.parquet"), comparison, tables.COMPARISON)
 
     return [("comparison with the paper", compare)] if work.compared else []
 
@@ -180,11 +180,11 @@ def _by_recipe(work):
         return {}  # other runs than the recipe saw
     if chosen.starts != "grid":
         return paper_runs.recipe()
-    found = {}
+    parameters = {}
     for law in paper_runs.recipe():
         own = replace(work.law_settings(law), recipe="published")
-        found[law] = values(registry.load(law, LAWS)(work.runs, work.curves, own).summary["parameters"])
-    return found
+        parameters[law] = values(registry.load(law, LAWS)(work.runs, work.curves, own).summary["parameters"])
+    return parameters
 
 
 def _draw_figures(work):

@@ -30,23 +30,23 @@ def runs(path, flops_per_parameter_image=None):
     own = table_reader.as_is(path, tables.RUNS)
     if own is not None:
         return _several(own, path)
-    brought = table_reader.read(path, columns.RUNS, tables.RUNS)
-    found = table_reader.cells(brought, columns.RUNS, tables.RUNS)
-    _present(brought, found, "params", "images", "adv_loss")
-    for row, loss in enumerate(found["adv_loss"]):
+    table = table_reader.read(path, columns.RUNS, tables.RUNS)
+    given = table_reader.cells(table, columns.RUNS, tables.RUNS)
+    _present(table, given, "params", "images", "adv_loss")
+    for row, loss in enumerate(given["adv_loss"]):
         if loss <= 0:
-            raise brought.wrong("loss", row, "a loss in nats is above 0")
-    unit_checks.check_counts(brought, found["params"], found["images"])
-    unit_checks.check_shapes(brought, found["params"], found["depth"], found["width"])
-    _fill(brought, found, flops_per_parameter_image)
-    unit_checks.check_flops(brought, *(found[name] for name in ("params", "images", "flops", "recipe")))
-    _check_names(brought, found)
-    _check_fids(brought, found)
-    found["run"] = [run_name(**dict(zip(_KEY, key, strict=True))) for key in _rows(found, _KEY)]
-    _check_once(brought, found["run"])
-    if brought.ignored:
-        log.info("%s: not used: %s", path, ", ".join(brought.ignored))
-    return _several(tables.table([dict(zip(found, row, strict=True)) for row in _rows(found)], tables.RUNS), path)
+            raise table.wrong("loss", row, "a loss in nats is above 0")
+    unit_checks.check_counts(table, given["params"], given["images"])
+    unit_checks.check_shapes(table, given["params"], given["depth"], given["width"])
+    _fill(table, given, flops_per_parameter_image)
+    unit_checks.check_flops(table, *(given[name] for name in ("params", "images", "flops", "recipe")))
+    _check_names(table, given)
+    _check_fids(table, given)
+    given["run"] = [run_name(**dict(zip(_KEY, key, strict=True))) for key in _rows(given, _KEY)]
+    _check_once(table, given["run"])
+    if table.ignored:
+        log.info("%s: not used: %s", path, ", ".join(table.ignored))
+    return _several(tables.table([dict(zip(given, row, strict=True)) for row in _rows(given)], tables.RUNS), path)
 
 
 _MOST_RUNS = 20_000
@@ -78,91 +78,89 @@ def _several(table, path):
     return table
 
 
-def _rows(found, names=None):
-    return list(zip(*(found[name] for name in names or found), strict=True))
+def _rows(given, names=None):
+    return list(zip(*(given[name] for name in names or given), strict=True))
 
 
-def _present(brought, found, *targets):
-    names = {one.target: name for name, one in columns.RUNS.items()}
+def _present(table, given, *targets):
+    names = {column.target: name for name, column in columns.RUNS.items()}
     for target in targets:
-        for row, value in enumerate(found[target]):
+        for row, value in enumerate(given[target]):
             if value is None:
-                raise brought.wrong(names[target], row, "every run needs one")
+                raise table.wrong(names[target], row, "every run needs one")
 
 
-def _fill(brought, found, ratio):
+def _fill(table, given, ratio):
     """Put in what holds where the table says nothing."""
-    for row, flops in enumerate(found["flops"]):
+    for row, flops in enumerate(given["flops"]):
         if flops is None and ratio is None:
-            where = brought.places[row] if "flops" in brought else "no such column"
+            where = table.places[row] if "flops" in table else "no such column"
             raise ValueError(
-                f"{brought.path} column flops, {where}: give FLOPs, or --flops-per-parameter-image ({unit_checks.USUAL}"
+                f"{table.path} column flops, {where}: give FLOPs, or --flops-per-parameter-image ({unit_checks.USUAL}"
                 " for WideResNets on 32 x 32 pixels with a 10-step attack)"
             )
         if flops is None:
-            found["flops"][row] = float(ratio) * found["params"][row] * found["images"][row]
+            given["flops"][row] = float(ratio) * given["params"][row] * given["images"][row]
         elif flops == 0:
-            raise brought.wrong("flops", row, "a run takes some")
+            raise table.wrong("flops", row, "a run takes some")
     for target, value in (("dataset", EVERYTHING), ("seed", 1), ("real_fraction", 0.0)):
-        found[target] = [value if one is None else one for one in found[target]]
-    found["size"] = [one or seen for one, seen in zip(found["size"], found["images"], strict=True)]
-    for row, (size, seen) in enumerate(_rows(found, ("size", "images"))):
+        given[target] = [value if cell is None else cell for cell in given[target]]
+    given["size"] = [cell or seen for cell, seen in zip(given["size"], given["images"], strict=True)]
+    for row, (size, seen) in enumerate(_rows(given, ("size", "images"))):
         if size * _OVERSHOOT < seen:
-            raise brought.wrong("size", row, f"less than the {seen:,} images that the run saw")
-    shapes = _rows(found, ("model", "depth", "width", "params"))
-    found["model"] = [model or _model(depth, width, params) for model, depth, width, params in shapes]
+            raise table.wrong("size", row, f"less than the {seen:,} images that the run saw")
+    shapes = _rows(given, ("model", "depth", "width", "params"))
+    given["model"] = [model or _model(depth, width, params) for model, depth, width, params in shapes]
 
 
 def _model(depth, width, params):
     return f"n-{params}" if None in (depth, width) else f"wrn-{depth}-{width}"
 
 
-def _check_names(brought, found):
+def _check_names(table, given):
     """Raise ValueError for a name that would not be read right in a run's name, or that means two networks."""
     for name in ("model", "dataset", "recipe"):
-        for row, text in enumerate(found[name]):
+        for row, text in enumerate(given[name]):
             if text is not None and set(text) & set("/@"):
-                raise brought.wrong(name, row, "a name may hold neither / nor @")
+                raise table.wrong(name, row, "a name may hold neither / nor @")
     first = {}
-    for row, (model, params) in enumerate(_rows(found, ("model", "params"))):
+    for row, (model, params) in enumerate(_rows(given, ("model", "params"))):
         before = first.setdefault(model, row)
-        if found["params"][before] != params:
-            raise brought.wrong(
-                "params", row, f"model {model} has {found['params'][before]} in {brought.places[before]}; one each"
+        if given["params"][before] != params:
+            raise table.wrong(
+                "params", row, f"model {model} has {given['params'][before]} in {table.places[before]}; one each"
             )
 
 
-def _check_fids(brought, found):
+def _check_fids(table, given):
     """Raise ValueError for two FIDs of one dataset; give each row its dataset's, and the only dataset of a table 0."""
     known = {}
-    for row, (dataset, fid) in enumerate(_rows(found, ("dataset", "fid"))):
+    for row, (dataset, fid) in enumerate(_rows(given, ("dataset", "fid"))):
         if fid is None:
             continue
         before = known.setdefault(dataset, row)
-        if found["fid"][before] != fid:
-            other = f"{found['fid'][before]:g} in {brought.places[before]}"
-            raise brought.wrong("fid", row, f"dataset {dataset} has {other}; a dataset has one FID")
-    fids = {dataset: found["fid"][row] for dataset, row in known.items()}
-    names = list(dict.fromkeys(found["dataset"]))
+        if given["fid"][before] != fid:
+            other = f"{given['fid'][before]:g} in {table.places[before]}"
+            raise table.wrong("fid", row, f"dataset {dataset} has {other}; a dataset has one FID")
+    fids = {dataset: given["fid"][row] for dataset, row in known.items()}
+    names = list(dict.fromkeys(given["dataset"]))
     if not fids and len(names) > 1:
         raise ValueError(
-            f"{brought.path}: {len(names)} datasets and no FID; add a column fid, or fit one dataset at a time"
+            f"{table.path}: {len(names)} datasets and no FID; add a column fid, or fit one dataset at a time"
         )
     if not fids:
-        log.info("%s: no FID; %s counts as FID 0, and nothing is said of another", brought.path, names[0])
+        log.info("%s: no FID; %s counts as FID 0, and nothing is said of another", table.path, names[0])
         fids = {names[0]: 0.0}
-    found["fid"] = [fids.get(dataset) for dataset in found["dataset"]]
+    given["fid"] = [fids.get(dataset) for dataset in given["dataset"]]
     without = [name for name in names if name not in fids]
     if without:
-        log.info("%s: without a FID, so left out of the laws: %s", brought.path, ", ".join(without))
+        log.info("%s: without a FID, so left out of the laws: %s", table.path, ", ".join(without))
 
 
-def _check_once(brought, names):
+def _check_once(table, names):
     first = {}
     for row, name in enumerate(names):
         before = first.setdefault(name, row)
         if before != row:
-            places = f"{brought.places[before]} and {brought.places[row]}"
-            raise ValueError(
-                f"{brought.path} {places}: the same run twice ({name}); tell repeats apart by a column seed"
-            )
+            places = f"{table.places[before]} and {table.places[row]}"
+            raise ValueError(f"{table.path} {places}: the same run twice ({name}); tell repeats apart by a column seed")

@@ -99,10 +99,10 @@ def as_paths(output: Mapping[str, Any]) -> dict[str, Any]:
 
 def files_below(folder: Path, laws: Iterable[str]) -> dict[str, Any]:
     """Return {noun: path} of all outputs below the folder of `robustlaws fit`; per law, a list in the order given."""
-    found: dict[str, Any] = {}
+    files: dict[str, Any] = {}
     laws = tuple(laws)
     for step in STEPS:
         for noun, (_, path) in step.writes.items():
             each = "{law}" in path
-            found[noun] = [folder / path.format(law=law) for law in laws] if each else folder / path
-    return found
+            files[noun] = [folder / path.format(law=law) for law in laws] if each else folder / path
+    return files

@@ -18,7 +18,7 @@ _LARGEST = 1e60  # in any unit; beyond, powers of it overflow
 
 
 @dataclass
-class Brought:
+class GivenTable:
     """A table as read from its file.
 
     `columns`: {our name: list of cells}; `spelling`: {our name: name in the file}; `places`: the place of each row
@@ -51,14 +51,14 @@ def read(path, table, known):
     ----------
     path : path
         .csv or .parquet.
-    table : dict of str to columns.Brought
+    table : dict of str to columns.GivenTable
         Accepted columns.
     known : dict of str to tables.Column
         Columns of the resulting table; columns of these names are accepted too.
 
     Returns
     -------
-    Brought
+    GivenTable
 
     Raises
     ------
@@ -74,39 +74,39 @@ def read(path, table, known):
     if reader is None:
         raise ValueError(f"{path}: unknown kind of table {path.suffix!r}; known: .csv, .parquet")
     names, cells, places = reader(path)
-    brought = _named(path, names, cells, places, table, known)
-    _complete(brought, names, table, known)
+    named = _named(path, names, cells, places, table, known)
+    _complete(named, names, table, known)
     if not places:
         raise ValueError(f"{path}: the table has no rows")
-    return brought
+    return named
 
 
 def _named(path, names, cells, places, table, known):
-    spellings = {alias: name for name, one in table.items() for alias in (name, *one.aliases)}
-    targets = {one.target for one in table.values()}
+    spellings = {alias: name for name, column in table.items() for alias in (name, *column.aliases)}
+    targets = {column.target for column in table.values()}
     spellings |= {name: name for name in known if name not in spellings and name not in targets}
-    found = Brought(path, {}, places)
+    named = GivenTable(path, {}, places)
     for index, name in enumerate(names):
         ours = spellings.get(columns.spelt(name))
         if ours is None:
-            found.ignored.append(str(name))
-        elif ours in found.columns:
-            raise ValueError(f"{path}: columns {found.spelling[ours]!r} and {name!r} mean the same; leave one out")
+            named.ignored.append(str(name))
+        elif ours in named.columns:
+            raise ValueError(f"{path}: columns {named.spelling[ours]!r} and {name!r} mean the same; leave one out")
         else:
-            found.columns[ours], found.spelling[ours] = cells[index], name
-    return found
+            named.columns[ours], named.spelling[ours] = cells[index], name
+    return named
 
 
-def _complete(brought, names, table, known):
+def _complete(named, names, table, known):
     """Raise ValueError if a column is missing that nothing can stand in for."""
-    for name, one in table.items():
-        column = known.get(one.target)
-        unfilled = one.otherwise == columns.UNKNOWN and column is not None and not column.optional
-        needed = one.otherwise == columns.NEEDED or unfilled
-        if needed and name not in brought:
+    for name, wanted in table.items():
+        column = known.get(wanted.target)
+        unfilled = wanted.otherwise == columns.UNKNOWN and column is not None and not column.optional
+        needed = wanted.otherwise == columns.NEEDED or unfilled
+        if needed and name not in named:
             there = ", ".join(map(str, names)) or "none"
-            others = f" (also {', '.join(one.aliases)})" if one.aliases else ""
-            raise ValueError(f"{brought.path}: no column {name!r}{others}: {one.meaning}; there are: {there}")
+            others = f" (also {', '.join(wanted.aliases)})" if wanted.aliases else ""
+            raise ValueError(f"{named.path}: no column {name!r}{others}: {wanted.meaning}; there are: {there}")
 
 
 def _csv(path):
@@ -161,34 +161,34 @@ def _is_missing(cell):
     return isinstance(cell, str) and cell.strip().lower() in _MISSING
 
 
-def cells(brought, table, known):
+def cells(named, table, known):
     """Return {column of ours: list of values}, None for each missing one.
 
     Parameters
     ----------
-    brought : Brought
-    table : dict of str to columns.Brought
+    named : GivenTable
+    table : dict of str to columns.GivenTable
     known : dict of str to tables.Column
         Kind and range of the resulting columns.
     """
-    targets = {name: table[name].target if name in table else name for name in (*table, *brought.columns)}
-    found = {}
+    targets = {name: table[name].target if name in table else name for name in (*table, *named.columns)}
+    values = {}
     for name, target in targets.items():
-        if name not in brought:
-            found[target] = [None] * len(brought)
+        if name not in named:
+            values[target] = [None] * len(named)
         elif known[target].kind == "string":
-            found[target] = texts(brought, name)
+            values[target] = texts(named, name)
         else:
-            found[target] = numbers(brought, name, known[target])
-    return found
+            values[target] = numbers(named, name, known[target])
+    return values
 
 
-def texts(brought, name):
+def texts(named, name):
     """Return the cells of a column as text; None where there is none."""
-    return [None if _is_missing(cell) else str(cell).strip() for cell in brought.columns[name]]
+    return [None if _is_missing(cell) else str(cell).strip() for cell in named.columns[name]]
 
 
-def numbers(brought, name, column):
+def numbers(named, name, column):
     """Return the cells of a column as finite floats within the range of `column`; None where there is none.
 
     Raises
@@ -197,28 +197,28 @@ def numbers(brought, name, column):
         For the first cell that is not such a number.
     """
     return [
-        None if _is_missing(cell) else _number(brought, name, row, cell, column)
-        for row, cell in enumerate(brought.columns[name])
+        None if _is_missing(cell) else _number(named, name, row, cell, column)
+        for row, cell in enumerate(named.columns[name])
     ]
 
 
-def _number(brought, name, row, cell, column):
+def _number(named, name, row, cell, column):
     if isinstance(cell, bool) or not isinstance(cell, (str, int, float, Decimal)):
-        raise brought.wrong(name, row, "not a number")
+        raise named.wrong(name, row, "not a number")
     try:
         value = float(cell)
     except (ValueError, OverflowError):
-        raise brought.wrong(name, row, f"not a number; write it out as {_example(column)}") from None
+        raise named.wrong(name, row, f"not a number; write it out as {_example(column)}") from None
     if not math.isfinite(value):
-        raise brought.wrong(name, row, "not a finite number")
+        raise named.wrong(name, row, "not a finite number")
     if column.kind == "int64" and (value != round(value) or abs(value) >= 2**63):
-        raise brought.wrong(name, row, f"not a whole number; in millions? Write it out as {_example(column)}")
+        raise named.wrong(name, row, f"not a whole number; in millions? Write it out as {_example(column)}")
     if column.high == 1 and 1 < value <= 100:
-        raise brought.wrong(name, row, f"more than 1; is this in percent? Give a share, as {value / 100:.4g}")
+        raise named.wrong(name, row, f"more than 1; is this in percent? Give a share, as {value / 100:.4g}")
     if column.low is not None and value < column.low:
-        raise brought.wrong(name, row, f"has to be {column.low:g} or more")
+        raise named.wrong(name, row, f"has to be {column.low:g} or more")
     if (column.high is not None and value > column.high) or abs(value) > _LARGEST:
-        raise brought.wrong(name, row, f"has to be {column.high or _LARGEST:g} or less")
+        raise named.wrong(name, row, f"has to be {column.high or _LARGEST:g} or less")
     return int(value) if column.kind == "int64" else value
 
 

@@ -39,12 +39,12 @@ def text(folder):
 
 def _law(law):
     fit = law.get("fit") or {}
-    told = [numbers.plural(law.get("n_runs") or 0, "run") + " fitted"]
-    told += [] if law.get("r2") is None else [f"R2 {law['r2']:.3f}"]
-    told += [] if not fit else ["converged" if fit.get("converged") else "NOT converged"]
+    parts = [numbers.plural(law.get("n_runs") or 0, "run") + " fitted"]
+    parts += [] if law.get("r2") is None else [f"R2 {law['r2']:.3f}"]
+    parts += [] if not fit else ["converged" if fit.get("converged") else "NOT converged"]
     interval = law.get("interval") or {}
-    told += [f"{100 * interval['level']:.3g}% intervals"] if interval.get("refits") and law.get("n_runs") else []
-    lines = [inputs.title(law), f"  {law.get('form', '')}", f"  {', '.join(told)}"]
+    parts += [f"{100 * interval['level']:.3g}% intervals"] if interval.get("refits") and law.get("n_runs") else []
+    lines = [inputs.title(law), f"  {law.get('form', '')}", f"  {', '.join(parts)}"]
     parameters = law.get("parameters") or {}
     known = [[name, numbers.interval(cell)] for name, cell in parameters.items() if numbers.is_determined(cell)]
     if known:
@@ -88,8 +88,8 @@ def _limits(table):
         best = own["fid"][own["dataset"].notna()].min()
         for fid, at in own[(own["fid"] == best) | own["dataset"].isna()].groupby("fid", sort=False):
             at = at[at["dataset"] == at["dataset"].iloc[0]] if at["dataset"].notna().any() else at
-            for budget, found in at[at["budget"].notna()].groupby("budget"):
-                cells = {row["quantity"]: row for row in found.to_dict("records")}
+            for budget, of_budget in at[at["budget"].notna()].groupby("budget"):
+                cells = {row["quantity"]: row for row in of_budget.to_dict("records")}
                 shown = [terminal.cell(cells.get(name), form) for name, (_, form) in _AT_BUDGET.items()]
                 shown.append(terminal.cell(cells.get("accuracy"), numbers.percent))
                 if set(shown) != {numbers.NOT_DETERMINED}:

@@ -19,17 +19,17 @@ _OFF = 10.0  # factor between N and that of a WideResNet
 _CLASSES, _CHANNELS = (2, 1000), (1, 3)
 
 
-def check_counts(brought, params, images):
+def check_counts(table, params, images):
     """Raise ValueError if a run's N or D, lists of numbers, looks as if it were in thousands or millions."""
     most = max(images)
     for row, (count, seen) in enumerate(zip(params, images, strict=True)):
         if count < _FEWEST_PARAMS:
-            raise brought.wrong("params", row, "too few for a network; in millions? Give a count, as 5849050")
+            raise table.wrong("params", row, "too few for a network; in millions? Give a count, as 5849050")
         if seen < _FEWEST_IMAGES and (most < _FEWEST_IMAGES or seen * _FAR < most):
-            raise brought.wrong("images", row, "too few images; in millions? Give a count, as 5000000")
+            raise table.wrong("images", row, "too few images; in millions? Give a count, as 5000000")
 
 
-def check_shapes(brought, params, depths, widths):
+def check_shapes(table, params, depths, widths):
     """Raise ValueError if N is ten times off that of a WideResNet of this depth and width, whatever its classes.
 
     Depths that no WideResNet has (6n + 4) are passed over.
@@ -44,22 +44,22 @@ def check_shapes(brought, params, depths, widths):
         if not few / _OFF < count < many * _OFF:
             about = wrn_flops.wrn_parameters(depth, width)
             why = f"a WRN-{depth}-{width} has about {about}; give a count, or leave depth and width out"
-            raise brought.wrong("params", row, why)
+            raise table.wrong("params", row, why)
 
 
-def check_flops(brought, params, images, flops, recipes):
+def check_flops(table, params, images, flops, recipes):
     """Raise ValueError if K = FLOPs / (N D) of a run cannot be, or is not that of the other runs of its recipe.
 
     Parameters
     ----------
-    brought : reading.Brought
+    table : table_reader.GivenTable
     params, images, flops : lists of numbers above 0
     recipes : list of str or None
     """
-    ratios = [one / (count * seen) for one, count, seen in zip(flops, params, images, strict=True)]
+    ratios = [cost / (count * seen) for cost, count, seen in zip(flops, params, images, strict=True)]
     for row, ratio in enumerate(ratios):
         if not _LOWEST <= ratio <= _HIGHEST:
-            raise brought.wrong("flops", row, f"{_told(ratio)}, which cannot be; usual is {USUAL}: {_CHECK}")
+            raise table.wrong("flops", row, f"{_ratio_text(ratio)}, which cannot be; usual is {USUAL}: {_CHECK}")
     groups = {recipe: [] for recipe in recipes}
     for ratio, recipe in zip(ratios, recipes, strict=True):
         groups[recipe].append(ratio)
@@ -67,11 +67,11 @@ def check_flops(brought, params, images, flops, recipes):
     for row, ratio in enumerate(ratios):
         usual = usuals[recipes[row]]
         if not usual / _APART <= ratio <= usual * _APART:
-            raise brought.wrong("flops", row, f"{_told(ratio)}; in the other runs it is {usual:.4g}: {_CHECK}")
+            raise table.wrong("flops", row, f"{_ratio_text(ratio)}; in the other runs it is {usual:.4g}: {_CHECK}")
 
 
 _CHECK = "params and images are counts, flops are FLOPs"
 
 
-def _told(ratio):
+def _ratio_text(ratio):
     return f"FLOPs / (N D) is {ratio:.3g}"

@@ -130,8 +130,8 @@ class Sampler:
         a = p.classifier
         theirs, ours = (a.image_size, a.channels, a.classes), (s.image_size, s.channels, s.classes)
         if theirs != ours:
-            said = ("{0}x{0} pixels, {1} channels, {2} classes".format(*each) for each in (theirs, ours))
-            raise ValueError("{}: a classifier for {}; the study has {}".format(path, *said))
+            sides = ("{0}x{0} pixels, {1} channels, {2} classes".format(*each) for each in (theirs, ours))
+            raise ValueError("{}: a classifier for {}; the study has {}".format(path, *sides))
         return checkpoint.load(path, a, self.where)
 
     def batch(self, indices):
@@ -239,8 +239,8 @@ def _check(folder):
         kind, parts = index["_class_name"], {name: value for name, value in index.items() if name[0] != "_"}
     except (OSError, ValueError, KeyError, AttributeError):
         raise ValueError(f"{folder}: no readable model_index.json in it, so no saved pipeline") from None
-    found = getattr(diffusers, kind, None) if isinstance(kind, str) else None
-    if not (inspect.isclass(found) and issubclass(found, diffusers.DiffusionPipeline)):
+    pipeline_class = getattr(diffusers, kind, None) if isinstance(kind, str) else None
+    if not (inspect.isclass(pipeline_class) and issubclass(pipeline_class, diffusers.DiffusionPipeline)):
         raise ValueError(
             f"{folder}: its pipeline {kind!r} is none of diffusers {diffusers.__version__}; no foreign code is run"
         )
@@ -276,10 +276,10 @@ def _loaded(folder, p):
 
 def _digest(folder, weights):
     """Return the SHA-256 of the one file of weights, or of the lines `<SHA-256>  <path>` of several."""
-    found = [digest(path) for path in weights]
-    if len(found) == 1:
-        return found[0]
-    lines = (f"{each}  {path.relative_to(folder).as_posix()}\n" for each, path in zip(found, weights, strict=True))
+    digests = [digest(path) for path in weights]
+    if len(digests) == 1:
+        return digests[0]
+    lines = (f"{each}  {path.relative_to(folder).as_posix()}\n" for each, path in zip(digests, weights, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -89,8 +89,8 @@ def _read(path):
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: no JSON ({str(error).splitlines()[0]})") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
-        found = config.get("format") if isinstance(config, dict) else type(config).__name__
-        raise ValueError(f"{path} format: {found!r}; a generator of this project says {FORMAT!r}")
+        given_format = config.get("format") if isinstance(config, dict) else type(config).__name__
+        raise ValueError(f"{path} format: {given_format!r}; a generator of this project says {FORMAT!r}")
     _check(config, path)
     return config
 
@@ -131,8 +131,8 @@ def _compare(tensors, module, weights, config_path):
             raise ValueError(f"{weights}: tensor {name}, which {config_path} has no place for")
         shape, dtype = list(wanted[name].shape), wanted[name].dtype
         if list(given.shape) != shape or given.dtype != dtype:
-            found = f"{list(given.shape)} {given.dtype}".replace("torch.", "")
-            raise ValueError(f"{weights} {name}: {found}; {config_path} needs {shape} {dtype}".replace("torch.", ""))
+            actual = f"{list(given.shape)} {given.dtype}".replace("torch.", "")
+            raise ValueError(f"{weights} {name}: {actual}; {config_path} needs {shape} {dtype}".replace("torch.", ""))
         if not torch.isfinite(given).all():
             raise ValueError(f"{weights} {name}: holds infinite or undefined numbers")
         if name.endswith("resample_filter") and not torch.equal(given, ddpmpp.resample_filter(taps)):

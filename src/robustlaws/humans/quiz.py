@@ -88,13 +88,13 @@ def _participants(answers, shown):
     wanted = {(row["split"], row["index"]) for row in shown}
     answers = answers[(answers["variant"] == "adversarial") & (answers["is_attn_check"] == 0)]
     kind = next((kind for kind in ("person", "simulated") if (answers["kind"] == kind).any()), None)
-    found = {"kind": kind, "given": {}, "models": {}}
+    participants = {"kind": kind, "given": {}, "models": {}}
     fields = ("annotator_id", "kind", "split", "cifar10_test_test_idx", "chosen_label")
     for name, of, split, index, label in answers[list(fields)].itertuples(index=False):
         place = {kind: "given", "model": "models"}.get(of)
         if place and (split, index) in wanted:
-            found[place].setdefault(name, {})[index] = None if pd.isna(label) else int(label)
-    return found
+            participants[place].setdefault(name, {})[index] = None if pd.isna(label) else int(label)
+    return participants
 
 
 def _answer(row, who, verdicts):

@@ -55,9 +55,9 @@ def write(*, folder, config, schema_path, snakemake, triggers, software, conda_p
     counting = Costs(study, known(study, folder, left))
     costs = {job: counting.of(job[0], dict(job[1])) for job in [*wanted, *left]}
     pace = speed(study, costs, set(wanted) - set(left), folder)
-    found = summary(study.name, costs, wanted, left, pace)
-    write_json(Path(folder) / "cost.json", found)
-    text = page(found)
+    estimate = summary(study.name, costs, wanted, left, pace)
+    write_json(Path(folder) / "cost.json", estimate)
+    text = page(estimate)
     write_text(Path(folder) / "cost.txt", text)
     return text
 
@@ -90,8 +90,8 @@ def dry_run(config, command):
             [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
     if done.returncode:
-        said = done.stdout.partition("Building DAG of jobs...")[2] or done.stdout
-        raise ValueError(f"Snakemake cannot plan this study: {' '.join(said.split())}")
+        output = done.stdout.partition("Building DAG of jobs...")[2] or done.stdout
+        raise ValueError(f"Snakemake cannot plan this study: {' '.join(output.split())}")
     return planned(done.stdout)
 
 
@@ -161,7 +161,7 @@ class Sum:
         self.unknown |= cost.flops is None
         self.unknown_disk |= cost.bytes is None
 
-    def told(self, speed):
+    def as_dict(self, speed):
         """Return the sum as JSON values, with the device-hours at a speed (FLOPs/s or None)."""
         numbers = {"flops": float(self.flops), "charged": float(self.charged)}
         return vars(self) | numbers | {"device_hours": self.flops / speed / 3600 if speed else None}
@@ -183,7 +183,7 @@ def summary(name, costs, wanted, left, pace):
     Returns
     -------
     dict
-        `study`; `stages`: a list of {stage, left, all}, the last two as of :meth:`Sum.told`; `total`: {left, all};
+        `study`; `stages`: a list of {stage, left, all}, the last two as of :meth:`Sum.as_dict`; `total`: {left, all};
         `kept`: the most bytes that a job of those left keeps beside its outputs while it runs; `missing`: what is not
         counted, in words; `speed`: `pace`.
     """
@@ -193,12 +193,17 @@ def summary(name, costs, wanted, left, pace):
             for index, cost in enumerate(costs[job]):
                 for stage in (cost.stage, "total"):
                     sums[stage][which].add(cost, int(index == 0))
-    told = {stage: {which: one.told(pace["value"]) for which, one in pair.items()} for stage, pair in sums.items()}
+    costs_of = {
+        stage: {which: pair_sum.as_dict(pace["value"]) for which, pair_sum in pair.items()}
+        for stage, pair in sums.items()
+    }
     each = [cost for job in wanted for cost in costs[job]]
     return {
         "study": name,
-        "stages": [{"stage": stage, **told[stage]} for stage in STAGES if any(cost.stage == stage for cost in each)],
-        "total": told["total"],
+        "stages": [
+            {"stage": stage, **costs_of[stage]} for stage in STAGES if any(cost.stage == stage for cost in each)
+        ],
+        "total": costs_of["total"],
         "kept": max((cost.kept for job in left for cost in costs[job]), default=0),
         "missing": sorted({cost.missing for cost in each if cost.missing}),  # the order of jobs is no one's
         "speed": pace,

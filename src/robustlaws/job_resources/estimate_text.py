@@ -9,27 +9,27 @@ _INSIDE = {"learning curves": "  its curves"}  # no jobs of their own: part of t
 _SHOWN = 6  # things not counted that are named one by one
 
 
-def page(found):
+def page(estimate):
     """Return the table of costs with its notes.
 
     Parameters
     ----------
-    found : dict
+    estimate : dict
         The content of `cost.json`, see :func:`robustlaws.job_resources.estimate.summary`.
     """
-    left, whole = (found["total"][which]["jobs"] for which in ("left", "all"))
-    head = f"{found['study']}: {left:,} of {whole:,} jobs are left"
+    left, whole = (estimate["total"][which]["jobs"] for which in ("left", "all"))
+    head = f"{estimate['study']}: {left:,} of {whole:,} jobs are left"
     if not left:
-        head = f"{found['study']}: nothing is left of {whole:,} jobs"
+        head = f"{estimate['study']}: nothing is left of {whole:,} jobs"
     elif left == whole:
-        head = f"{found['study']}: all of {whole:,} jobs are left"
+        head = f"{estimate['study']}: all of {whole:,} jobs are left"
     heads = [_COLUMNS] if left == whole else [_COLUMNS, ("", *["left / all"] * (len(_COLUMNS) - 1))]
-    rows = [*heads, *(_row(entry["stage"], entry) for entry in found["stages"]), _row("total", found["total"])]
+    rows = [*heads, *(_row(entry["stage"], entry) for entry in estimate["stages"]), _row("total", estimate["total"])]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
     rule = "-" * max(map(len, lines))
     table = [*lines[: len(heads)], rule, *lines[len(heads) : -1], rule, lines[-1]]
-    notes = [line for note in _notes(found) for line in wrap(note, 98, subsequent_indent="  ")]
+    notes = [line for note in _notes(estimate) for line in wrap(note, 98, subsequent_indent="  ")]
     return "\n".join([head, "", *table, "", *notes]) + "\n"
 
 
@@ -45,8 +45,8 @@ def _row(name, pair):
     left, whole = pair["left"], pair["all"]
 
     def cell(shown, there, mark=""):
-        one, other = shown(left), shown(whole)
-        return "" if not there else (one if left == whole else f"{one} / {other}") + mark
+        remaining, other = shown(left), shown(whole)
+        return "" if not there else (remaining if left == whole else f"{remaining} / {other}") + mark
 
     mark = "+" * whole["unknown"] + "*" * whole["at_most"]
     costly, known = whole["flops"] or whole["unknown"], whole["device_hours"] is not None
@@ -69,23 +69,25 @@ def _flops(value):
     return numbers.scientific(value, 2)
 
 
-def _notes(found):
-    total, stages = found["total"], found["stages"]
+def _notes(estimate):
+    total, stages = estimate["total"], estimate["stages"]
     if 0 < total["left"]["jobs"] < total["all"]["jobs"]:
         yield "Left is what is missing or stale, as Snakemake sees it; a job that was interrupted counts whole."
     if total["all"]["at_most"]:
         yield "* at most: every image survives every attack; one that is broken costs less."
     if any(entry[which]["unknown"] or entry[which]["unknown_disk"] for entry in stages for which in ("left", "all")):
-        missing, more = found["missing"][:_SHOWN], len(found["missing"]) - _SHOWN
+        missing, more = estimate["missing"][:_SHOWN], len(estimate["missing"]) - _SHOWN
         yield f"+ and what is not counted: {'; '.join(missing)}{f'; and {more:,} more' if more > 0 else ''}."
-    yield _pace(found["speed"])
+    yield _pace(estimate["speed"])
     if total["all"]["charged"]:
-        one, other = (_flops(total[which]["charged"]) for which in ("left", "all"))
+        remaining, other = (_flops(total[which]["charged"]) for which in ("left", "all"))
         yield (
             "Training FLOPs are those really spent; as the paper charges them, and the laws count them, they are"
-            f" {other if one == other else f'{one} / {other}'}."
+            f" {other if remaining == other else f'{remaining} / {other}'}."
         )
-    beside = f" While it runs, a job keeps up to {numbers.size(found['kept'])} beside that." if found["kept"] else ""
+    beside = (
+        f" While it runs, a job keeps up to {numbers.size(estimate['kept'])} beside that." if estimate["kept"] else ""
+    )
     yield f"Disk: arrays and weights, without headers of files, tables, figures and logs.{beside}"
     yield "Not counted are the FLOPs of importing, collecting, fitting and drawing: minutes of one processor."
 

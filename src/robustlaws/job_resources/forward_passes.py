@@ -105,14 +105,14 @@ def official(path):
         return encoders[name]
     edm = re.fullmatch(r"edm-cifar10-32x32-(?P<cond>(?:un)?cond)-(?P<kind>vp|ve)\.pkl", name)
     pfgmpp = re.fullmatch(r"pfgmpp-cifar10-(?P<kind>ddpmpp|ncsnpp)-D-\d+-(?P<cond>(?:un)?cond)\.(?:pt|pkl)", name)
-    if not (found := edm or pfgmpp):
+    if not (match := edm or pfgmpp):
         return None
-    shape: dict[str, Any] = dict(_ARCHITECTURES[{"vp": "ddpmpp", "ve": "ncsnpp"}.get(found["kind"], found["kind"])])
+    shape: dict[str, Any] = dict(_ARCHITECTURES[{"vp": "ddpmpp", "ve": "ncsnpp"}.get(match["kind"], match["kind"])])
     return Network(
         img_resolution=32,
         in_channels=3,
         out_channels=3,
-        label_dim=10 if found["cond"] == "cond" else 0,
+        label_dim=10 if match["cond"] == "cond" else 0,
         augment_dim=9,
         model_channels=128,
         channel_mult=(2, 2, 2),

@@ -107,8 +107,8 @@ class Costs:
             If `stages.RULES` does not know the rule.
         """
         of_rule = _OF_RULES.get(registry.check(rule, RULES, "rule"))
-        found = of_rule(self, **wildcards) if of_rule else Cost("analysis")
-        return [found] if isinstance(found, Cost) else found
+        cost = of_rule(self, **wildcards) if of_rule else Cost("analysis")
+        return [cost] if isinstance(cost, Cost) else cost
 
     def _splits(self):
         source = self.study.config["source"]
@@ -271,8 +271,8 @@ class Costs:
 
     def _train_run(self, model, dataset, size, seed):
         s = self.study.training(self.study.run(f"{model}/{dataset}/{size}/{seed}"))
-        found, weights = wrn_flops.training_flops(s, s.draws), self._wrn_bytes(s.architecture)
-        spent, charged = int(found["flops_spent"]), int(found["flops"])
+        step_flops, weights = wrn_flops.training_flops(s, s.draws), self._wrn_bytes(s.architecture)
+        spent, charged = int(step_flops["flops_spent"]), int(step_flops["flops"])
         best = weights if s.validation_images else 0
         # network, average, momentum, and the best weights so far
         kept = _STATES * (3 * weights + best)

@@ -31,7 +31,7 @@ _MOMENTS = 14  # matrices of features: two Gaussians, their factors, the work sp
 
 
 @dataclass(frozen=True)
-class Held:
+class MemoryNeed:
     """The main memory of a job, and the size of its forward pass.
 
     Attributes
@@ -71,7 +71,7 @@ class Memory:
     def of(self, rule, wildcards):
         """Return what a job holds; one of a rule without a method here works on tables; ValueError as `Costs.of`."""
         of_rule = _OF_RULES.get(registry.check(rule, RULES, "rule"))
-        return of_rule(self, **wildcards) if of_rule else Held()
+        return of_rule(self, **wildcards) if of_rule else MemoryNeed()
 
     def _pixels(self, images, size=1):
         return images * self.costs.pixels * size
@@ -95,7 +95,7 @@ class Memory:
 
     def _import_data(self):
         # decoded, one behind the other, in a random order, written
-        return Held(4 * self._pixels(self.train_images + self.test_images))
+        return MemoryNeed(4 * self._pixels(self.train_images + self.test_images))
 
     # generators
 
@@ -107,7 +107,7 @@ class Memory:
             self._passes(s.batch / s.accumulate, learning.rest, _LEARN), self._passes(grid, learning.rest, _LOOK)
         )
         values = self._pixels(self.train_images) + _ADAM * _FLOAT * learning.parameters + passes
-        return Held(values, loads="gpu", pass_flops=s.batch // s.accumulate * learning.flops)
+        return MemoryNeed(values, loads="gpu", pass_flops=s.batch // s.accumulate * learning.flops)
 
     def _train_encoder(self, generator, which, images=0):
         s = self.study.encoder(generator, which)
@@ -116,7 +116,7 @@ class Memory:
         looked = unet_flops.encoder(under)[0].rest if under else 0
         passes = self._passes(s.batch, learning.rest, _LEARN) + self._passes(s.batch, looked, _LOOK)
         values = 2 * self._pixels(self.train_images + images) + _ADAM * _FLOAT * learning.parameters + passes
-        return Held(values, loads="gpu", pass_flops=s.batch * learning.flops)
+        return MemoryNeed(values, loads="gpu", pass_flops=s.batch * learning.flops)
 
     def _train_extractor(self, generator):
         return self._train_encoder(generator, "extractor")
@@ -126,12 +126,12 @@ class Memory:
 
     def _import_generator(self, generator):
         network = self.costs.denoiser(generator)
-        return Held(_BARE * _FLOAT * unet_flops.unet(network).parameters if network else _UNKNOWN, loads="torch")
+        return MemoryNeed(_BARE * _FLOAT * unet_flops.unet(network).parameters if network else _UNKNOWN, loads="torch")
 
     def _import_pair(self, generator):
         pair = [network for network in self.costs.pair(generator) if network]
         weights = sum(_FLOAT * unet_flops.encoder(network)[1].parameters for network in pair)
-        return Held(_BARE * weights if len(pair) == 2 else _UNKNOWN, loads="torch")
+        return MemoryNeed(_BARE * weights if len(pair) == 2 else _UNKNOWN, loads="torch")
 
     # sampling
 
@@ -139,10 +139,10 @@ class Memory:
         s = self.study.sampling(dataset, shard)
         images = self._pixels(s.batch, 1 + 8 * 6)  # float64: latents, and what the method of Heun keeps of them
         if s.sampler == "files":
-            return Held(self._pixels(2 * s.batch), loads="gpu")
+            return MemoryNeed(self._pixels(2 * s.batch), loads="gpu")
         network = None if s.sampler not in NETWORKED else self.costs.denoiser(self.study.base_of(s.generator))
         if network is None:
-            return Held(_UNKNOWN + images, loads="gpu")
+            return MemoryNeed(_UNKNOWN + images, loads="gpu")
         tally = unet_flops.unet(network)
         weights, passes = _FLOAT * tally.parameters, self._passes(s.batch, tally.rest, _LOOK)
         pass_flops = s.batch * tally.flops
@@ -151,7 +151,7 @@ class Memory:
             tally = unet_flops.encoder(network)[1] if network else None
             weights += _FLOAT * tally.parameters if tally else _UNKNOWN
             passes += self._passes(s.batch, tally.rest, _LEARN) if tally else 0
-        return Held(_BARE * weights + images + passes, loads="gpu", pass_flops=pass_flops)
+        return MemoryNeed(_BARE * weights + images + passes, loads="gpu", pass_flops=pass_flops)
 
     # quality
 
@@ -161,7 +161,7 @@ class Memory:
         passes = max(self._passes(s.batch, touched, _LEARN), self._passes(self.test_images, touched, _LOOK))
         images = self._pixels(self.train_images) + self._pixels(self.test_images, 1 + _FLOAT)
         values = images + _SGD * self._weights(s.architecture) + passes
-        return Held(values, loads="gpu", pass_flops=s.batch * self._forward(s.architecture))
+        return MemoryNeed(values, loads="gpu", pass_flops=s.batch * self._forward(s.architecture))
 
     def _moments(self, settings):
         a = settings.architecture
@@ -172,7 +172,7 @@ class Memory:
             passes, flops = 0 if self.compute.gpus else settings.batch * _INCEPTION, unet_flops.INCEPTION_FLOPS
         matrices = 8 * width**2 * (max(1, len(settings.cuts)) + 4)
         images = self._pixels(_READ + settings.batch, 1 + _FLOAT)
-        return Held(images + passes + matrices, loads="gpu", pass_flops=settings.batch * flops)
+        return MemoryNeed(images + passes + matrices, loads="gpu", pass_flops=settings.batch * flops)
 
     def _measure_split(self, split):
         return self._moments(self.study.moments())
@@ -182,7 +182,7 @@ class Memory:
 
     def _measure_quality(self, dataset):
         a = self.study.quality(dataset).architecture
-        return Held(_MOMENTS * 8 * (64 * a.width if a else unet_flops.INCEPTION_FEATURES) ** 2, loads="torch")
+        return MemoryNeed(_MOMENTS * 8 * (64 * a.width if a else unet_flops.INCEPTION_FEATURES) ** 2, loads="torch")
 
     # training
 
@@ -201,7 +201,7 @@ class Memory:
         )
         weights = (_SGD + bool(s.validation_images)) * self._weights(s.architecture)
         processes, flops = self.compute.processes_per_node, math.ceil(part * self._forward(s.architecture))
-        return Held(images + weights + passes, loads="gpu", processes=processes, pass_flops=flops)
+        return MemoryNeed(images + weights + passes, loads="gpu", processes=processes, pass_flops=flops)
 
     # attacks
 
@@ -211,17 +211,17 @@ class Memory:
         batch, a = min(s.batch, images), s.architecture
         kept = self._pixels(self.test_images) + self._pixels(images, 3 * _FLOAT)
         values = kept + _BARE * self._weights(a) + self._passes(batch, self._touched(a), _ATTACK)
-        return Held(values, loads="gpu", pass_flops=batch * self._forward(a))
+        return MemoryNeed(values, loads="gpu", pass_flops=batch * self._forward(a))
 
     def _attack_chunk(self, victim, attack, chunk):
         s = self.study.attack(attack, victim)
         images, a = min(s.chunk, s.images), s.architecture
         kept = self._pixels(images, 30 * _FLOAT)  # the package keeps best images, steps and gradients side by side
         values = kept + _BARE * self._weights(a) + self._passes(images, self._touched(a), _ATTACK)
-        return Held(values, loads="gpu", pass_flops=images * self._forward(a))
+        return MemoryNeed(values, loads="gpu", pass_flops=images * self._forward(a))
 
     def _gather_chunks(self, victim, attack):
-        return Held(self._pixels(self.study.attack(attack, victim).images, 3 * _FLOAT))
+        return MemoryNeed(self._pixels(self.study.attack(attack, victim).images, 3 * _FLOAT))
 
     # the human study
 
@@ -231,25 +231,25 @@ class Memory:
         images, a = min(s.images, there), s.architecture
         kept = self._pixels(there) + self._pixels(images, 3 * _FLOAT)
         values = kept + _BARE * self._weights(a) + self._passes(min(s.batch, images), self._touched(a), _ATTACK)
-        return Held(values, loads="gpu", pass_flops=s.batch * self._forward(a))
+        return MemoryNeed(values, loads="gpu", pass_flops=s.batch * self._forward(a))
 
     def _record_images(self, bundle):
         """Return what a job holds that reads the attacked images of a record, and as many clean ones."""
         there = {"train": self.train_images, "test": self.test_images}[bundle]
         images = min(self.study.inner_attack(bundle).images, there)
-        return Held(self._pixels(there) + self._pixels(images, 3 * _FLOAT))
+        return MemoryNeed(self._pixels(there) + self._pixels(images, 3 * _FLOAT))
 
     _make_stimuli = _judge_images = _record_images
 
     # other networks
 
     def _import_checkpoint(self, checkpoint):
-        return Held(2 * _BARE * self._weights(self.study.checkpoint(checkpoint).architecture), loads="torch")
+        return MemoryNeed(2 * _BARE * self._weights(self.study.checkpoint(checkpoint).architecture), loads="torch")
 
     def _export_run(self, model, dataset, size, seed):
         run = self.study.run(f"{model}/{dataset}/{size}/{seed}")
         weights = 2 * _BARE * self._weights(self.study.training(run).architecture)
-        return Held(weights + self._pixels(self.test_images, 3 * _FLOAT), loads="torch")
+        return MemoryNeed(weights + self._pixels(self.test_images, 3 * _FLOAT), loads="torch")
 
 
 # {rule: method of its name}

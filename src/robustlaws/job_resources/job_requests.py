@@ -65,10 +65,10 @@ class Needs:
         attempt : int
             Of the job, from 1 on; later ones ask for more, up to four times as much, or twice in a job of many slices.
         """
-        held = self._held(rule, _key(rule, wildcards))
-        interpreter = _LOADED[held.loads] if self.compute.gpus or held.loads != "gpu" else _LOADED["torch"]
+        memory = self._memory_need(rule, _key(rule, wildcards))
+        interpreter = _LOADED[memory.loads] if self.compute.gpus or memory.loads != "gpu" else _LOADED["torch"]
         interpreter += _COMPILER if self.compute.compile and RULES[rule].compiled else 0
-        own = held.processes * _ROOM * (interpreter + held.values / 1e6)
+        own = memory.processes * _ROOM * (interpreter + memory.values / 1e6)
         # the job itself and torch's launcher wait beside those that share its work
         launchers = 2 * _LOADED["torch"] if rule == "train_run" and self.compute.ranks > 1 else 0
         most = _SLICED if self.slices(rule, wildcards) > 1 else _GROWTH[-1]
@@ -112,8 +112,8 @@ class Needs:
         -------
         list of str
         """
-        found = [(self.slices(rule, wildcards), rule, wildcards, retries) for rule, wildcards, retries in jobs]
-        short = [job for job in found if job[0] > job[3] + 1]
+        needed = [(self.slices(rule, wildcards), rule, wildcards, retries) for rule, wildcards, retries in jobs]
+        short = [job for job in needed if job[0] > job[3] + 1]
         if not short:
             return []
         slices, rule, wildcards, retries = max(short, key=lambda job: job[0])
@@ -126,7 +126,7 @@ class Needs:
         ]
 
     @cache  # noqa: B019 - as long as the study
-    def _held(self, rule, key):
+    def _memory_need(self, rule, key):
         return self._memory.of(rule, dict(key))
 
     @cache  # noqa: B019
@@ -140,7 +140,7 @@ class Needs:
         if not flops:
             return minutes + RULES[rule].minutes
         devices = self.compute.ranks if rule == "train_run" else 1
-        speed = self.speed or self._assumed(self._held(rule, key).pass_flops)
+        speed = self.speed or self._assumed(self._memory_need(rule, key).pass_flops)
         return minutes + _SLACK * flops / (speed * devices) / 60
 
     def _assumed(self, flops):
@@ -159,7 +159,7 @@ class Needs:
             return None
         from robustlaws.job_resources.throughput import of_run  # numpy, which no job needs to be started
 
-        found = []
+        rates = []
         for run in self.study.runs.values():
             try:
                 timed = of_run(self.folder, run.name)
@@ -168,8 +168,8 @@ class Needs:
             if timed and timed.seconds >= _TIMED:
                 wildcards = {"model": run.label, "dataset": run.dataset, "size": str(run.size), "seed": str(run.seed)}
                 flops = sum(cost.flops for cost in self._costs.of("train_run", wildcards))
-                found.append(timed.share * flops / timed.seconds / (timed.devices or self.compute.ranks))
-        return min(found, default=None)
+                rates.append(timed.share * flops / timed.seconds / (timed.devices or self.compute.ranks))
+        return min(rates, default=None)
 
 
 def _key(rule, wildcards):

@@ -108,9 +108,11 @@ def measured(runs, folder, devices=1):
     """
     if folder is None:
         return None
-    found = [(float(flops), of_run(folder, run)) for run, flops in zip(runs["run"], runs["flops"], strict=True)]
+    known_runs = [(float(flops), of_run(folder, run)) for run, flops in zip(runs["run"], runs["flops"], strict=True)]
     timed = [
-        (flops, flops * known.share / known.seconds / (known.devices or devices)) for flops, known in found if known
+        (flops, flops * known.share / known.seconds / (known.devices or devices))
+        for flops, known in known_runs
+        if known
     ]
     if not timed:
         return None

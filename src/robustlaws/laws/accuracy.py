@@ -52,7 +52,7 @@ def fit_line(losses: np.ndarray, accuracies: np.ndarray) -> dict[str, Any]:
         )
     if len(np.unique(losses)) < 2:
         raise ValueError(f"accuracy line: {len(losses)} runs with one loss between them; a line needs two losses")
-    intercept, slope = (float(one[0]) for one in _lines(losses, accuracies, np.ones((1, len(losses)))))
+    intercept, slope = (float(values[0]) for values in _lines(losses, accuracies, np.ones((1, len(losses)))))
     r2 = determination.r_squared(accuracies, intercept + slope * losses)
     return {"intercept": intercept, "slope": slope, "r2": r2, "n": len(losses)}
 
@@ -175,11 +175,13 @@ class Line:
     def of(cls, line: Mapping[str, Any], refits: pd.DataFrame | None = None) -> "Line":
         """Return the line of a summary, or of two exact numbers, with its refits (`tables.REFITS`)."""
         entries = {name: line[name] for name in ("intercept", "slope")}
-        values = {name: one["value"] if isinstance(one, dict) else one for name, one in entries.items()}
-        why = next((one["why"] for one in entries.values() if isinstance(one, dict) and not one["determined"]), "")
-        found = {} if refits is None else bootstrap_table.samples(refits, "accuracy")
+        values = {name: entry["value"] if isinstance(entry, dict) else entry for name, entry in entries.items()}
+        why = next(
+            (entry["why"] for entry in entries.values() if isinstance(entry, dict) and not entry["determined"]), ""
+        )
+        refit_values = {} if refits is None else bootstrap_table.samples(refits, "accuracy")
         samples = {
-            name: found.get(name, np.array([np.nan if value is None else float(value)]))
+            name: refit_values.get(name, np.array([np.nan if value is None else float(value)]))
             for name, value in values.items()
         }
         return cls(samples, f"the line from loss to accuracy is not determined: {why}" if why else "")

@@ -56,10 +56,10 @@ class Problem:
         unit: Any = None,
     ) -> None:
         logs = np.log(params), np.log(images), np.log1p(fid)
-        self.centre = tuple(float(one.mean()) for one in logs) if centre is None else centre
-        self._n, self._d, self._f = (one - middle for one, middle in zip(logs, self.centre, strict=True))
+        self.centre = tuple(float(values.mean()) for values in logs) if centre is None else centre
+        self._n, self._d, self._f = (values - middle for values, middle in zip(logs, self.centre, strict=True))
         # runs share model sizes, data sizes and FIDs: one power for each level is enough
-        self._levels = [np.unique(one, return_inverse=True) for one in (self._n, self._d, self._f)]
+        self._levels = [np.unique(values, return_inverse=True) for values in (self._n, self._d, self._f)]
         self.unit = float(np.median(loss)) if unit is None else unit
         self.log_loss = np.log(loss / self.unit)
         self.lower, self.upper = _LOWER.copy(), _UPPER.copy()
@@ -92,7 +92,7 @@ class Problem:
         of_a, of_b, of_e = self._powers(theta)
         term_a, term_b, term_e = theta[:, 0, None] * of_a, theta[:, 1, None] * of_b, theta[:, 2, None] * of_e
         rows = (of_a, of_b, of_e, -self._n * term_a, -self._d * term_b, self._f * term_e, self._f * term_b)
-        return term_a + term_b + term_e, np.stack([rows[one] for one in np.flatnonzero(self.free)], axis=1)
+        return term_a + term_b + term_e, np.stack([rows[index] for index in np.flatnonzero(self.free)], axis=1)
 
     def curvature(self, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return the weighted sum of the second derivatives by the free coordinates, (S, f, f)."""
@@ -230,7 +230,7 @@ def optimum(
     Source: `spec/laws.md`, closed forms of approach 2.
     """
     logs = _optimum(_logs(parameters), np.log(np.asarray(flops) / flops_per_parameter_image), fid)
-    return tuple(np.exp(one) for one in logs)
+    return tuple(np.exp(values) for values in logs)
 
 
 def exponents(parameters: Mapping[str, Numbers]) -> tuple[Numbers, Numbers]:

@@ -45,8 +45,8 @@ class Problem:
     ) -> None:
         fid = np.asarray(fid, dtype=float)
         logs = np.log(params), np.log(images), np.log(np.maximum(fid, _SMALLEST_FID)), np.log1p(fid)
-        self.centre = tuple(float(one.mean()) for one in logs)
-        self._n, self._d, self._q, self._f = (one - middle for one, middle in zip(logs, self.centre, strict=True))
+        self.centre = tuple(float(values.mean()) for values in logs)
+        self._n, self._d, self._q, self._f = (values - middle for values, middle in zip(logs, self.centre, strict=True))
         self.unit = float(np.median(loss))
         self.log_loss = np.log(loss / self.unit)
         self.lower, self.upper = _LOWER.copy(), _UPPER.copy()
@@ -87,9 +87,9 @@ class Problem:
         middle, share, entropy, _ = self._middle(theta)
         rest = middle * (1 - share)
         of_beta = middle * (entropy - self._d * share)
-        one, f = np.ones_like(middle), np.broadcast_to(self._f, middle.shape)
-        rows = (of_a, middle * share, one, rest, -self._n * a * of_a, of_beta, rest * self._q, f)
-        slopes = np.stack([rows[one] for one in np.flatnonzero(self.free)], axis=1)
+        ones, f = np.ones_like(middle), np.broadcast_to(self._f, middle.shape)
+        rows = (of_a, middle * share, ones, rest, -self._n * a * of_a, of_beta, rest * self._q, f)
+        slopes = np.stack([rows[ones] for ones in np.flatnonzero(self.free)], axis=1)
         return a * of_a + middle + e + eps * self._f, slopes
 
     def curvature(self, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -99,10 +99,10 @@ class Problem:
         matrix[:, 0, 4] = matrix[:, 4, 0] = -(of_a @ self._n)
         matrix[:, 4, 4] = theta[:, 0] * (of_a @ self._n**2)
         middle, share, entropy, gap = self._middle(theta)
-        one, q = np.ones_like(middle), np.broadcast_to(self._q, middle.shape)
+        ones, q = np.ones_like(middle), np.broadcast_to(self._q, middle.shape)
         # of g in (b, q, beta, kappa): its gradient, and the w of its Hessian m w w'
         gradient = np.stack([share, 1 - share, entropy - self._d * share, (1 - share) * self._q], axis=-1)
-        bend = np.stack([one, -one, -self._d - gap, -q], axis=-1)
+        bend = np.stack([ones, -ones, -self._d - gap, -q], axis=-1)
         strength = share * (1 - share) / theta[:, 5, None]
         within = np.array([1, 3, 5, 6])
         for rows, weight in ((gradient, weights * middle), (bend, weights * middle * strength)):
@@ -116,12 +116,12 @@ class Problem:
         a, b, e, q, alpha, beta, kappa, eps = theta.T
         n, d, log_fid, f = self.centre
         unit = np.log(self.unit)
-        held = self.lower[3] == self.upper[3]
+        fixed = self.lower[3] == self.upper[3]
         return {
             "A": np.log(a) + unit + alpha * n,
             "B": (b + unit) / beta + d,
             "E": (e - eps * f) * self.unit,
-            "Q": np.full_like(q, -np.inf) if held else (q + unit) / kappa - log_fid,
+            "Q": np.full_like(q, -np.inf) if fixed else (q + unit) / kappa - log_fid,
             "alpha": alpha,
             "beta": beta,
             "kappa": kappa,
@@ -250,7 +250,7 @@ def optimum(
     params, images
     """
     logs = _optimum(_logs(parameters), np.log(np.asarray(flops) / flops_per_parameter_image), fid)
-    return tuple(np.exp(one) for one in logs)
+    return tuple(np.exp(values) for values in logs)
 
 
 def exponents(

@@ -167,4 +167,4 @@ def r_squared(measured: np.ndarray, predicted: np.ndarray) -> float | None:
 
 def values(entries: Mapping[str, Any]) -> dict[str, Any]:
     """Return {name: value} of a summary's entries, for the laws' `loss` and `optimum`."""
-    return {name: one["value"] for name, one in entries.items()}
+    return {name: item["value"] for name, item in entries.items()}

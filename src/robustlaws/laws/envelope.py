@@ -71,14 +71,16 @@ class Envelope:
 
 def sample(curves: Any, flops: np.ndarray) -> Any:
     """Return `curves` (a list of `Curve`) interpolated linearly at `flops` (Q,)."""
-    loss = np.array([np.interp(flops, one.flops, one.loss, left=np.inf, right=one.loss.min()) for one in curves])
+    loss = np.array(
+        [np.interp(flops, curve.flops, curve.loss, left=np.inf, right=curve.loss.min()) for curve in curves]
+    )
     return Sampled(
         flops=flops,
-        params=np.array([one.params for one in curves]),
-        first=np.array([one.flops[0] for one in curves]),
+        params=np.array([curve.params for curve in curves]),
+        first=np.array([curve.flops[0] for curve in curves]),
         loss=loss,
-        images=np.array([np.interp(flops, one.flops, one.images) for one in curves]),
-        running=np.array([(flops >= one.flops[0]) & (flops <= one.flops[-1]) for one in curves]),
+        images=np.array([np.interp(flops, curve.flops, curve.images) for curve in curves]),
+        running=np.array([(flops >= curve.flops[0]) & (flops <= curve.flops[-1]) for curve in curves]),
     )
 
 
@@ -147,10 +149,10 @@ def _through_ends(runs, counts=None):
         mine = np.flatnonzero((place == index) & (counts > 0))
         if not len(mine):
             continue
-        params, flops, images, loss = (one[mine] for one in ends)
+        params, flops, images, loss = (column[mine] for column in ends)
         at, point = np.unique(flops, return_inverse=True)
         total = np.bincount(point, counts[mine])
-        means = (np.bincount(point, counts[mine] * one) / total for one in (images, loss))
+        means = (np.bincount(point, counts[mine] * column) / total for column in (images, loss))
         made[str(model)] = Curve(float(params[0]), at, *means)
     return made
 
@@ -218,8 +220,8 @@ class _Fitted:
 def _fit_dataset(dataset, runs, curves, settings):
     """Return the envelope of one dataset; `curves`: the {name: Curve} that is followed."""
     every = list(curves.values())
-    low = _contest_starts(np.array([one.params for one in every]), np.array([one.flops[0] for one in every]))
-    flops = np.geomspace(low, max(one.flops[-1] for one in every), QUERIES)
+    low = _contest_starts(np.array([curve.params for curve in every]), np.array([curve.flops[0] for curve in every]))
+    flops = np.geomspace(low, max(curve.flops[-1] for curve in every), QUERIES)
     sampled = sample(every, flops)
     rng = np.random.default_rng(seeds.derive(settings.seed, "bootstrap", "envelope", dataset))
     count = len(every) if settings.points == "curves" else len(runs)
@@ -302,16 +304,16 @@ def _r_squared(fitted):
 
 
 def _warnings(fits, settings, curves):
-    told = []
+    warnings = []
     if settings.points == "curves" and not len(curves):
-        told.append("the study has no learning curves to follow; points: runs follows the ends of its runs instead")
-    for one in fits:
-        flops = one.envelope.flops
+        warnings.append("the study has no learning curves to follow; points: runs follows the ends of its runs instead")
+    for fitted in fits:
+        flops = fitted.envelope.flops
         if len(flops) and flops[-1] < 10 * flops[0]:
-            told.append(f"{one.dataset}: the envelope spans only {flops[-1] / flops[0]:.2g}x in FLOPs")
-        if one.reason:
-            told.append(f"{one.dataset}: {one.reason}")
-    return told
+            warnings.append(f"{fitted.dataset}: the envelope spans only {flops[-1] / flops[0]:.2g}x in FLOPs")
+        if fitted.reason:
+            warnings.append(f"{fitted.dataset}: {fitted.reason}")
+    return warnings
 
 
 def _usable(runs, curves, settings):
@@ -349,14 +351,14 @@ def fit(runs: pd.DataFrame, curves: Any, settings: LawFit) -> Law:
     _check(settings.points)
     used, left_out = _usable(runs, curves, settings)
     fits, ends = [], []
-    for name, mine in sorted(used.groupby("dataset"), key=lambda one: (float(one[1]["fid"].iloc[0]), one[0])):
+    for name, mine in sorted(used.groupby("dataset"), key=lambda entry: (float(entry[1]["fid"].iloc[0]), entry[0])):
         traced = followed(mine, curves, settings.points, settings.min_train_fraction)
         fits.append(_fit_dataset(name, mine, traced, settings))
-        ends += [one.flops if settings.points == "runs" else one.flops[-1:] for one in traced.values()]
+        ends += [entry.flops if settings.points == "runs" else entry.flops[-1:] for entry in traced.values()]
     rows = []
     if fits:
         flops, measured = budgets(np.concatenate(ends), settings)
-        rows = [row for one in fits for row in _allocations(one, flops, measured, settings.level)]
+        rows = [row for entry in fits for row in _allocations(entry, flops, measured, settings.level)]
     summary = {
         "law": "envelope",
         "title": _TITLES[settings.points],
@@ -366,14 +368,14 @@ def fit(runs: pd.DataFrame, curves: Any, settings: LawFit) -> Law:
         "n_runs": len(used),
         "n_runs_left_out": left_out,
         "parameters": {},
-        "datasets": [_summary_of(one, settings.level) for one in fits],
+        "datasets": [_summary_of(entry, settings.level) for entry in fits],
         "interval": {"level": settings.level, "method": "bootstrap over runs", "refits": settings.refits},
         "fit": {},
         "r2": None,
-        "r2_by_dataset": {one.dataset: _r_squared(one) for one in fits},
+        "r2_by_dataset": {entry.dataset: _r_squared(entry) for entry in fits},
         "warnings": _warnings(fits, settings, curves),
     }
-    refits = [_refits(one) for one in fits]
+    refits = [_refits(entry) for entry in fits]
     return determination.Law(
         summary,
         tables.table(rows, tables.ALLOCATIONS),

@@ -22,10 +22,10 @@ class Fitted:
     it out}, for the datasets that may not decide; `held_out`: {dataset: those of a fit that has not seen it}, for
     predictions.
 
-    `seen`: the observations fitted to; `core`: those of them that N and D are told by; `everyone`: all that are
-    predicted. `levels`: {axis: distinct levels among those that the axis is told by}.
+    `seen`: the observations fitted to; `core`: those of them that N and D are report by; `everyone`: all that are
+    predicted. `levels`: {axis: distinct levels among those that the axis is report by}.
 
-    `told`: the summary's "fit"; `unresolved`, `at_bounds`: names of coordinates; `ended`: {coordinate: whether each
+    `report`: the summary's "fit"; `unresolved`, `at_bounds`: names of coordinates; `ended`: {coordinate: whether each
     refit ended at its bound, (refits,)}; `refits_converged` (refits,), bool.
     """
 
@@ -38,7 +38,7 @@ class Fitted:
     refits: dict
     without: dict
     held_out: dict
-    told: dict
+    report: dict
     unresolved: tuple
     at_bounds: tuple
     ended: dict
@@ -56,7 +56,7 @@ class Fitted:
         """Why `name` is not determined whatever its interval, or ""."""
         if self.no_refits:
             return self.no_refits
-        if not self.told["converged"]:
+        if not self.report["converged"]:
             return "the fit has not converged"
         few = [axis for axis in self.form.rests_on[name] if self.levels[axis] < determination.FEWEST_LEVELS]
         if few:
@@ -66,7 +66,7 @@ class Fitted:
             return f"the runs do not tell {', '.join(self.unresolved)} apart"
         if set(tied) & set(self.at_bounds):
             return "the fit ends at the edge of what it may try"
-        ended = np.any([self.ended[one] for one in tied], axis=0)
+        ended = np.any([self.ended[quantity] for quantity in tied], axis=0)
         if ended.sum() > (1 - self.level) / 2 * len(ended):
             return f"{int(ended.sum())} of {len(ended)} refits end at the edge of what the fit may try"
         return ""

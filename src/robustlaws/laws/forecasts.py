@@ -71,9 +71,9 @@ class Forecast:
     @property
     def places(self) -> list[tuple[str | None, float]]:
         """[(dataset, FID)] of the law, best FID first, and (None, 0.0) where it says what FID does."""
-        found = [(one["dataset"], float(one["fid"])) for one in self.summary["datasets"]]
-        enough = determination.levels([fid for _, fid in found]) >= determination.FEWEST_LEVELS
-        return [*found, (None, 0.0)] if enough and self.knows_fid else found
+        places = [(entry["dataset"], float(entry["fid"])) for entry in self.summary["datasets"]]
+        enough = determination.levels([fid for _, fid in places]) >= determination.FEWEST_LEVELS
+        return [*places, (None, 0.0)] if enough and self.knows_fid else places
 
     knows_fid = False  # whether it says anything of a FID of no dataset
 
@@ -97,16 +97,16 @@ class Forecast:
 
     def accuracy_entry(self, loss: np.ndarray, why: str) -> dict[str, Any]:
         """Return the entry of the accuracy at loss samples (1 + refits,); `why` the loss is not determined."""
-        found = self.accuracy(np.asarray(loss)[:, None])[:, 0]
+        accuracies = self.accuracy(np.asarray(loss)[:, None])[:, 0]
         why = why or self.line.why
-        if not why and found[0] in (0.0, 1.0):
-            why = f"the line from loss to accuracy ends at {100 * found[0]:g}%"
+        if not why and accuracies[0] in (0.0, 1.0):
+            why = f"the line from loss to accuracy ends at {100 * accuracies[0]:g}%"
         # judged as the line has it: where it is cut off at 0 and 1 it would look surer than it is
-        line = self.line.beside(len(found))
+        line = self.line.beside(len(accuracies))
         beyond = (line["intercept"] + line["slope"] * np.asarray(loss)[:, None])[1:, 0]
         if not why and len(beyond) and np.isfinite(beyond).all():
             why = _share(*percentile_interval(beyond, self.level))
-        return self.entry(found, _share, why)
+        return self.entry(accuracies, _share, why)
 
     def outcome(self, loss: np.ndarray, why: str) -> dict[str, dict[str, Any]]:
         """Return the entries of a loss, with samples (1 + refits,), and its accuracy; `why` they are not determined."""
@@ -115,7 +115,7 @@ class Forecast:
 
     def of_dataset(self, dataset: str | None) -> dict[str, Any] | None:
         """Return what the summary says of one dataset, or None."""
-        return next((one for one in self.summary["datasets"] if one["dataset"] == dataset), None)
+        return next((entry for entry in self.summary["datasets"] if entry["dataset"] == dataset), None)
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,14 @@ class FormForecast(Forecast):
     def optimum(self, flops: Numbers, fid: float | None) -> tuple[np.ndarray, np.ndarray]:
         """Return samples of N* and D* (1 + refits, m) at budgets in FLOPs."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return tuple(np.exp(one) for one in self.form.optimum(self.logs, self._log_budget(flops), fid))
+            return tuple(np.exp(values) for values in self.form.optimum(self.logs, self._log_budget(flops), fid))
 
     def loss(self, params: np.ndarray, images: np.ndarray, fid: float | None) -> np.ndarray:
         """Return samples of the loss (1 + refits, m) in nats; `images` may be inf."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return self.form.loss(self.logs, *(np.log(np.asarray(one, dtype=float)) for one in (params, images)), fid)
+            return self.form.loss(
+                self.logs, *(np.log(np.asarray(values, dtype=float)) for values in (params, images)), fid
+            )
 
     def best_loss(self, flops: Numbers, fid: float | None) -> np.ndarray:
         """Return samples of L* (1 + refits, m) at budgets in FLOPs."""
@@ -155,8 +157,8 @@ class FormForecast(Forecast):
     def share(self, flops: Numbers, fid: float | None) -> np.ndarray:
         """Return samples of a = d log N* / d log FLOPs (1 + refits, m)."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            found = self.form.share(self.logs, self._log_budget(flops), fid)
-        return np.broadcast_to(found, (len(found), np.size(flops)))
+            shares = self.form.share(self.logs, self._log_budget(flops), fid)
+        return np.broadcast_to(shares, (len(shares), np.size(flops)))
 
     def best_params(self, dataset: str | None, fid: float | None, flops: Numbers) -> np.ndarray:
         """Return samples of N* (1 + refits, m) at budgets in FLOPs."""
@@ -200,11 +202,13 @@ class FormForecast(Forecast):
         own = self.of_dataset(dataset) if dataset is not None else None
         if own is not None:
             return _exponents(own), _of("the asymptote", own["asymptote"])
-        fids = [one["fid"] for one in self.summary["datasets"]]
+        fids = [entry["fid"] for entry in self.summary["datasets"]]
         if determination.levels(fids) < determination.FEWEST_LEVELS:
             few = f"only {determination.levels(fids)} distinct FIDs: nothing holds for another FID"
             return few, few
-        nearest = min(self.summary["datasets"], key=lambda one: abs(math.log1p(one["fid"]) - math.log1p(fid or 0.0)))
+        nearest = min(
+            self.summary["datasets"], key=lambda entry: abs(math.log1p(entry["fid"]) - math.log1p(fid or 0.0))
+        )
         return _exponents(nearest), _of("E", self.summary["parameters"]["E"])
 
     def loss_why(self, dataset: str | None, fid: float | None, flops: Numbers) -> str:
@@ -220,21 +224,21 @@ class FormForecast(Forecast):
         samples, own = self.asymptote(fid), self.of_dataset(dataset) if dataset is not None else None
         if own is None:
             share = self.share(self.measured.dearest, fid)[:, 0]
-            found = {
+            entries = {
                 "N_star": self.entry(share, determination.allocation, exponents),
                 "D_star": self.entry(1 - share, determination.allocation, exponents),
                 "asymptote": self.entry(samples, determination.loss_above_zero(self.measured.lowest), asymptote),
             }
         else:
-            found = own["exponents"] | {"asymptote": own["asymptote"]}
-        return found | {
-            "accuracy_limit": self.accuracy_entry(samples, asymptote or _of("the asymptote", found["asymptote"]))
+            entries = own["exponents"] | {"asymptote": own["asymptote"]}
+        return entries | {
+            "accuracy_limit": self.accuracy_entry(samples, asymptote or _of("the asymptote", entries["asymptote"]))
         }
 
     def at(self, dataset: str | None, fid: float | None, flops: Numbers) -> dict[str, dict[str, Any]]:
         """Return the entries of :data:`AT_BUDGET` at one budget."""
         exponents, _ = self.reasons(dataset, fid)
-        params, images = (one[:, 0] for one in self.optimum(flops, fid))
+        params, images = (values[:, 0] for values in self.optimum(flops, fid))
         loss = self.best_loss(flops, fid)[:, 0]
         entries = {
             "params": self.entry(params, determination.positive, exponents),
@@ -267,10 +271,10 @@ class EnvelopeForecast(Forecast):
     refits: object  # data frame of tables.REFITS
 
     def _samples(self, dataset, quantity, flops):
-        found = bootstrap_table.samples(self.refits, self.name, dataset)
-        if not found:
+        samples = bootstrap_table.samples(self.refits, self.name, dataset)
+        if not samples:
             return np.full((1, np.size(flops)), np.nan)
-        intercept, slope = (found[f"{quantity} {what}"][:, None] for what in ("intercept", "slope"))
+        intercept, slope = (samples[f"{quantity} {what}"][:, None] for what in ("intercept", "slope"))
         with np.errstate(over="ignore", under="ignore"):
             return 10 ** (intercept + slope * np.log10(np.atleast_1d(flops)))
 

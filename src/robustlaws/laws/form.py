@@ -64,8 +64,8 @@ def samples(form: Form, table: pd.DataFrame) -> dict[str, np.ndarray]:
 
     Empty where the law was not fitted. A parameter that the fit held without end (Q at one FID) is -inf.
     """
-    found = bootstrap_table.samples(table, form.name)
-    endless = {name: np.where(np.isnan(value), -np.inf, value) for name, value in found.items()}
+    values = bootstrap_table.samples(table, form.name)
+    endless = {name: np.where(np.isnan(value), -np.inf, value) for name, value in values.items()}
     return {name.removeprefix("log "): value for name, value in endless.items()}
 
 
@@ -111,8 +111,8 @@ def _without_each(problem, seen, best, starts, delta):
     enough = [name for name, mask in kept.items() if _enough(seen, mask, len(best.theta))]
     if not enough:
         return {}
-    found = multistart.lowest(problem, starts, np.array([kept[name] for name in enough], dtype=float), delta)
-    return dict(zip(enough, found.theta, strict=True))
+    minima = multistart.lowest(problem, starts, np.array([kept[name] for name in enough], dtype=float), delta)
+    return dict(zip(enough, minima.theta, strict=True))
 
 
 def _enough(seen, kept, unknowns):
@@ -145,10 +145,10 @@ def fit(form: Form, seen: Observations, settings: LawFit) -> Law:
         rng = np.random.default_rng(seeds.derive(settings.seed, "bootstrap", form.name))
         thetas, converged = multistart.bootstrap(problem, best, settings.refits, settings.huber_delta, rng)
         starts = form.starts(problem, settings.starts)
-        found = _without_each(problem, seen, best, starts, settings.huber_delta)
-        without = {name: floats(problem.logs(theta[None])) for name, theta in found.items()}
+        refits = _without_each(problem, seen, best, starts, settings.huber_delta)
+        without = {name: floats(problem.logs(theta[None])) for name, theta in refits.items()}
     names = list(form.judges)
-    told = law_summary.of_stage(problem, best, names, settings.recipe)
+    stage = law_summary.of_stage(problem, best, names, settings.recipe)
     fitted = Fitted(
         form=form,
         seen=seen,
@@ -159,9 +159,9 @@ def fit(form: Form, seen: Observations, settings: LawFit) -> Law:
         refits=problem.logs(thetas),
         without=without,
         held_out=without,
-        told=told,
-        unresolved=tuple(told["unresolved"]),
-        at_bounds=tuple(told["at_bounds"]),
+        report=stage,
+        unresolved=tuple(stage["unresolved"]),
+        at_bounds=tuple(stage["at_bounds"]),
         ended=dict(zip(names, multistart.at_edge(problem, thetas).T, strict=True)),
         refits_converged=converged,
         level=settings.level,

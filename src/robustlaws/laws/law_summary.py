@@ -43,8 +43,8 @@ def of_stage(problem: Any, best: Any, names: Sequence[str], recipe: str) -> dict
         "starts_agreeing": best.starts_agreeing,
         "hessian_condition": determination.finite(best.hessian_condition),
         "converged": best.converged,
-        "unresolved": [names[int(one)] for one in np.flatnonzero(multistart.unresolved(problem, best.theta))],
-        "at_bounds": [names[int(one)] for one in np.flatnonzero(edges)],
+        "unresolved": [names[int(index)] for index in np.flatnonzero(multistart.unresolved(problem, best.theta))],
+        "at_bounds": [names[int(index)] for index in np.flatnonzero(edges)],
     }
 
 
@@ -86,39 +86,39 @@ def _dataset(fitted, dataset, fid, log_budget):
 
 def warnings(seen: Observations, levels: Mapping[str, int]) -> list[str]:
     """Return what the design of the study cannot show, one sentence each."""
-    told = []
+    warnings_ = []
     for axis, values in (("N", seen.params), ("D", seen.images), ("FLOPs", seen.flops)):
         if len(values) and values.max() < _NARROW * values.min():
-            told.append(f"{axis} spans only {values.max() / values.min():.2g}x")
+            warnings_.append(f"{axis} spans only {values.max() / values.min():.2g}x")
     if levels["FID"] < determination.FEWEST_LEVELS:
-        told.append(
+        warnings_.append(
             f"only {levels['FID']} distinct FID{'s' if levels['FID'] != 1 else ''}: nothing holds for another FID"
         )
-    return told
+    return warnings_
 
 
-def _stages(told):
-    return told.get("stages", [told])
+def _stages(report):
+    return report.get("stages", [report])
 
 
 def _fit_warnings(fitted):
-    told, stages = [], _stages(fitted.told)
+    warnings_, stages = [], _stages(fitted.report)
     for place, stage in enumerate(stages):
         where = "" if len(stages) == 1 else f" of stage {place + 1}"
         if not stage["converged"]:
-            told.append(f"the fit{where} has not converged: gradient norm {stage['gradient_norm'] or np.nan:.1e}")
+            warnings_.append(f"the fit{where} has not converged: gradient norm {stage['gradient_norm'] or np.nan:.1e}")
         if stage["starts_agreeing"] == 1 < stage["starts"]:
-            told.append(f"only 1 of {stage['starts']} starts{where} reached the best fit")
+            warnings_.append(f"only 1 of {stage['starts']} starts{where} reached the best fit")
     if fitted.no_refits:
-        told.append(f"no intervals: {fitted.no_refits}")
+        warnings_.append(f"no intervals: {fitted.no_refits}")
     if not fitted.refits_converged.all():
         unfinished = int((~fitted.refits_converged).sum())
-        told.append(f"{unfinished} of {len(fitted.refits_converged)} refits have not converged")
+        warnings_.append(f"{unfinished} of {len(fitted.refits_converged)} refits have not converged")
     if any(fitted.levels[axis] < determination.FEWEST_LEVELS for axis in ("N", "D")):
-        told.append("no allocation: the study holds too few distinct N or D")
+        warnings_.append("no allocation: the study holds too few distinct N or D")
     if fitted.levels["FID"] < 2:
-        told.append(f"one FID only: {', '.join(fitted.form.of_quality)} held, not fitted")
-    return told
+        warnings_.append(f"one FID only: {', '.join(fitted.form.of_quality)} held, not fitted")
+    return warnings_
 
 
 def _head(form, seen, settings, refits, no_refits=""):
@@ -162,21 +162,21 @@ def unfitted(form: Any, seen: Observations, settings: LawFit, levels: Mapping[st
         "warnings": [f"nothing fitted: {reason}", *warnings(seen, levels)],
     }
     columns = tables.ALLOCATIONS, tables.PREDICTIONS, tables.REFITS, tables.PREDICTIONS
-    return determination.Law(summary, *(tables.table([], one) for one in columns))
+    return determination.Law(summary, *(tables.table([], column) for column in columns))
 
 
 def _held_out(fitted):
     """Return {dataset: {"r2", "n", "median_error"}} of the predictions that never saw the dataset."""
-    told = {}
+    errors = {}
     for dataset, logs in fitted.held_out.items():
         mine = fitted.everyone.of(fitted.everyone.dataset == dataset)
         predicted = fitted.predict(mine, logs)
-        told[dataset] = {
+        errors[dataset] = {
             "r2": determination.r_squared(mine.loss, predicted),
             "n": len(mine),
             "median_error": determination.finite(np.median(np.abs(predicted / mine.loss - 1))),
         }
-    return told
+    return errors
 
 
 def summary(fitted: Fitted, settings: LawFit) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def summary(fitted: Fitted, settings: LawFit) -> dict[str, Any]:
     return _head(fitted.form, seen, settings, len(fitted.refits_converged), fitted.no_refits) | {
         "parameters": _parameters(fitted),
         "datasets": [_dataset(fitted, name, fid, np.log(middle)) for name, fid in everyone.datasets()],
-        "fit": fitted.told | {"huber_delta": settings.huber_delta},
+        "fit": fitted.report | {"huber_delta": settings.huber_delta},
         "r2": determination.r_squared(seen.loss, fitted.predict(seen)),
         "r2_by_dataset": by_dataset,
         "held_out": _held_out(fitted),

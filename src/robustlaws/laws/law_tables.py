@@ -28,8 +28,8 @@ def allocation(name: str, dataset: str | None, fid: float, columns: Mapping[str,
     """Return rows of `tables.ALLOCATIONS` for columns (budgets,); nan for a number that does not exist."""
     blank = {f"{what}{end}": np.nan for what in ("params", "images", "loss") for end in ("", "_low", "_high")}
     columns = {
-        what: found if what == "measured" else np.where(np.isfinite(found) & (found >= 0), found, np.nan)
-        for what, found in columns.items()
+        what: values if what == "measured" else np.where(np.isfinite(values) & (values >= 0), values, np.nan)
+        for what, values in columns.items()
     }
     head = {"law": name, "dataset": dataset, "fid": fid} | blank
     return [head | dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -46,11 +46,11 @@ def _allocation_of(fitted, dataset, fid, settings):
         for logs, suffixes in ((fitted.logs, ("",)), (wide, ("_low", "_high"))):
             params, images = form.optimum(logs, log_budget, fid)
             loss = form.loss(logs, params, images, fid)
-            for name, found in (("params", np.exp(params)), ("images", np.exp(images)), ("loss", loss)):
+            for name, values in (("params", np.exp(params)), ("images", np.exp(images)), ("loss", loss)):
                 if suffixes == ("",):
-                    columns[name] = found
-                elif len(found):
-                    low, high = percentile_interval(found, fitted.level)
+                    columns[name] = values
+                elif len(values):
+                    low, high = percentile_interval(values, fitted.level)
                     columns[f"{name}_low"] = np.minimum(low, columns[name])
                     columns[f"{name}_high"] = np.maximum(high, columns[name])
     return allocation(form.name, dataset, fid, columns)

@@ -79,8 +79,8 @@ def _rows(law, dataset, fid, budgets, human):
     always = law.always(dataset, fid)
     rows = [{"quantity": name, "budget": None} | always[name] for name in ("N_star", "D_star")]
     for flops in budgets:
-        found = law.at(dataset, fid, flops)
-        rows += [{"quantity": name, "budget": flops} | found[name] for name in forecasts.AT_BUDGET]
+        entries = law.at(dataset, fid, flops)
+        rows += [{"quantity": name, "budget": flops} | entries[name] for name in forecasts.AT_BUDGET]
     rows += [{"quantity": name, "budget": None} | always[name] for name in ("asymptote", "accuracy_limit")]
     if human and human["determined"]:
         needed = law.flops_to(human["value"], dataset, fid)
@@ -125,7 +125,7 @@ def measure_limits(
         If a table is not what it should be.
     """
     ends = [tables.read(path, tables.ALLOCATIONS)["flops"].max() for path in allocation_paths]
-    found = measure(
+    table = measure(
         [read_json(path) for path in law_paths],
         [tables.read(path, tables.REFITS) for path in refits_paths],
         read_json(accuracy_path),
@@ -135,16 +135,16 @@ def measure_limits(
         max((end for end in ends if end == end), default=None),
         next(map(_human, benchmark_paths), None),
     )
-    tables.write(limits_path, found, tables.APPROACHES)
+    tables.write(limits_path, table, tables.APPROACHES)
 
 
 def _human(path):
     """Return the accuracy of the mean person on all attacked images, with its interval, as a row of the conclusions."""
     table = tables.read(path, human_tables.BENCHMARK)
-    found = table[(table["who"] == "human_mean") & (table["data"] == "all")]
-    if found.empty:
+    rows = table[(table["who"] == "human_mean") & (table["data"] == "all")]
+    if rows.empty:
         return {"value": None, "determined": False, "why": "nobody has answered yet", "source": "person"}
-    row = found.iloc[0]
+    row = rows.iloc[0]
     numbers = {"value": row["accuracy"], "low": row["low"], "high": row["high"]}
     return numbers | {"determined": True, "why": "", "source": row["kind"]}
 

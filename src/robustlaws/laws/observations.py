@@ -45,7 +45,7 @@ class Observations:
     def datasets(self) -> list[tuple[str, float]]:
         """Return [(dataset, FID)], in order of falling quality (rising FID)."""
         names = sorted(set(self.dataset))
-        return sorted(((name, float(self.fid[self.dataset == name][0])) for name in names), key=lambda one: one[1])
+        return sorted(((name, float(self.fid[self.dataset == name][0])) for name in names), key=lambda pair: pair[1])
 
     def of(self, chosen: np.ndarray) -> "Observations":
         """Return the observations where `chosen` (n,), bool, holds."""

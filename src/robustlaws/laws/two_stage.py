@@ -76,8 +76,8 @@ def fit_observations(everyone: Observations, settings: LawFit) -> Law:
     if reason:
         return law_summary.unfitted(FORM, everyone, settings, levels, f"{base}, the base: {reason}")
     stages = _Stages(_relative(core, core.fid[0]), _relative(everyone.of(of_quality), core.fid[0]), float(core.fid[0]))
-    told = {"base": base, "quality": list(quality), "chosen": settings.two_stage is None}
-    return form.as_law(_fitted(seen, core, everyone, stages, levels, told, settings), settings)
+    choice = {"base": base, "quality": list(quality), "chosen": settings.two_stage is None}
+    return form.as_law(_fitted(seen, core, everyone, stages, levels, choice, settings), settings)
 
 
 def _chosen(everyone, given):
@@ -127,29 +127,29 @@ def _second_starts(problem, theta):
     return problem.logs(np.column_stack([np.tile(theta[:5], (len(grid), 1)), grid]))
 
 
-def _fitted(seen, core, everyone, stages, levels, told, settings):
-    """Fit both stages and return what came out, `told` with what the summary says of each."""
+def _fitted(seen, core, everyone, stages, levels, choice, settings):
+    """Fit both stages and return what came out, `report` with what the summary says of each."""
     names, delta, recipe = list(FORM.judges), settings.huber_delta, settings.recipe
     first = _problem(stages.base)
-    one = published_recipe.best(
+    first_fit = published_recipe.best(
         FORM, first, additive.grid(settings.starts), stages.base, settings, f"{FORM.name}, stage 1"
     )
-    fits = [law_summary.of_stage(first, one, names, recipe) | {"datasets": [told["base"]], "n_runs": len(core)}]
+    fits = [law_summary.of_stage(first, first_fit, names, recipe) | {"datasets": [choice["base"]], "n_runs": len(core)}]
     rng = np.random.default_rng(seeds.derive(settings.seed, "bootstrap", FORM.name))
     refits = settings.refits if recipe == "converged" else 0
-    thetas, converged = multistart.bootstrap(first, one, refits, delta, rng)
+    thetas, converged = multistart.bootstrap(first, first_fit, refits, delta, rng)
     ended = multistart.at_edge(first, thetas)
-    theta, without = one.theta, {}
+    theta, without = first_fit.theta, {}
     if levels["FID"] > 1:
         second = _problem(stages.later, first)
-        starts = _second_starts(second, one.theta)
+        starts = _second_starts(second, first_fit.theta)
         two = published_recipe.best(FORM, second, starts, stages.later, settings, f"{FORM.name}, stage 2")
         fits.append(
             law_summary.of_stage(second, two, names, recipe)
-            | {"datasets": told["quality"], "n_runs": len(stages.later)}
+            | {"datasets": choice["quality"], "n_runs": len(stages.later)}
         )  # fmt: skip
         theta = two.theta
-        thetas, also = multistart.bootstrap(second, two, refits, delta, rng, held=thetas)
+        thetas, also = multistart.bootstrap(second, two, refits, delta, rng, fixed=thetas)
         converged, ended = converged & also, ended | multistart.at_edge(second, thetas)
         if recipe == "converged":
             without = _without_each(second, two, stages.later, seen, delta)
@@ -169,7 +169,7 @@ def _fitted(seen, core, everyone, stages, levels, told, settings):
         refits=_at_zero(first.logs(thetas), stages.base_fid),
         without={name: named(left) for name, left in without.items()},
         held_out=dict.fromkeys(neither, logs),
-        told=_told(told, fits, recipe),
+        report=_report(choice, fits, recipe),
         unresolved=tuple(name for stage in fits for name in stage["unresolved"]),
         at_bounds=tuple(name for stage in fits for name in stage["at_bounds"]),
         ended=dict(zip(names, ended.T, strict=True)),
@@ -194,13 +194,13 @@ def _without_each(problem, two, later, seen, delta):
     return dict(zip(enough, multistart.lowest(problem, two.distinct, weights, delta).theta, strict=True))
 
 
-def _told(told, stages, recipe):
+def _report(choice, stages, recipe):
     return {
         "recipe": recipe,
-        "base": told["base"],
-        "quality": told["quality"],
+        "base": choice["base"],
+        "quality": choice["quality"],
         "chosen": "as no two_stage is set: the best dataset that can hold five parameters, then all the others"
-        if told["chosen"]
+        if choice["chosen"]
         else "by two_stage",
         "converged": all(stage["converged"] for stage in stages),
         "stages": stages,

@@ -138,20 +138,20 @@ def import_checkpoint(*, checkpoint_path, weights_path, settings):
         )
     state = read(checkpoint_path, settings.unaveraged)
     a = settings.architecture
-    wanted, found = Shape(a.depth, a.width, a.classes, a.channels), architecture_of(state, checkpoint_path)
-    if found != wanted:
-        raise ValueError(f"{checkpoint_path}: {settings.name} says {wanted}, the file holds {found}")
+    wanted, actual = Shape(a.depth, a.width, a.classes, a.channels), architecture_of(state, checkpoint_path)
+    if actual != wanted:
+        raise ValueError(f"{checkpoint_path}: {settings.name} says {wanted}, the file holds {actual}")
     _check_normalisation(state, a, checkpoint_path)
     with torch.device("meta"):  # 366 million parameters need not be there twice
         network = wrn.build(a)
     network.load_state_dict(_completed(state, network, checkpoint_path), strict=True, assign=True)
     checkpoint.save(weights_path, network, replace(settings, sha256=found_digest))
-    log.info("%s: %s from %s, SHA-256 %s", settings.name, found, checkpoint_path, found_digest)
+    log.info("%s: %s from %s, SHA-256 %s", settings.name, actual, checkpoint_path, found_digest)
 
 
 def _first(error):
-    said = str(error).rpartition("WeightsUnpickler error:")[2].strip()
-    return re.split(r"\n|\. ", said)[0][:160] or type(error).__name__
+    message = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    return re.split(r"\n|\. ", message)[0][:160] or type(error).__name__
 
 
 def _some(state):
@@ -211,8 +211,8 @@ def _state_in(content, unaveraged, path):
 def _bare(state, path):
     stems = [name.removesuffix("init_conv.weight") for name in state if name.endswith("init_conv.weight")]
     if len(stems) != 1 or not _PREFIX.fullmatch(stems[0]):
-        found = "no" if not stems else " and ".join(f"{stem}init_conv.weight" for stem in stems) + ", not one"
-        raise ValueError(f"{path}: {found} init_conv.weight, so no WideResNet of this kind; it holds {_some(state)}")
+        which = "no" if not stems else " and ".join(f"{stem}init_conv.weight" for stem in stems) + ", not one"
+        raise ValueError(f"{path}: {which} init_conv.weight, so no WideResNet of this kind; it holds {_some(state)}")
     for name in state:
         if not name.startswith(stems[0]):
             raise ValueError(f"{path}: {name} has no {stems[0]!r} before it, as {stems[0]}init_conv.weight has")

@@ -1,6 +1,6 @@
 """Candidate runs: WideResNets and numbers of images within a budget or a schedule, with their costs.
 
-The settings of the study (`told` below) are `settings.Plan`.
+The `settings` of the study are `settings.Plan`.
 """
 
 import math
@@ -29,7 +29,7 @@ class Network:
 class Candidate(accounting.Accounting):
     """A run that could be trained on `images` images (D as a config gives it; `draws` are those drawn).
 
-    `flops`: as the paper charges them; `held`: whether fewer images than affordable are used, as the paper has no run
+    `flops`: as the paper charges them; `capped`: whether fewer images than affordable are used, as the paper has no run
     between 200 and 300 million images to take the batch from.
     """
 
@@ -40,7 +40,7 @@ class Candidate(accounting.Accounting):
     epoch_images: int | None
     passes: int
     pool: str
-    held: bool = False
+    capped: bool = False
     real_fraction: float = 0.0
     shares: tuple = ()
     unique_images: int | None = None
@@ -51,14 +51,14 @@ class Candidate(accounting.Accounting):
         return float(self.passes * self.network.forward_flops * self.draws)
 
 
-def network(depth, width, told):
+def network(depth, width, settings):
     """Return a WideResNet under the name that the study has for its shape, or a new one."""
-    a = told.architecture
-    known = {(one["depth"], one["width"]): one["name"] for one in told.models}
+    a = settings.architecture
+    known = {(model["depth"], model["width"]): model["name"] for model in settings.models}
     name = known.get((depth, width))
     if name is None:
         name = f"wrn-{depth}-{width}"
-        while name in {*known.values(), *told.taken}:
+        while name in {*known.values(), *settings.taken}:
             name += "-new"
     return Network(
         name,
@@ -69,47 +69,49 @@ def network(depth, width, told):
     )
 
 
-def of_study(told):
+def of_study(settings):
     """Return the networks of the study, smallest first."""
-    return sorted((network(one["depth"], one["width"], told) for one in told.models), key=lambda one: one.params)
+    return sorted(
+        (network(model["depth"], model["width"], settings) for model in settings.models), key=lambda model: model.params
+    )
 
 
-def aspects(told):
+def aspects(settings):
     """Return the least and largest depth / width of the study, with a little room."""
-    found = [one["depth"] / one["width"] for one in told.models]
-    return min(found) / _SLACK, max(found) * _SLACK
+    ratios = [model["depth"] / model["width"] for model in settings.models]
+    return min(ratios) / _SLACK, max(ratios) * _SLACK
 
 
-def networks_near(params, told):
+def networks_near(params, settings):
     """Return real WideResNets of about `params` parameters in shapes like the study's: some depths for each width.
 
     At one width the parameters are linear in the depth, so that the depth of N* is known without a search.
     """
-    low, high = aspects(told)
-    a = told.architecture
-    found, width = [], 1
+    low, high = aspects(settings)
+    a = settings.architecture
+    near, width = [], 1
     while True:
-        one, two = (wrn_flops.wrn_parameters(depth, width, a.classes, a.channels) for depth in (10, 16))
-        blocks = max(1, round(1 + (params - one) / (two - one)))
+        smallest, two = (wrn_flops.wrn_parameters(depth, width, a.classes, a.channels) for depth in (10, 16))
+        blocks = max(1, round(1 + (params - smallest) / (two - smallest)))
         depths = [4 + 6 * n for n in range(blocks - _BESIDE, blocks + _BESIDE + 1) if n >= 1]
-        found += [network(depth, width, told) for depth in depths if low <= depth / width <= high]
-        if one > 2 * params and (found or width * low > 10):
+        near += [network(depth, width, settings) for depth in depths if low <= depth / width <= high]
+        if smallest > 2 * params and (near or width * low > 10):
             break
         width += 1
-    return found or of_study(told)
+    return near or of_study(settings)
 
 
-def around(told):
+def around(settings):
     """Return the networks of the study and their neighbours in depth and width, in shapes like the study's."""
-    low, high = aspects(told)
-    shapes = {(one["depth"], one["width"]) for one in told.models}
+    low, high = aspects(settings)
+    shapes = {(model["depth"], model["width"]) for model in settings.models}
     for depth, width in list(shapes):
         beside = [(depth - 6, width), (depth + 6, width), (depth, width - 1), (depth, width + 1), (depth, 2 * width)]
         shapes |= {(d, w) for d, w in beside if d >= 10 and w >= 1 and low <= d / w <= high}
-    return [network(depth, width, told) for depth, width in sorted(shapes)]
+    return [network(depth, width, settings) for depth, width in sorted(shapes)]
 
 
-def on_images(network, images, told):
+def on_images(network, images, settings):
     """Return the run of a network on at most `images` images, in whole batches or accounting epochs.
 
     Returns
@@ -117,38 +119,38 @@ def on_images(network, images, told):
     Candidate or None
         None where the schedule needs more images than these.
     """
-    held = False
+    capped = False
     for _ in range(2):  # rounding may cross an end of the paper's table
-        batch, rate, images, now_held = _batch(images, told)
-        held |= now_held
-        unit = told.accounting_epoch or batch
+        batch, rate, images, now_held = _batch(images, settings)
+        capped |= now_held
+        unit = settings.accounting_epoch or batch
         images = images // unit * unit
-        if images < max(told.least_images, batch):
+        if images < max(settings.least_images, batch):
             return None
-    passes = wrn_flops.passes_per_step(told.attack_steps)
-    return Candidate(network, images, batch, rate, told.accounting_epoch, passes, told.pool, held)
+    passes = wrn_flops.passes_per_step(settings.attack_steps)
+    return Candidate(network, images, batch, rate, settings.accounting_epoch, passes, settings.pool, capped)
 
 
-def for_flops(network, flops, told):
+def for_flops(network, flops, settings):
     """Return the longest run of a network within a budget, or None where the schedule needs more than it buys."""
-    passes = wrn_flops.passes_per_step(told.attack_steps)
+    passes = wrn_flops.passes_per_step(settings.attack_steps)
     images = math.floor(flops / (passes * network.forward_flops) * (1 + 1e-12))
-    longest = on_images(network, images, told)
+    longest = on_images(network, images, settings)
     if longest is None or longest.flops <= flops * (1 + 1e-12):
         return longest
     # accounting epochs are all of full batches and so draw a little more than they count
-    return on_images(network, math.floor(images * longest.images / longest.draws), told)
+    return on_images(network, math.floor(images * longest.images / longest.draws), settings)
 
 
-def _batch(images, told):
-    """Return batch, learning rate, images, and whether these are held at what the paper has a batch for."""
-    if told.batch is not None and told.learning_rate is not None:
-        return told.batch, told.learning_rate, images, False
+def _batch(images, settings):
+    """Return batch, learning rate, images, and whether these are capped at what the paper has a batch for."""
+    if settings.batch is not None and settings.learning_rate is not None:
+        return settings.batch, settings.learning_rate, images, False
     most = accounting.TABLE[-1][0]
-    held = most < images < accounting.LARGE[0]
-    images = most if held else images
+    capped = most < images < accounting.LARGE[0]
+    images = most if capped else images
     batch, rate = accounting.batch_and_rate(images)
-    return told.batch or batch, told.learning_rate or rate, images, held
+    return settings.batch or batch, settings.learning_rate or rate, images, capped
 
 
 def images_needed(candidate):
@@ -156,13 +158,15 @@ def images_needed(candidate):
     return candidate.synthetic_images
 
 
-def images_to_sample(candidate, dataset, told):
+def images_to_sample(candidate, dataset, settings):
     """Return how many images a run needs beyond those that the config says of its dataset (None: it has none)."""
-    there = next((one["images"] for one in told.datasets if one["name"] == dataset), 0)
+    there = next(
+        (dataset_entry["images"] for dataset_entry in settings.datasets if dataset_entry["name"] == dataset), 0
+    )
     return max(0, images_needed(candidate) - there)
 
 
-def stored_bytes(images, told):
+def stored_bytes(images, settings):
     """Return the bytes that images take in shards: pixels of one byte, label and digest, uncompressed."""
-    a = told.architecture
+    a = settings.architecture
     return images * (a.image_size**2 * a.channels + _BYTES_BESIDE)

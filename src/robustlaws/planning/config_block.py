@@ -3,24 +3,24 @@
 import yaml
 
 
-def block(proposal, next_runs, told):
+def block(proposal, next_runs, settings):
     """Return the block as text: models, images of datasets, blocks of the grid; only a comment where there is nothing.
 
     Parameters
     ----------
     proposal : planning.Proposal
     next_runs : next_run.NextRuns
-    told : settings.Plan
+    settings : settings.Plan
     """
-    wanted = _wanted(proposal, next_runs, told)
-    models = {run.network.name: run.network for run, _, _ in wanted if not _known(run.network.name, told.models)}
+    wanted = _wanted(proposal, next_runs, settings)
+    models = {run.network.name: run.network for run, _, _ in wanted if not _known(run.network.name, settings.models)}
     lines = ["# Into the config of the study: add these models, raise these numbers of images, add these to the grid."]
     if not wanted:
         return "# The planner names no run for this study; its page says why.\n"
     if models:
         lines.append("models:")
         lines += [f"  {_name(name)}: {{depth: {n.depth}, width: {n.width}}}" for name, n in models.items()]
-    images = _images(wanted, told)
+    images = _images(wanted, settings)
     if images:
         lines.append("datasets:")
         lines += [f"  {_name(name)}: {{images: {_number(count)}}}" for name, count in images.items()]
@@ -31,16 +31,16 @@ def block(proposal, next_runs, told):
     return "\n".join(lines) + "\n"
 
 
-def _wanted(proposal, next_runs, told):
+def _wanted(proposal, next_runs, settings):
     """Return [(candidate, dataset, why)]: the best network for the budget and the next run, where not done already."""
-    found = []
+    wanted = []
     if proposal.networks and proposal.dataset is not None:
-        found.append((proposal.networks[0].run, proposal.dataset, "the best network for the budget"))
+        wanted.append((proposal.networks[0].run, proposal.dataset, "the best network for the budget"))
     if next_runs.runs:
         best = next_runs.runs[0]
-        found.append((best.run, best.dataset, f"the next run worth doing, for {next_runs.words}"))
-    done, kept = {name.rsplit("/", 1)[0] for name in told.runs}, {}
-    for run, dataset, why in found:
+        wanted.append((best.run, best.dataset, f"the next run worth doing, for {next_runs.words}"))
+    done, kept = {name.rsplit("/", 1)[0] for name in settings.runs}, {}
+    for run, dataset, why in wanted:
         name = f"{run.network.name}/{dataset}/{run.images}"
         if name not in done:
             kept.setdefault(name, (run, dataset, why))
@@ -48,12 +48,12 @@ def _wanted(proposal, next_runs, told):
 
 
 def _known(name, models):
-    return any(one["name"] == name for one in models)
+    return any(model["name"] == name for model in models)
 
 
-def _images(wanted, told):
+def _images(wanted, settings):
     """Return {dataset: images} of the datasets that must grow for the runs wanted."""
-    there = {one["name"]: one["images"] for one in told.datasets}
+    there = {entry["name"]: entry["images"] for entry in settings.datasets}
     needed = {}
     for run, dataset, _ in wanted:
         needed[dataset] = max(needed.get(dataset, 0), run.synthetic_images)

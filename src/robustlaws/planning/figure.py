@@ -70,7 +70,7 @@ def _efficient(axes, lines, flops, region, runs, networks):
             x,
             y,
             series="networks",
-            label=[one[0] for one in networks],
+            label=[network[0] for network in networks],
             color=style.INK,
             marker="x",
             markeredgewidth=1.2,
@@ -117,7 +117,7 @@ def _overhead(axes, curve, marks):
 def _names(axes, models, best):
     """Write the models' names where the curve leaves room: beside its arms, and below its floor at two heights."""
     below = 0
-    for name, n, cost in sorted(models, key=lambda one: one[1]):
+    for name, n, cost in sorted(models, key=lambda model: model[1]):
         if cost > 0.06:
             at, place = cost, {"xytext": (5 if n > best else -5, -3), "ha": "left" if n > best else "right"}
         else:

@@ -85,7 +85,7 @@ def noise(predictions, unknowns):
     return _NORMAL_MAD * float(np.median(residuals[min(unknowns, len(residuals) - 1) :]))
 
 
-def worth_doing(forecast, predictions, fid, flops, told):
+def worth_doing(forecast, predictions, fid, flops, settings):
     """Return the runs that would make the quantity told surer.
 
     Parameters
@@ -98,7 +98,7 @@ def worth_doing(forecast, predictions, fid, flops, told):
     flops : float or None
         Budget that the quantity is meant at, and that no run may exceed; None: that of the dearest run so far, and
         eight times that.
-    told : settings.Plan
+    settings : settings.Plan
 
     Returns
     -------
@@ -109,8 +109,8 @@ def worth_doing(forecast, predictions, fid, flops, told):
     ValueError
         If the law has no such quantity.
     """
-    quantity = QUANTITIES[registry.check(told.quantity, QUANTITIES, "plan.quantity")]
-    head = (told.quantity, quantity.words, quantity.by_factor)
+    quantity = QUANTITIES[registry.check(settings.quantity, QUANTITIES, "plan.quantity")]
+    head = (settings.quantity, quantity.words, quantity.by_factor)
     predictions = predictions[predictions["law"] == forecast.name]
     if not isinstance(forecast, FormForecast):
         fitted = not isinstance(forecast, NoForecast)
@@ -118,7 +118,7 @@ def worth_doing(forecast, predictions, fid, flops, told):
         return NextRuns(*head, *[np.nan] * 5, [], None, 0, why)
     values = quantity.samples(forecast, flops or forecast.measured.dearest, fid)[1:]
     values = np.log(np.where(values > 0, values, np.nan)) if quantity.by_factor else values
-    one_fid = determination.levels([one["fid"] for one in forecast.summary["datasets"]]) < 2
+    one_fid = determination.levels([entry["fid"] for entry in forecast.summary["datasets"]]) < 2
     unknowns = len(forecast.form.judges) - (len(forecast.form.of_quality) if one_fid else 0)
     stages = _stages(forecast)
     # the others are predicted, not fitted
@@ -126,40 +126,43 @@ def worth_doing(forecast, predictions, fid, flops, told):
     one_run = noise(predictions[predictions["dataset"].isin(fitted)], unknowns)
     usable = np.flatnonzero(np.isfinite(values))
     why = _nothing(values[usable], one_run)
-    found = [] if why else possible(forecast, flops or _BEYOND[-1] * forecast.measured.dearest, told)
-    outcomes = _outcomes(forecast, found)[usable]
+    candidates = [] if why else possible(forecast, flops or _BEYOND[-1] * forecast.measured.dearest, settings)
+    outcomes = _outcomes(forecast, candidates)[usable]
     # far from the runs a law may predict no loss at all
     tells = np.isfinite(outcomes).mean(axis=0) > 0.5
-    outcomes, found = outcomes[:, tells], [one for one, kept in zip(found, tells, strict=True) if kept]
-    if not found:
+    outcomes, candidates = (
+        outcomes[:, tells],
+        [candidate for candidate, kept in zip(candidates, tells, strict=True) if kept],
+    )
+    if not candidates:
         why = why or "no run that has not been done and that the law can tell of lies within the budget"
         return NextRuns(*head, *[np.nan] * 3, one_run, np.nan, [], None, 0, why)
-    return _compared(forecast, quantity, values[usable], one_run, found, outcomes, told)
+    return _compared(forecast, quantity, values[usable], one_run, candidates, outcomes, settings)
 
 
-def _compared(forecast, quantity, values, one_run, found, outcomes, told):
-    """Return the :class:`NextRuns` of the runs `found`: `values` (refits,), `outcomes` (refits, candidates)."""
+def _compared(forecast, quantity, values, one_run, candidates, outcomes, settings):
+    """Return the :class:`NextRuns` of `candidates`: `values` (refits,), `outcomes` (refits, candidates)."""
     low, high = map(float, percentile_interval(values, forecast.level))  # as everywhere else
-    seed = seeds.derive(told.seed, "next run")
+    seed = seeds.derive(settings.seed, "next run")
     before, after, effective, rough = expected_widths(values, outcomes, one_run, forecast.level, seed)
     chance = max(_LEAST, _by_chance(values, outcomes, one_run, forecast.level, seed))
     runs = [
-        _next_run(run, place, told, before, *one)
-        for (run, *place), one in zip(found, zip(after, effective, rough, strict=True), strict=True)
+        _next_run(run, place, settings, before, *widths)
+        for (run, *place), widths in zip(candidates, zip(after, effective, rough, strict=True), strict=True)
     ]
-    runs = [one for one in runs if one.reduction > chance]
-    runs.sort(key=lambda one: (-one.per_flop, one.run.network.name, one.dataset, one.run.images))
-    largest = max(runs, key=lambda one: (one.reduction, one.per_flop), default=None)
+    runs = [run for run in runs if run.reduction > chance]
+    runs.sort(key=lambda run: (-run.per_flop, run.run.network.name, run.dataset, run.run.images))
+    largest = max(runs, key=lambda run: (run.reduction, run.per_flop), default=None)
     why = "" if runs else "none of the runs looked at would shrink the interval by more than chance does"
     if quantity.by_factor:
         low, high = float(np.exp(low)), float(np.exp(high))
-    head = (told.quantity, quantity.words, quantity.by_factor)
-    return NextRuns(*head, low, high, before, one_run, chance, runs[:LISTED], largest, len(found), why)
+    head = (settings.quantity, quantity.words, quantity.by_factor)
+    return NextRuns(*head, low, high, before, one_run, chance, runs[:LISTED], largest, len(candidates), why)
 
 
-def _outcomes(forecast, found):
+def _outcomes(forecast, candidates):
     """Return the log losses (refits, candidates) that the refits predict; nan where one predicts none."""
-    rows = [(run.network.params, run.draws, fid) for run, _, fid in found]
+    rows = [(run.network.params, run.draws, fid) for run, _, fid in candidates]
     params, images, fids = np.array(rows, dtype=float).reshape(-1, 3).T
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.log(forecast.loss(params, images, fids))[1:]
@@ -175,9 +178,9 @@ def _by_chance(values, outcomes, one_run, level, seed):
     return float(np.quantile(1 - after / before, _CHANCE))
 
 
-def _next_run(run, place, told, before, after, effective, rough):
-    stored = candidate_runs.stored_bytes(candidate_runs.images_needed(run), told)
-    to_sample = candidate_runs.images_to_sample(run, place[0], told)
+def _next_run(run, place, settings, before, after, effective, rough):
+    stored = candidate_runs.stored_bytes(candidate_runs.images_needed(run), settings)
+    to_sample = candidate_runs.images_to_sample(run, place[0], settings)
     return NextRun(
         run, *place, float(after), float(1 - after / before), float(effective), bool(rough), to_sample, stored
     )
@@ -205,30 +208,30 @@ def _telling(forecast, quantity):
     return stages["quality" if quantity in ("eps", "zeta") else "base"]
 
 
-def possible(forecast, flops, told):
+def possible(forecast, flops, settings):
     """Return [(candidate, dataset, FID)] of the runs that could be done within `flops` and that the laws would use.
 
     Models of the study and their neighbours, its datasets, its sizes and powers of two beyond; no run that it has.
     """
-    datasets = [(name, fid) for name, fid in forecast.places if name in _telling(forecast, told.quantity)]
-    done = {name.rsplit("/", 1)[0] for name in told.runs}
+    datasets = [(name, fid) for name, fid in forecast.places if name in _telling(forecast, settings.quantity)]
+    done = {name.rsplit("/", 1)[0] for name in settings.runs}
     by_part = [name.split("/") for name in done]
     sizes = sorted(
         {int(size) for model, dataset, size in by_part if "@" not in model and dataset in dict(forecast.places)}
     )
     sizes += [sizes[-1] * times for times in _BEYOND] if sizes else []
-    found = {}
-    for network in candidate_runs.around(told):
+    candidates = {}
+    for network in candidate_runs.around(settings):
         for size in sizes:
-            run = candidate_runs.on_images(network, size, told)
+            run = candidate_runs.on_images(network, size, settings)
             if run is None or run.flops > flops:
                 continue
             for dataset, fid in datasets:
                 # a size that is no whole batch is the same run
                 name, same = (f"{network.name}/{dataset}/{images}" for images in (run.images, size))
-                if not {name, same} & done and not _left_out(run, fid, told.small_on_large):
-                    found.setdefault(name, (run, dataset, fid))
-    return list(found.values())
+                if not {name, same} & done and not _left_out(run, fid, settings.small_on_large):
+                    candidates.setdefault(name, (run, dataset, fid))
+    return list(candidates.values())
 
 
 def _left_out(run, fid, rule):

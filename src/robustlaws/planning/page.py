@@ -64,10 +64,10 @@ def write(
     fast = throughput.given(settings.speed) if known else throughput.measured(runs, folder, devices)
     proposal = planning.propose(laws, fast, settings)
     chosen = planning.chosen(laws, settings)
-    found = next_run.worth_doing(chosen, predictions, proposal.fid, proposal.budget.flops, settings)
+    next_runs = next_run.worth_doing(chosen, predictions, proposal.fid, proposal.budget.flops, settings)
     log.info("N*: %s", proposal.why or "determined")
-    block = config_block.block(proposal, found, settings)
-    write_text(page_path, _page(proposal, found, chosen, laws, runs, fast, block, settings))
+    block = config_block.block(proposal, next_runs, settings)
+    write_text(page_path, _page(proposal, next_runs, chosen, laws, runs, fast, block, settings))
     write_text(block_path, block)
 
 
@@ -80,30 +80,30 @@ def _laws(law_paths, refits_paths, accuracy_path, accuracy_refits_path, runs, le
     ]
 
 
-def _page(proposal, found, chosen, laws, runs, fast, block, told):
+def _page(proposal, next_runs, chosen, laws, runs, fast, block, settings):
     tables = page_tables
     named = proposal.networks or proposal.bought
     return html.page(
         "planning/page.html.j2",
-        sentences=tables.summary(proposal, found, fast, chosen.title),
-        spent=tables.spent(proposal, fast, told, chosen.title),
+        sentences=tables.summary(proposal, next_runs, fast, chosen.title),
+        spent=tables.spent(proposal, fast, settings, chosen.title),
         why=tables.why(proposal, chosen.summary) if proposal.why else [],
         optimum=tables.optimum(proposal),
         approaches=tables.approaches(proposal),
         region=tables.region(proposal) if proposal.approaches else "",
         forecasts=tables.forecasts(proposal.networks),
         bills=tables.bills(named, fast),
-        held=any(one.run.held for one in named),
-        resized=None if proposal.sizes is None else tables.resized(proposal.sizes, told),
-        overhead=f"{100 * told.overhead:.3g}%",
+        capped=any(network.run.capped for network in named),
+        resized=None if proposal.sizes is None else tables.resized(proposal.sizes, settings),
+        overhead=f"{100 * settings.overhead:.3g}%",
         best_runs=tables.best_runs(runs),
         picture=_picture(proposal, laws, runs),
-        found=found,
-        interval=tables.interval(found) if found.runs else "",
-        next_runs=tables.next_runs(found, fast),
-        largest=tables.largest(found, fast),
-        caveats=tables.caveats(found) if found.runs else [],
-        level=f"{100 * told.level:.3g}%",
+        search=next_runs,
+        interval=tables.interval(next_runs) if next_runs.runs else "",
+        next_runs=tables.next_runs(next_runs, fast),
+        largest=tables.largest(next_runs, fast),
+        caveats=tables.caveats(next_runs) if next_runs.runs else [],
+        level=f"{100 * settings.level:.3g}%",
         block=block,
     )
 
@@ -115,19 +115,21 @@ def _picture(proposal, laws, runs):
     flops, sizes = proposal.budget.flops, proposal.sizes
     best = proposal.entries["params"]["value"]
     # a ratio of 1 costs nothing: the curve touches zero there
-    curve = tuple(np.asarray(one) for one in (sizes.ratios * best, sizes.overhead, sizes.low, sizes.high))
-    marks = [(one.name, one.params["value"], one.overhead["value"]) for one in sizes.models]
+    curve = tuple(np.asarray(entry) for entry in (sizes.ratios * best, sizes.overhead, sizes.low, sizes.high))
+    marks = [(entry.name, entry.params["value"], entry.overhead["value"]) for entry in sizes.models]
     mine = runs[(runs["real_fraction"] == 0) & runs["recipe"].isna()]
-    known = [one.law for one in proposal.approaches if one.entries["params"]["determined"]]
+    known = [entry.law for entry in proposal.approaches if entry.entries["params"]["determined"]]
     with tempfile.TemporaryDirectory() as scratch:
         paths = {kind: Path(scratch) / f"plan.{kind}" for kind in ("png", "svg", "parquet")}
         figure.draw(
             paths=paths,
-            lines=[_line(one, proposal) for one in laws if one.name in known],
+            lines=[_line(entry, proposal) for entry in laws if entry.name in known],
             flops=flops,
             region=proposal.region,
             runs=(mine["flops"].to_numpy(dtype=float), mine["params"].to_numpy(dtype=float)),
-            networks=[(one.run.network.name, one.run.flops, one.run.network.params) for one in proposal.networks],
+            networks=[
+                (entry.run.network.name, entry.run.flops, entry.run.network.params) for entry in proposal.networks
+            ],
             curve=curve,
             marks=[mark for mark in marks if mark[2] is not None],
         )

@@ -40,17 +40,17 @@ def _open(entry, text):
 # tables
 
 
-def spent(proposal, speed, told, title):
+def spent(proposal, speed, settings, title):
     """Return the table of what is planned for."""
     flops = proposal.budget.flops
     rows = []
-    if told.accuracy is not None:
-        rows.append(("adversarial accuracy to reach", numbers.percent(told.accuracy)))
+    if settings.accuracy is not None:
+        rows.append(("adversarial accuracy to reach", numbers.percent(settings.accuracy)))
         rows.append(("training FLOPs that takes", _open(proposal.budget.needed, _flops)))
     else:
         rows.append(("training FLOPs", "not known: " + proposal.budget.why if flops is None else _flops(flops)))
-    if told.gpu_hours is not None:
-        rows.append(("time on one device", f"{told.gpu_hours:,g} h"))
+    if settings.gpu_hours is not None:
+        rows.append(("time on one device", f"{settings.gpu_hours:,g} h"))
     elif flops is not None and speed is not None:
         rows.append(("time on one device", hours(flops, speed)))
     rows.append(("speed of a device", _speed(speed)))
@@ -95,21 +95,21 @@ def approaches(proposal):
     columns = {"params": "N*", "images": "D*", "loss": "L*", "accuracy": "accuracy", "N_star": "exponent of N*"}
     texts = {name: text for name, _, text in _OPTIMUM}
     rows = [
-        {"law": one.title}
-        | {label: html_tables.value(one.entries[name], texts[name]) for name, label in columns.items()}
-        for one in proposal.approaches
+        {"law": approach.title}
+        | {label: html_tables.value(approach.entries[name], texts[name]) for name, label in columns.items()}
+        for approach in proposal.approaches
     ]
     return html_tables.table("The laws side by side", rows, texts=("law",), notes=True)
 
 
 def region(proposal):
     """Return the compute-efficient region in a sentence."""
-    known = [one for one in proposal.approaches if one.entries["params"]["determined"]]
+    known = [approach for approach in proposal.approaches if approach.entries["params"]["determined"]]
     if proposal.region is None:
         if not known:
             return "No law determines N* here."
         return f"Only one law determines N* here: {known[0].title}. A region would need two."
-    low, high = (numbers.count(one) for one in proposal.region)
+    low, high = (numbers.count(approach) for approach in proposal.region)
     return f"The compute-efficient region, between the laws that determine N*: {low} to {high} parameters."
 
 
@@ -117,13 +117,13 @@ def forecasts(networks):
     """Return the table of real networks and what they would reach."""
     rows = [
         {
-            "network": one.run.network.name,
-            "N": numbers.count(one.run.network.params),
-            "D": numbers.count(one.run.images),
-            "adversarial loss": html_tables.value(one.loss, partial(numbers.number, digits=4)),
-            "adversarial accuracy": html_tables.value(one.accuracy, numbers.percent),
+            "network": network.run.network.name,
+            "N": numbers.count(network.run.network.params),
+            "D": numbers.count(network.run.images),
+            "adversarial loss": html_tables.value(network.loss, partial(numbers.number, digits=4)),
+            "adversarial accuracy": html_tables.value(network.accuracy, numbers.percent),
         }
-        for one in networks
+        for network in networks
     ]
     return html_tables.table("Real networks for the budget", rows, texts=("network",), marked=1, notes=True)
 
@@ -132,33 +132,33 @@ def bills(networks, speed):
     """Return the table of what networks take to train."""
     rows = [
         {
-            "network": one.run.network.name,
-            "N": numbers.count(one.run.network.params),
-            "forward FLOPs an image": _flops(one.run.network.forward_flops),
-            "D": numbers.count(one.run.images),
-            "batch": f"{one.run.batch:,}",
-            "learning rate": f"{one.run.learning_rate:g}",
-            "training FLOPs": _flops(one.run.flops),
-            "time on one device": hours(one.run.flops, speed),
-            "images to sample": numbers.count(one.to_sample) if one.to_sample else "none",
-            "storage": numbers.size(one.stored),
+            "network": network.run.network.name,
+            "N": numbers.count(network.run.network.params),
+            "forward FLOPs an image": _flops(network.run.network.forward_flops),
+            "D": numbers.count(network.run.images),
+            "batch": f"{network.run.batch:,}",
+            "learning rate": f"{network.run.learning_rate:g}",
+            "training FLOPs": _flops(network.run.flops),
+            "time on one device": hours(network.run.flops, speed),
+            "images to sample": numbers.count(network.to_sample) if network.to_sample else "none",
+            "storage": numbers.size(network.stored),
         }
-        for one in networks
+        for network in networks
     ]
     return html_tables.table("What they take", rows, texts=("network",))
 
 
-def resized(sizes, told):
+def resized(sizes, settings):
     """Return the table of other sizes that reach the same loss."""
-    head = f"smallest for {numbers.relative(told.overhead)} more compute"
+    head = f"smallest for {numbers.relative(settings.overhead)} more compute"
     rows = [
         {
-            "model": head if one is sizes.smallest else one.name,
-            "N": html_tables.value(one.params, numbers.count),
-            "D at the same loss": _open(one.images, numbers.count),
-            "compute beyond the budget": _open(one.overhead, numbers.relative),
+            "model": head if model is sizes.smallest else model.name,
+            "N": html_tables.value(model.params, numbers.count),
+            "D at the same loss": _open(model.images, numbers.count),
+            "compute beyond the budget": _open(model.overhead, numbers.relative),
         }
-        for one in (sizes.smallest, *sizes.models)
+        for model in (sizes.smallest, *sizes.models)
     ]
     return html_tables.table("Other sizes at the same loss", rows, texts=("model",), notes=True)
 
@@ -182,32 +182,32 @@ def best_runs(runs):
     return html_tables.table("The study's best runs so far", rows, texts=("model", "dataset"), marked=1)
 
 
-def next_runs(found, speed):
+def next_runs(runs, speed):
     """Return the table of the runs worth doing."""
-    unit = _unit(found)
+    unit = _unit(runs)
     rows = [
         {
-            "network": one.run.network.name,
-            "N": numbers.count(one.run.network.params),
-            "dataset": f"{one.dataset} (FID {numbers.fid(one.fid)})",
-            "D": numbers.count(one.run.images),
-            "training FLOPs": _flops(one.run.flops),
-            "time on one device": hours(one.run.flops, speed),
-            "images to sample": numbers.count(one.to_sample) if one.to_sample else "none",
+            "network": next_run.run.network.name,
+            "N": numbers.count(next_run.run.network.params),
+            "dataset": f"{next_run.dataset} (FID {numbers.fid(next_run.fid)})",
+            "D": numbers.count(next_run.run.images),
+            "training FLOPs": _flops(next_run.run.flops),
+            "time on one device": hours(next_run.run.flops, speed),
+            "images to sample": numbers.count(next_run.to_sample) if next_run.to_sample else "none",
             "interval narrower by": html_tables.Cell(
-                numbers.relative(one.reduction), badge="rough" if one.rough else ""
+                numbers.relative(next_run.reduction), badge="rough" if next_run.rough else ""
             ),
-            f"by, for each {numbers.scientific(unit, 1)} FLOPs": numbers.relative(one.per_flop * unit),
+            f"by, for each {numbers.scientific(unit, 1)} FLOPs": numbers.relative(next_run.per_flop * unit),
         }
-        for one in found.runs
+        for next_run in runs.runs
     ]
     return html_tables.table("Runs worth doing next", rows, texts=("network", "dataset"), marked=1)
 
 
-def _unit(found):
+def _unit(next_runs):
     """Return the power of ten of FLOPs for which the best run narrows the interval by 1% to 10%, nearly."""
     unit = 1.0
-    while found.runs and found.runs[0].per_flop * unit < 0.01:
+    while next_runs.runs and next_runs.runs[0].per_flop * unit < 0.01:
         unit *= 10
     return unit
 
@@ -215,57 +215,57 @@ def _unit(found):
 # sentences
 
 
-def interval(found):
+def interval(next_runs):
     """Return the present interval of the quantity in words."""
-    text = numbers.count if found.quantity == "params" else numbers.number
-    ends = f"{text(found.low)} to {text(found.high)}"
-    return f"{ends}, a factor {found.high / found.low:.3g}" if found.by_factor else ends
+    text = numbers.count if next_runs.quantity == "params" else numbers.number
+    ends = f"{text(next_runs.low)} to {text(next_runs.high)}"
+    return f"{ends}, a factor {next_runs.high / next_runs.low:.3g}" if next_runs.by_factor else ends
 
 
-def run_in_words(one, speed):
+def run_in_words(next_run, speed):
     """Return a run with its price in words."""
-    time = hours(one.run.flops, speed)
+    time = hours(next_run.run.flops, speed)
     return (
-        f"{one.run.network.name} on {numbers.count(one.run.images)} images of {one.dataset}"
-        f" ({_flops(one.run.flops)} FLOPs{f', {time} on one device' if time else ''})"
+        f"{next_run.run.network.name} on {numbers.count(next_run.run.images)} images of {next_run.dataset}"
+        f" ({_flops(next_run.run.flops)} FLOPs{f', {time} on one device' if time else ''})"
     )
 
 
-def summary(proposal, found, speed, title):
+def summary(proposal, next_runs, speed, title):
     """Return what the page says, in a few sentences."""
-    told, entries = [], proposal.entries
+    sentences, entries = [], proposal.entries
     if proposal.budget.flops is None:
         never = proposal.budget.why.removeprefix("never: ")
         what = "There is no budget to plan for" if never == proposal.budget.why else "No budget reaches the accuracy"
-        told.append(f"{what}: {never}.")
+        sentences.append(f"{what}: {never}.")
         if proposal.why:
-            told.append(f"Nor does the study determine N* ({title}: {proposal.why}).")
+            sentences.append(f"Nor does the study determine N* ({title}: {proposal.why}).")
     elif proposal.why:
-        told.append(
+        sentences.append(
             f"The study does not determine how {_flops(proposal.budget.flops)} training FLOPs are best split between"
             f" model and images, so that no N* is given here ({title}: {proposal.why})."
         )
     else:
         params, images = (numbers.count(entries[name]["value"]) for name in ("params", "images"))
-        told.append(
+        sentences.append(
             f"{_flops(proposal.budget.flops)} training FLOPs on {place(proposal)} are best spent on a model of {params}"
             f" parameters, trained on {images} images."
         )
-        told += _reaches(entries)
+        sentences += _reaches(entries)
     if proposal.networks:
         best = proposal.networks[0]
-        told.append(
+        sentences.append(
             f"The best real network for it: {best.run.network.name}, on {numbers.count(best.run.images)} images."
         )
     elif proposal.sizes is not None:
-        told.append("No WideResNet in shapes like the study's can be trained for so little.")
-    if found.runs:
-        best = found.runs[0]
-        told.append(
+        sentences.append("No WideResNet in shapes like the study's can be trained for so little.")
+    if next_runs.runs:
+        best = next_runs.runs[0]
+        sentences.append(
             f"The next run worth doing is {run_in_words(best, speed)}: for its price it narrows the interval of"
-            f" {found.words} most, by {numbers.relative(best.reduction)}."
+            f" {next_runs.words} most, by {numbers.relative(best.reduction)}."
         )
-    return told
+    return sentences
 
 
 def _reaches(entries):
@@ -281,42 +281,44 @@ def _reaches(entries):
 
 def why(proposal, law_summary):
     """Return in plain words why N* is not determined: a list of sentences."""
-    told = [
+    sentences = [
         "A law is fitted again many times, each time to runs drawn anew from the study's own. Where these refits"
         " disagree too much, or end where the fit may go no further, the number is not known: another study of the"
         " same kind could well give another one.",
     ]
     lacking = [text for text in law_summary.get("warnings") or [] if "spans only" in text or "distinct" in text]
-    others = [one for one in proposal.approaches if one.entries["params"]["determined"]]
+    others = [approach for approach in proposal.approaches if approach.entries["params"]["determined"]]
     if others:
-        names = numbers.listed([f"{one.title} ({numbers.count(one.entries['params']['value'])})" for one in others])
-        told.append(f"N* is determined by {names}; plan.law: {others[0].law} plans with it.")
+        names = numbers.listed(
+            [f"{approach.title} ({numbers.count(approach.entries['params']['value'])})" for approach in others]
+        )
+        sentences.append(f"N* is determined by {names}; plan.law: {others[0].law} plans with it.")
     if lacking:
-        told.append(f"What the runs lack: {'; '.join(lacking)}. Runs further apart would help most.")
-    return told
+        sentences.append(f"What the runs lack: {'; '.join(lacking)}. Runs further apart would help most.")
+    return sentences
 
 
-def largest(found, speed):
+def largest(next_runs, speed):
     """Return in a sentence which run narrows the interval most whatever it costs; "" if it is the table's first."""
-    if found.largest is None or found.largest == found.runs[0]:
+    if next_runs.largest is None or next_runs.largest == next_runs.runs[0]:
         return ""
-    narrows = f"narrows it by {numbers.relative(found.largest.reduction)}"
-    return f"Whatever it costs: {run_in_words(found.largest, speed)} {narrows}."
+    narrows = f"narrows it by {numbers.relative(next_runs.largest.reduction)}"
+    return f"Whatever it costs: {run_in_words(next_runs.largest, speed)} {narrows}."
 
 
-def caveats(found):
+def caveats(next_runs):
     """Return what to bear in mind of the runs worth doing: a list of sentences."""
-    told = [
+    sentences = [
         "Outcomes are simulated from the refits, with the noise of the study's own runs"
-        f" ({numbers.relative(found.noise)} of the loss). Each refit is then weighted by the likelihood of the outcome."
-        " The mean over outcomes is shown.",
+        f" ({numbers.relative(next_runs.noise)} of the loss). Each refit is then weighted by the likelihood of the"
+        " outcome. The mean over outcomes is shown.",
         "A refit leaves out a third of the runs, the new one too: the interval of the next fit narrows somewhat less.",
-        f"{found.considered:,} runs were looked at; a run is named only if it does better than chance"
-        f" ({numbers.relative(found.chance)}).",
+        f"{next_runs.considered:,} runs were looked at; a run is named only if it does better than chance"
+        f" ({numbers.relative(next_runs.chance)}).",
     ]
-    if any(one.rough for one in found.runs):
-        told.append(
+    if any(run.rough for run in next_runs.runs):
+        sentences.append(
             "Rough: so few refits agree with an outcome that the noise was raised to keep enough; the run may say more."
             " More refits (laws.refits) would tell."
         )
-    return told
+    return sentences

@@ -121,7 +121,7 @@ class Proposal:
     sizes: Sizes | None
 
 
-def place(forecast, told):
+def place(forecast, settings):
     """Return (dataset, FID) that is planned for: as told, or the dataset of the best FID; (None, None) without runs.
 
     Raises
@@ -130,31 +130,33 @@ def place(forecast, told):
         If the law has no run on the dataset told.
     """
     datasets = {dataset: fid for dataset, fid in forecast.places if dataset is not None}
-    if told.fid is not None:
-        return None, told.fid
-    if told.dataset is not None:
-        return told.dataset, datasets[registry.check(told.dataset, datasets, "plan.dataset, among those with runs")]
-    return min(datasets.items(), key=lambda one: one[1], default=(None, None))
+    if settings.fid is not None:
+        return None, settings.fid
+    if settings.dataset is not None:
+        return settings.dataset, datasets[
+            registry.check(settings.dataset, datasets, "plan.dataset, among those with runs")
+        ]
+    return min(datasets.items(), key=lambda pair: pair[1], default=(None, None))
 
 
-def budget(forecast, dataset, fid, speed, told):
+def budget(forecast, dataset, fid, speed, settings):
     """Return the :class:`Budget` that is told in FLOPs, in hours of a device, or as an accuracy to reach."""
-    if told.flops is not None:
-        return Budget(told.flops)
-    if told.gpu_hours is not None:
+    if settings.flops is not None:
+        return Budget(settings.flops)
+    if settings.gpu_hours is not None:
         if speed is None:
             return Budget(None, "no run was timed, and no speed is given: hours say nothing")
-        return Budget(told.gpu_hours * _SECONDS * speed.value)
-    if told.accuracy is None:
+        return Budget(settings.gpu_hours * _SECONDS * speed.value)
+    if settings.accuracy is None:
         raise ValueError("plan: none of flops, gpu_hours and accuracy is given; give one")
     silent = forecast.silent(dataset, fid)
-    needed = determination.unknown(silent) if silent else forecast.flops_to(told.accuracy, dataset, fid)
+    needed = determination.unknown(silent) if silent else forecast.flops_to(settings.accuracy, dataset, fid)
     if not needed["determined"]:
         return Budget(None, needed["why"], needed)
     return Budget(needed["value"], "", needed)
 
 
-def propose(laws, speed, told):
+def propose(laws, speed, settings):
     """Return what the planner says.
 
     Parameters
@@ -162,7 +164,7 @@ def propose(laws, speed, told):
     laws : list of forecasts.Forecast
         All laws of the study.
     speed : speed.Speed or None
-    told : settings.Plan
+    settings : settings.Plan
 
     Returns
     -------
@@ -173,11 +175,11 @@ def propose(laws, speed, told):
     ValueError
         If the settings name a law or dataset that is not there.
     """
-    forecast = chosen(laws, told)
-    dataset, fid = place(forecast, told)
-    spent = budget(forecast, dataset, fid, speed, told)
+    forecast = chosen(laws, settings)
+    dataset, fid = place(forecast, settings)
+    spent = budget(forecast, dataset, fid, speed, settings)
     entries = _entries(forecast, dataset, fid, spent.flops)
-    approaches = [] if spent.flops is None else [_approach(one, dataset, fid, spent.flops) for one in laws]
+    approaches = [] if spent.flops is None else [_approach(law, dataset, fid, spent.flops) for law in laws]
     why = _undetermined(entries)
     sized = spent.flops is not None and not why and isinstance(forecast, forecasts.FormForecast)
     return Proposal(
@@ -188,25 +190,27 @@ def propose(laws, speed, told):
         why=why,
         approaches=approaches,
         region=_region(approaches),
-        networks=networks(forecast, dataset, fid, spent.flops, told) if sized else [],
-        bought=[] if spent.flops is None else bought(dataset, spent.flops, told),
-        sizes=sizes(forecast, fid, spent.flops, told) if sized else None,
+        networks=networks(forecast, dataset, fid, spent.flops, settings) if sized else [],
+        bought=[] if spent.flops is None else bought(dataset, spent.flops, settings),
+        sizes=sizes(forecast, fid, spent.flops, settings) if sized else None,
     )
 
 
-def chosen(laws, told):
+def chosen(laws, settings):
     """Return the forecast of the law that is planned with; ValueError if it is not among `laws`."""
-    known = {one.name: one for one in laws}
-    return known[registry.check(told.law, known, "plan.law")]
+    known = {law.name: law for law in laws}
+    return known[registry.check(settings.law, known, "plan.law")]
 
 
-def networks(forecast, dataset, fid, flops, told):
+def networks(forecast, dataset, fid, flops, settings):
     """Return the real networks that a law likes best at a budget, in shapes like the study's, each with its forecast.
 
     Different widths come first: networks of one width and neighbouring depths are nearly the same.
     """
     params = forecast.optimum(flops, fid)[0][0, 0]
-    affordable = [candidate_runs.for_flops(one, flops, told) for one in candidate_runs.networks_near(params, told)]
+    affordable = [
+        candidate_runs.for_flops(network, flops, settings) for network in candidate_runs.networks_near(params, settings)
+    ]
     runs = [run for run in affordable if run is not None]
     if not runs:
         return []
@@ -215,29 +219,29 @@ def networks(forecast, dataset, fid, flops, told):
     for index in order:
         best_of_width.setdefault(runs[index].network.width, index)
     first = list(best_of_width.values())
-    picked = [*first, *(index for index in order if index not in set(first))][: told.candidates]
+    picked = [*first, *(index for index in order if index not in set(first))][: settings.candidates]
     return [
-        _network(forecast, dataset, fid, runs[index], losses[:, index], told)
+        _network(forecast, dataset, fid, runs[index], losses[:, index], settings)
         for index in sorted(picked, key=lambda index: losses[0, index])
     ]
 
 
-def bought(dataset, flops, told):
+def bought(dataset, flops, settings):
     """Return what a budget buys for each model of the study, without any forecast: a list of :class:`Network`."""
-    runs = [candidate_runs.for_flops(one, flops, told) for one in candidate_runs.of_study(told)]
-    return [_network(None, dataset, None, run, None, told) for run in runs if run is not None]
+    runs = [candidate_runs.for_flops(network, flops, settings) for network in candidate_runs.of_study(settings)]
+    return [_network(None, dataset, None, run, None, settings) for run in runs if run is not None]
 
 
-def sizes(forecast, fid, flops, told):
+def sizes(forecast, fid, flops, settings):
     """Return the :class:`Sizes` around N* of a budget: the curve, the smallest model, and the study's own models."""
     best, _ = forecast.optimum(flops, fid)
     ratios = np.geomspace(0.05, 8.0, 121)
     # at fixed N: each refit has an optimum of its own, so that the interval knows how unsure N* is
     _, curve = overheads.at_equal_loss(forecast, flops, fid, best[0, 0] * ratios)
     low, high = percentile_interval(np.where(np.isnan(curve[1:]), np.inf, curve[1:]), forecast.level)
-    params, images = overheads.smallest(forecast, flops, fid, told.overhead)
-    models = candidate_runs.of_study(told)
-    needed, cost = overheads.at_equal_loss(forecast, flops, fid, np.array([float(one.params) for one in models]))
+    params, images = overheads.smallest(forecast, flops, fid, settings.overhead)
+    models = candidate_runs.of_study(settings)
+    needed, cost = overheads.at_equal_loss(forecast, flops, fid, np.array([float(model.params) for model in models]))
     exact = {"low": None, "high": None, "determined": True, "why": ""}
     return Sizes(
         ratios,
@@ -248,16 +252,16 @@ def sizes(forecast, fid, flops, told):
             "smallest",
             forecast.entry(params, determination.positive),
             forecast.entry(images, determination.positive),
-            {"value": told.overhead} | exact,
+            {"value": settings.overhead} | exact,
         ),
         [
             Resized(
-                one.name,
-                {"value": float(one.params)} | exact,
+                model.name,
+                {"value": float(model.params)} | exact,
                 _open(forecast, needed[:, index]),
                 _open(forecast, cost[:, index]),
             )
-            for index, one in enumerate(models)
+            for index, model in enumerate(models)
         ],
     )
 
@@ -269,12 +273,12 @@ def _open(forecast, samples):
     return forecast.entry(samples, lambda low, high: "" if math.isfinite(high) else "no end in some of the refits")
 
 
-def _network(forecast, dataset, fid, run, losses, told):
-    found = {"loss": None, "accuracy": None}
+def _network(forecast, dataset, fid, run, losses, settings):
+    outcome = {"loss": None, "accuracy": None}
     if forecast is not None:
-        found = forecast.outcome(losses, forecast.loss_why(dataset, fid, run.flops))
-    stored = candidate_runs.stored_bytes(candidate_runs.images_needed(run), told)
-    return Network(run, **found, to_sample=candidate_runs.images_to_sample(run, dataset, told), stored=stored)
+        outcome = forecast.outcome(losses, forecast.loss_why(dataset, fid, run.flops))
+    stored = candidate_runs.stored_bytes(candidate_runs.images_needed(run), settings)
+    return Network(run, **outcome, to_sample=candidate_runs.images_to_sample(run, dataset, settings), stored=stored)
 
 
 def _approach(forecast, dataset, fid, flops):
@@ -293,9 +297,9 @@ def _entries(forecast, dataset, fid, flops=None):
 def _undetermined(entries):
     """Return why N* is not determined, or ""."""
     wanted = [entries[name] for name in ("N_star", "params") if name in entries]
-    return next((one["why"] for one in wanted if not one["determined"]), "")
+    return next((entry["why"] for entry in wanted if not entry["determined"]), "")
 
 
 def _region(approaches):
-    known = [one.entries["params"]["value"] for one in approaches if one.entries["params"]["determined"]]
+    known = [approach.entries["params"]["value"] for approach in approaches if approach.entries["params"]["determined"]]
     return (min(known), max(known)) if len(known) > 1 else None

@@ -193,9 +193,9 @@ def check(path, sha256=SHA256):
     """Raise ValueError unless the file at `path` has this SHA-256 (hex)."""
     if not os.path.isfile(path):
         raise ValueError(f"{path}: no such file; download {URL} and put it there")
-    found = digest(path)
-    if found != sha256:
-        raise ValueError(f"{path}: SHA-256 {found}, not {sha256}; download {URL} and put it there")
+    actual = digest(path)
+    if actual != sha256:
+        raise ValueError(f"{path}: SHA-256 {actual}, not {sha256}; download {URL} and put it there")
 
 
 def load(path, where, sha256=SHA256):

@@ -111,25 +111,25 @@ def merge(parts):
     return merged
 
 
-def check_features(one, other):
-    """Raise ValueError if `one` and `other` (moments or gaussians) are of different features."""
-    if None in (one.features, other.features) and len(one.mean) != len(other.mean):
-        told = [f"{m.origin} with {len(m.mean)} dimensions" for m in (one, other)]
-        raise ValueError(f"moments of different features: {told[0]}, {told[1]}; measure both in the same")
-    if one.features and other.features and one.features != other.features:
-        told = [f"{m.origin} in {m.features['name']} ({m.features['sha256'][:8]})" for m in (one, other)]
-        raise ValueError(f"moments of different features: {told[0]}, {told[1]}; measure both in the same")
+def check_features(first, other):
+    """Raise ValueError if `first` and `other` (moments or gaussians) are of different features."""
+    if None in (first.features, other.features) and len(first.mean) != len(other.mean):
+        names = [f"{m.origin} with {len(m.mean)} dimensions" for m in (first, other)]
+        raise ValueError(f"moments of different features: {names[0]}, {names[1]}; measure both in the same")
+    if first.features and other.features and first.features != other.features:
+        names = [f"{m.origin} in {m.features['name']} ({m.features['sha256'][:8]})" for m in (first, other)]
+        raise ValueError(f"moments of different features: {names[0]}, {names[1]}; measure both in the same")
 
 
-def _merged(one, other):
+def _merged(first, other):
     """Return (count, mean, scatter) of two such triples, of arrays or of tensors."""
-    (count, mean, scatter), (more, other_mean, other_scatter) = one, other
+    (count, mean, scatter), (more, other_mean, other_scatter) = first, other
     total, apart = count + more, other_mean - mean
     product = apart[:, None] * apart[None, :] * (count * more / total)
     return total, mean + apart * (more / total), scatter + other_scatter + product
 
 
-def frechet_distance(one, other):
+def frechet_distance(first, other):
     """Return the squared Frechet distance of two :class:`Gaussian`: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
 
     With C = F F', the trace of the root is the sum of the singular values of F1' F2: real numbers only, and a
@@ -140,10 +140,10 @@ def frechet_distance(one, other):
     ValueError
         If the two are of different features.
     """
-    check_features(one, other)
-    apart = one.mean - other.mean
-    root = np.linalg.svd(one.factor.T @ other.factor, compute_uv=False).sum()
-    return float(apart @ apart + np.trace(one.covariance) + np.trace(other.covariance) - 2 * root)
+    check_features(first, other)
+    apart = first.mean - other.mean
+    root = np.linalg.svd(first.factor.T @ other.factor, compute_uv=False).sum()
+    return float(apart @ apart + np.trace(first.covariance) + np.trace(other.covariance) - 2 * root)
 
 
 def measure_moments(*, images_path, features_path, moments_path, settings, compute):
@@ -223,12 +223,12 @@ def about(path):
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            told = json.loads((file.metadata() or {}).get("about", "{}"))
+            metadata = json.loads((file.metadata() or {}).get("about", "{}"))
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: not a readable file of moments ({str(error).splitlines()[0]})") from None
-    if told.get("format") != FORMAT:
+    if metadata.get("format") != FORMAT:
         raise ValueError(f"{path}: not a file of moments of this project (no format {FORMAT})")
-    return told
+    return metadata
 
 
 def read(path):

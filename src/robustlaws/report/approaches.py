@@ -94,7 +94,7 @@ def _row(limits, law, dataset):
         row[f"L* at {numbers.scientific(budget)} FLOPs"] = _cell(at(limits, law, dataset, "loss", budget))
     row["limit of L (nats)"] = _cell(at(limits, law, dataset, "asymptote"))
     row["limit of accuracy"] = _cell(at(limits, law, dataset, "accuracy_limit"), numbers.percent)
-    if any(one["quantity"] == "flops_to_human" for one in limits):
+    if any(limit["quantity"] == "flops_to_human" for limit in limits):
         human = called(None)
         level = human if (human_level(limits) or (human,))[0] == human else "simulated level"  # a narrow column
         row[f"FLOPs to {level}"] = _cell(at(limits, law, dataset, "flops_to_human"), numbers.scientific, "never")
@@ -112,10 +112,10 @@ def _over_budgets(limits, where, titles):
         groups[heading] = []
         for law, title in titles.items():
             for budget in budgets(limits):
-                found = {name: at(limits, law, dataset, name, budget) for name in _AT_BUDGET}
-                if any(found.values()):
+                cells = {name: at(limits, law, dataset, name, budget) for name in _AT_BUDGET}
+                if any(cells.values()):
                     row = {"approach": title, "FLOPs": numbers.scientific(budget)}
-                    row |= {label: _cell(found[name], text) for name, (label, text) in _AT_BUDGET.items()}
+                    row |= {label: _cell(cells[name], text) for name, (label, text) in _AT_BUDGET.items()}
                     groups[heading].append(row)
     return html_tables.table("N*, D*, L* and accuracy at a budget", groups, texts=("approach",), notes=True)
 
@@ -133,15 +133,15 @@ def human_sentence(limits):
 
 def to_human_level(limits, law):
     """Return what a law says of reaching human level, at the best FID and at FID 0; empty where it says nothing."""
-    never, told = [], []
+    never, parts = [], []
     for dataset, fid in list(places(limits).items())[:2]:
         row = at(limits, law, dataset, "flops_to_human")
         where = "at FID 0" if dataset is None else f"on {inputs.labelled(dataset, fid)}"
         cell = html_tables.value(row or {}, numbers.scientific, "never")
         if numbers.is_determined(row):
-            told.append(f"takes {cell.line} FLOPs {where}")
+            parts.append(f"takes {cell.line} FLOPs {where}")
         elif cell.known:
             never.append(where)
-    told += [f"is never reached {' or '.join(never)}"] if never else []
+    parts += [f"is never reached {' or '.join(never)}"] if never else []
     level = (human_level(limits) or (called(None),))[0]
-    return f"{numbers.sentence(level)} {numbers.listed(told)}." if told else ""
+    return f"{numbers.sentence(level)} {numbers.listed(parts)}." if parts else ""

@@ -161,7 +161,7 @@ def _quantity(key, label, group, values, text, log):
 
 def _by_laws(runs, predictions, laws):
     """Return the loss that each law gives for each run, and how far it lies from the one measured."""
-    found = []
+    series = []
     for law in laws:
         mine = predictions[(predictions["law"] == law["law"]) & (predictions["loss"] > 0)].drop_duplicates("run")
         mine = mine.set_index("run").reindex(runs["run"])
@@ -169,11 +169,11 @@ def _by_laws(runs, predictions, laws):
             continue
         name = inputs.title(law)
         residual = 100 * np.log(mine["predicted"].where(mine["predicted"] > 0) / mine["loss"])
-        found += [
+        series += [
             _quantity(f"predicted {law['law']}", "predicted loss (nats)", name, mine["predicted"], _loss, True),
             _quantity(f"residual {law['law']}", "predicted above measured loss (%)", name, residual, _residual, False),
         ]
-    return found
+    return series
 
 
 def _residual(value):
@@ -189,11 +189,11 @@ def _categories(runs, order):
         "model": (runs["model"], [(name, f"{name} ({numbers.count(params[name])})") for name in params.index]),
         "recipe": (recipes, [(name, name or "the study's own") for name in sorted(set(recipes))]),
     }
-    found = []
+    categories = []
     for key, (values, entries) in named.items():
         places = {name: place for place, (name, _) in enumerate(entries)}
         looks = _shades(len(entries)) if key == "model" else _colours(len(entries))
-        found.append({
+        categories.append({
             "key": key,
             "entries": [
                 {"name": name, "label": label, "light": light, "dark": dark, "symbol": SYMBOLS[i % len(SYMBOLS)],
@@ -202,7 +202,7 @@ def _categories(runs, order):
             ],
             "of": [places[name] for name in values],
         })  # fmt: skip
-    return found
+    return categories
 
 
 def _colours(count):
@@ -229,7 +229,7 @@ def _scale():
 
 def _laws(allocations, laws, accuracy, datasets):
     """Return what each law gives over budgets, only where the data determine it, and remarks on the rest."""
-    found = []
+    explained = []
     for law in laws:
         mine = allocations[allocations["law"] == law["law"]]
         lines, unknown = [], {}
@@ -247,8 +247,8 @@ def _laws(allocations, laws, accuracy, datasets):
                 lines.append({"name": name, "dataset": datasets.index(dataset) if dataset else None, **line})
         covered = [dataset for dataset in datasets if (mine["dataset"] == dataset).any()]
         remarks = [numbers.not_determined(symbol, whys, covered) for symbol, whys in unknown.items()]
-        found.append({"key": law["law"], "title": inputs.title(law), "lines": lines, "remarks": remarks})
-    return found
+        explained.append({"key": law["law"], "title": inputs.title(law), "lines": lines, "remarks": remarks})
+    return explained
 
 
 def _unknown(entries):

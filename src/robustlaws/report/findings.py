@@ -34,8 +34,8 @@ def summary(runs, attacks, laws, limits):
     return {
         "sentences": [sentence for sentence in sentences if sentence],
         "laws": [
-            f"{told} {approaches.to_human_level(limits, law['law'])}".rstrip()
-            for law, told in zip(laws, exponents(laws), strict=True)
+            f"{exponent_text} {approaches.to_human_level(limits, law['law'])}".rstrip()
+            for law, exponent_text in zip(laws, exponents(laws), strict=True)
         ],
         "exceptions": exceptions,
         "fids": fids,
@@ -121,11 +121,11 @@ def best_in_words(runs, attacks):
         accuracies.append(_autoattack(best, attacks))
     elif attacks is not None:
         accuracies.append("AutoAttack was not run on it")
-    told = [f"accuracy {', '.join(accuracies)}"] if accuracies else []
-    told += [f"adversarial loss {best['adv_loss']:.4f} nats"] if pd.notna(best["adv_loss"]) else []
+    parts = [f"accuracy {', '.join(accuracies)}"] if accuracies else []
+    parts += [f"adversarial loss {best['adv_loss']:.4f} nats"] if pd.notna(best["adv_loss"]) else []
     verdict = "The most robust run is" if pd.notna(best["adv_acc"]) else "The run with the lowest adversarial loss is"
     where = f"{best['model']}{recipe} on {best['dataset']} with {numbers.count(best['images'])} images"
-    return f"{verdict} {where}: {'; '.join(told)}."
+    return f"{verdict} {where}: {'; '.join(parts)}."
 
 
 def _autoattack(best, attacks):

@@ -46,7 +46,7 @@ def section(accuracy, validity, benchmark, agreement):
     people = any((table["kind"] != "model").any() for table in answered.values())
     sentences = []
     for bundle, table in validity.items():
-        sentences.append(_told(bundle, table, _fooled(benchmark.get(bundle))))
+        sentences.append(_judged_in_words(bundle, table, _fooled(benchmark.get(bundle))))
         sentences += _unfinished(accuracy[bundle], len(table))
     return {
         "simulated": simulated,
@@ -90,33 +90,33 @@ def _fooled(benchmark):
     return round(alone["images"] - alone["right"])
 
 
-def _told(bundle, table, fooled):
+def _judged_in_words(bundle, table, fooled):
     """Return how many images of a bundle were shown, and what became of them."""
     shown = len(table)
     whole = fooled is None or fooled <= shown
     if not shown:
         none = "none" if whole else f"{fooled:,}, none of which was shown,"
         return f"Of the {_WHOSE[bundle]}, {none} fooled the network."
-    said = f"Of the {_WHOSE[bundle]}, {numbers.plural(shown, 'image')} that fooled the network "
-    said += f"{'was' if shown == 1 else 'were'} shown"
+    text = f"Of the {_WHOSE[bundle]}, {numbers.plural(shown, 'image')} that fooled the network "
+    text += f"{'was' if shown == 1 else 'were'} shown"
     if not whole:
-        said += f", of {fooled:,} that did"
+        text += f", of {fooled:,} that did"
     counts = table["verdict"].value_counts()
     judged = shown - int(counts.get("unjudged", 0))
     if not judged:
-        said += "; too few have given a class to judge them."
+        text += "; too few have given a class to judge them."
     else:
         invalid = int(counts.get("deceptive", 0) + counts.get("ambiguous", 0))
-        said += (
+        text += (
             f"; as {_judges(table)} judged them, {invalid:,} of {judged:,} ({numbers.percent(invalid / judged)}) are "
             "invalid"
         )
-        said += f", {int(counts.get('deceptive', 0)):,} of these deceptive." if (table["people"] > 0).any() else "."
+        text += f", {int(counts.get('deceptive', 0)):,} of these deceptive." if (table["people"] > 0).any() else "."
         if judged < shown:
-            said += f" The other {shown - judged:,} have too few answers to be judged and count as valid."
+            text += f" The other {shown - judged:,} have too few answers to be judged and count as valid."
     if bundle == "test" and not whole:
-        said += " Since not all were shown, the benchmark without the invalid ones is left out."
-    return said
+        text += " Since not all were shown, the benchmark without the invalid ones is left out."
+    return text
 
 
 def _judges(table):

@@ -19,15 +19,15 @@ def table(paths):
     ValueError
         If a file is not one of Snakemake's.
     """
-    found = {}
+    jobs_of = {}
     for path in map(Path, paths):
         parents = path.parts[:-1]
         after = parents[len(parents) - parents[::-1].index("benchmarks") :] if "benchmarks" in parents else parents[-1:]
-        found.setdefault(after[0] if after else path.stem, []).extend(_benchmark(path))
-    longest = sorted(found.items(), key=lambda item: (-sum(job[0] for job in item[1]), item[0]))
+        jobs_of.setdefault(after[0] if after else path.stem, []).extend(_benchmark(path))
+    longest = sorted(jobs_of.items(), key=lambda item: (-sum(job[0] for job in item[1]), item[0]))
     rows = [_row(stage, jobs) for stage, jobs in longest if jobs]
     if rows:
-        rows.append(_row("all", [job for jobs in found.values() for job in jobs]))
+        rows.append(_row("all", [job for jobs in jobs_of.values() for job in jobs]))
     return html_tables.table("Time per stage", rows, texts=("stage",))
 
 

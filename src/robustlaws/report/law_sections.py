@@ -28,14 +28,14 @@ def overview(laws):
     """Return how well and how surely the laws fit, one row each, as a table; None without laws."""
     rows = []
     for law in laws:
-        fits, unseen = stages(law), [one for one in (law.get("held_out") or {}).values() if one]
+        fits, unseen = stages(law), [errors for errors in (law.get("held_out") or {}).values() if errors]
         rows.append(
             {
                 "law": inputs.title(law),
                 "runs": f"{law.get('n_runs') or 0:,}",
                 "R²": _r2(law),
-                "R² on unseen datasets": _from_to([one.get("r2") for one in unseen], "{:.3f}".format),
-                "typical error there": _from_to([one.get("median_error") for one in unseen], numbers.percent),
+                "R² on unseen datasets": _from_to([errors.get("r2") for errors in unseen], "{:.3f}".format),
+                "typical error there": _from_to([errors.get("median_error") for errors in unseen], numbers.percent),
                 "fit": html_tables.Cell("", badge=approaches.UNCONVERGED)
                 if not converged(law)
                 else "converged"
@@ -66,8 +66,8 @@ def _from_to(values, text):
 def section(law):
     """Return what the page shows of one law."""
     warnings = _gathered(law)
-    told = any("converged" in warning for warning in warnings)
-    if not converged(law) and not told:
+    says_so = any("converged" in warning for warning in warnings)
+    if not converged(law) and not says_so:
         warnings.insert(0, "the fit has not converged: its numbers are not those of the best fit")
     parameters = [
         {"parameter": name, "value [interval]": _with_reason(entry)}
@@ -94,12 +94,12 @@ def section(law):
 def _gathered(law):
     """Return a law's warnings; what holds for several datasets is said once."""
     datasets = {entry["dataset"] for entry in law.get("datasets") or []}
-    found = {}
+    heads = {}
     for warning in law.get("warnings") or []:
         head, _, rest = warning.partition(": ")
         of_dataset = head in datasets and rest
-        found.setdefault(rest if of_dataset else warning, []).extend([head] if of_dataset else [])
-    return [f"{text} ({numbers.listed(names)})" if names else text for text, names in found.items()]
+        heads.setdefault(rest if of_dataset else warning, []).extend([head] if of_dataset else [])
+    return [f"{text} ({numbers.listed(names)})" if names else text for text, names in heads.items()]
 
 
 def _with_reason(entry):

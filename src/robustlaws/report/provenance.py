@@ -38,18 +38,20 @@ def section(path, page):
         return None
     study = Path(path).parent.parent
     rows = [html_tables.plain(row) for row in tables.read(path, tables.PROVENANCE).to_dict("records")]
-    told = [row for row in rows if row["rule"]]
-    jobs = _jobs(told)
+    with_rule = [row for row in rows if row["rule"]]
+    jobs = _jobs(with_rule)
     stages = {stage: some for stage in _ORDER if (some := [job for job in jobs if job["stage"] == stage])}
     same, differing = _software(jobs)
     return {
-        "files": len(told),
+        "files": len(with_rule),
         "jobs": len(jobs),
-        "table": html_tables.table("Provenance by stage", [_row(*one) for one in stages.items()], texts=_TEXTS),
+        "table": html_tables.table(
+            "Provenance by stage", [_row(*row_parts) for row_parts in stages.items()], texts=_TEXTS
+        ),
         "software": same,
         "remarks": differing + _on_code(stages) + _on_silence(rows),
-        "command": f"{shell_commands.call('robustlaws')} show {shlex.quote(str(study / _example(told)))}"
-        if told
+        "command": f"{shell_commands.call('robustlaws')} show {shlex.quote(str(study / _example(with_rule)))}"
+        if with_rule
         else "",
         "links": {text: pictures.link(file, page) for text, file in _files(study, path).items() if file.is_file()},
     }
@@ -89,11 +91,11 @@ def _counted(values):
 
 
 def _several(values):
-    found = [value for value, _ in _counted(values)]
-    if not found:
+    distinct = [value for value, _ in _counted(values)]
+    if not distinct:
         return html_tables.Cell("not known", known=False)
-    more = [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
-    return html_tables.Cell("; ".join(found[:_SHOWN] + more))
+    more = [f"{len(distinct) - _SHOWN} more"] if len(distinct) > _SHOWN else []
+    return html_tables.Cell("; ".join(distinct[:_SHOWN] + more))
 
 
 def _short(commit):
@@ -102,8 +104,8 @@ def _short(commit):
 
 def _machine(job):
     if job["gpus"]:
-        found = _counted(job["gpus"].split("; "))
-        return " + ".join(name if many == 1 else f"{many} {numbers.TIMES} {name}" for name, many in found)
+        counted = _counted(job["gpus"].split("; "))
+        return " + ".join(name if many == 1 else f"{many} {numbers.TIMES} {name}" for name, many in counted)
     return f"{job['processor']}, {numbers.plural(int(job['cores']), 'core')}"
 
 
@@ -126,17 +128,17 @@ def _software(jobs):
         for name, version in job["versions"].items():
             versions[name].append((version, job["stage"]))
     same, remarks = [], []
-    for name, found in sorted(versions.items()):
-        counted = _counted(version for version, _ in found)
+    for name, uses in sorted(versions.items()):
+        counted = _counted(version for version, _ in uses)
         if len(counted) == 1:
             same.append(f"{name} {counted[0][0]}")
             continue
-        told = [
+        counts = [
             f"{version} in {numbers.plural(many, 'job')}"
-            f" ({_of_stages(stage for one, stage in found if one == version)})"
+            f" ({_of_stages(stage for used_version, stage in uses if used_version == version)})"
             for version, many in counted
         ]
-        remarks.append(f"{len(counted)} versions of {name}: {numbers.listed(told)}.")
+        remarks.append(f"{len(counted)} versions of {name}: {numbers.listed(counts)}.")
     return ", ".join(same), remarks
 
 
@@ -150,8 +152,8 @@ def _on_code(stages):
     for stage, jobs in stages.items():
         commits = _counted(_short(job["commit"]) for job in jobs)
         if len(commits) > 1:
-            told = [f"{commit} ({numbers.plural(many, 'job')})" for commit, many in commits]
-            remarks.append(f"The jobs of {stage} ran {len(commits)} states of the code: {numbers.listed(told)}.")
+            counts = [f"{commit} ({numbers.plural(many, 'job')})" for commit, many in commits]
+            remarks.append(f"The jobs of {stage} ran {len(commits)} states of the code: {numbers.listed(counts)}.")
         revisions = defaultdict(set)
         for job in jobs:
             revisions[(job["revision"] or "").rpartition("-r")[0]].add(job["revision"])

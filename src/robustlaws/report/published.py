@@ -60,12 +60,14 @@ def table(comparison, laws, limits):
     """
     if not comparison:
         return None
-    found = [_own(row, inputs.law_named(laws, row["law"]), limits, _best(row, comparison)) for row in comparison]
-    known = [_is_same(own, row) for own, row in zip(found, comparison, strict=True) if own is not None]
+    own_rows = [_own(row, inputs.law_named(laws, row["law"]), limits, _best(row, comparison)) for row in comparison]
+    known = [_is_same(own, row) for own, row in zip(own_rows, comparison, strict=True) if own is not None]
     # a fit of the published runs would stand beside itself
     beside = not (known and all(known))
-    pairs = [(row, own if beside else None) for row, own in zip(comparison, found, strict=True)]
-    concluded = [(row, own) for row, own in pairs if row["quantity"] in _NAMED and _is_told(row, comparison)] or pairs
+    pairs = [(row, own if beside else None) for row, own in zip(comparison, own_rows, strict=True)]
+    concluded = [
+        (row, own) for row, own in pairs if row["quantity"] in _NAMED and _is_printed(row, comparison)
+    ] or pairs
     main, every = _table("Beside the published study", concluded), _table("Everything compared", pairs)
     return {
         "main": main,
@@ -76,7 +78,7 @@ def table(comparison, laws, limits):
     }
 
 
-def _is_told(row, comparison):
+def _is_printed(row, comparison):
     """Return whether the paper prints a number, or none of that law."""
     same = [other for other in comparison if (other["law"], other["quantity"]) == (row["law"], row["quantity"])]
     return row["printed"] is not None or all(other["printed"] is None for other in same)
@@ -106,9 +108,12 @@ def _is_same(own, row):
 
 def _best(row, comparison):
     """Return the best FID's dataset among the rows of a quantity: that which the paper prints a number of, if any."""
-    rows = [one for one in comparison if (one["law"], one["quantity"]) == (row["law"], row["quantity"])]
-    told = [one for one in rows if one["printed"] is not None and one["dataset"] is not None] or rows
-    return next(iter(inputs.fid_order((one["dataset"], one["fid"]) for one in told if one["dataset"] is not None)), "")
+    rows = [other for other in comparison if (other["law"], other["quantity"]) == (row["law"], row["quantity"])]
+    printed = [other for other in rows if other["printed"] is not None and other["dataset"] is not None] or rows
+    return next(
+        iter(inputs.fid_order((other["dataset"], other["fid"]) for other in printed if other["dataset"] is not None)),
+        "",
+    )
 
 
 def _own(row, law, limits, best):
@@ -132,14 +137,17 @@ def _own(row, law, limits, best):
     of_budget = re.fullmatch(r"(N\*|D\*|L\*|accuracy) at (\S+) FLOPs", name)
     if of_budget:
         name = _AT_BUDGET[of_budget[1]]
-        budget = next((one for one in approaches.budgets(limits) if numbers.scientific(one) == of_budget[2]), 0.0)
+        budget = next(
+            (candidate for candidate in approaches.budgets(limits) if numbers.scientific(candidate) == of_budget[2]),
+            0.0,
+        )
     dataset = None
     if row["dataset"] is not None or row["fid"] != 0:
         order = inputs.fid_order(inputs.fids_of_laws([law]))
         dataset = row["dataset"] if itself else next(iter(order), None)
-    found = approaches.at(limits, law["law"], dataset, name, budget)
-    if found is None and dataset is not None and not of_budget:
+    cell = approaches.at(limits, law["law"], dataset, name, budget)
+    if cell is None and dataset is not None and not of_budget:
         entry = inputs.dataset_entry(law, dataset)
         entries = (entry.get("parameters") or {}) | (entry.get("exponents") or {})
-        found = (entries | {"asymptote": entry.get("asymptote")}).get(name)
-    return None if found and found.get("source") == "simulated" else found
+        cell = (entries | {"asymptote": entry.get("asymptote")}).get(name)
+    return None if cell and cell.get("source") == "simulated" else cell

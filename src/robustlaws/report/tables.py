@@ -35,15 +35,15 @@ def datasets(runs, quality):
 
 def _dataset(name, fid, runs, entry):
     first = runs.iloc[0] if len(runs) else {}
-    told = html_tables.plain({key: first.get(key) for key in ("generator", "steps", "real_fraction")})
+    cells = html_tables.plain({key: first.get(key) for key in ("generator", "steps", "real_fraction")})
     spread = f" ± {numbers.fid(entry['fid_sd'])}" if entry.get("fid_sd") is not None else ""
     return {
         "dataset": name,
-        "generator": entry.get("generator") or told["generator"] or "",
-        "steps": entry.get("steps") or told["steps"] or "",
+        "generator": entry.get("generator") or cells["generator"] or "",
+        "steps": entry.get("steps") or cells["steps"] or "",
         "FID": "" if fid is None else numbers.fid(fid) + spread,
         "images behind the FID": _behind(entry),
-        "real images in a batch": numbers.percent(told["real_fraction"]) if told["real_fraction"] else "",
+        "real images in a batch": numbers.percent(cells["real_fraction"]) if cells["real_fraction"] else "",
         "runs": f"{len(runs):,}",
         "largest D": numbers.count(runs["images"].max()) if len(runs) else "",
     }
@@ -153,15 +153,15 @@ def attacks(table):
         shares = {name: _share(stages[name]) if name in stages else "" for name in whole}
         rows.append((order, {"victim": victim} | shares))
     rows.sort(key=lambda row: row[0])
-    found = _some_and_all("victims", [cells_ for _, cells_ in rows], texts=("victim",))
-    if found is None:
+    tables_ = _some_and_all("victims", [cells_ for _, cells_ in rows], texts=("victim",))
+    if tables_ is None:
         return None
     stages = [
         {"victim": row["victim"], "after": row["attack"], "accuracy": _share(row)}
         for row in table.to_dict("records")
         if "/" in row["attack"]
     ]
-    return found | {
+    return tables_ | {
         "stages": html_tables.table("Accuracy after each attack", stages, texts=("victim", "after")),
         "level": f"{100 * table['level'].iloc[0]:.3g}%",
     }

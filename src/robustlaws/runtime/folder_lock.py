@@ -27,7 +27,7 @@ SILENCE = 60.0  # after which one on another machine is gone: attributes of file
 
 
 @contextmanager
-def held(folder, seconds=60.0, silence=SILENCE):
+def locked(folder, seconds=60.0, silence=SILENCE):
     """Keep `folder` for this process: two at work on the same states would undo each other.
 
     Parameters
@@ -66,7 +66,7 @@ def held(folder, seconds=60.0, silence=SILENCE):
         finally:
             done.set()
             beat.join()
-            if _told(holder).get("id") == me:
+            if _holder_text(holder).get("id") == me:
                 holder.unlink(missing_ok=True)
 
 
@@ -93,7 +93,7 @@ def whose(about):
 
 def _wait(folder, deadline):
     if time.monotonic() > deadline:
-        by = whose(_told(folder / "holder.json"))
+        by = whose(_holder_text(folder / "holder.json"))
         raise ValueError(f"{folder}: another process is at work on this run ({by}); wait for it or stop it")
     time.sleep(0.1)
 
@@ -117,7 +117,7 @@ def _made(holder, me):
 
 def _gone(holder, silence, locked):
     """Return whether the process that wrote the file `holder` is gone; if it is elsewhere, after `silence` seconds."""
-    about = _told(holder)
+    about = _holder_text(holder)
     if about.get("boot") == boot():
         return bool(locked) or about["process"] == os.getpid() or not psutil.pid_exists(about["process"])
     log.info("%s: of %s; waiting for a sign of life", holder, whose(about))
@@ -149,7 +149,7 @@ def _live(holder, me, done):
     while not done.wait(_BEAT):
         try:
             os.utime(holder)
-            about = _told(holder)
+            about = _holder_text(holder)
         except OSError:  # removed with the folder, as the work is done; or a file system that is away for a while
             continue
         if about.get("id", me) != me:
@@ -157,7 +157,7 @@ def _live(holder, me, done):
             os._exit(1)
 
 
-def _told(holder):
+def _holder_text(holder):
     try:
         return json.loads(holder.read_text(encoding="utf-8"))
     except (OSError, ValueError):

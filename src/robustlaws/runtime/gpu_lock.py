@@ -40,7 +40,7 @@ def take(count, names, seconds=None, folder=None):
     ValueError
         If too few are free in time.
     """
-    folder, begun, said = Path(folder or tempfile.gettempdir()), time.monotonic(), False
+    folder, begun, logged = Path(folder or tempfile.gettempdir()), time.monotonic(), False
     mine = [name for name in names if name in _held]
     while len(mine) < count:
         fresh, closed = {}, []
@@ -66,9 +66,9 @@ def take(count, names, seconds=None, folder=None):
         what = f"{count} of {len(names)} GPUs wanted, {len(mine) + len(fresh)} free"
         if seconds is not None and time.monotonic() - begun > seconds:
             raise ValueError(f"{what} for {seconds:g} s: other jobs have them; wait for these or stop them")
-        if not said:
+        if not logged:
             log.info("%s: waiting for other jobs of this machine", what)
-            said = True
+            logged = True
         time.sleep(min(1.0, seconds or 1.0))
     return [names.index(name) for name in mine[:count]]
 

@@ -21,12 +21,12 @@ def of_job(snakemake):
     ----------
     snakemake : the object that Snakemake gives to a script
     """
-    with provenance.of(_told(snakemake)):
+    with provenance.of(_of_job(snakemake)):
         yield
 
 
-def _told(snakemake):
-    told = {
+def _of_job(snakemake):
+    facts = {
         "study": snakemake.config.get("study"),
         "rule": snakemake.rule,
         "wildcards": dict(snakemake.wildcards.items()),
@@ -43,7 +43,7 @@ def _told(snakemake):
         "start": provenance.now(),
     }
     # as JSON has it, once: a config may hold what YAML knows beyond that, a date or an infinite number
-    return json.loads(json.dumps(told, default=str), parse_constant=str)
+    return json.loads(json.dumps(facts, default=str), parse_constant=str)
 
 
 def _gpus_given(snakemake):

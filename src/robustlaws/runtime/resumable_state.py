@@ -28,12 +28,12 @@ _KEPT = 2  # the newest and the one before it
 
 
 @contextmanager
-def held(folder, **patience):
+def locked(folder, **patience):
     """Keep `folder` for this process, and tell the log what earlier attempts at its work did.
 
-    Parameters and errors are those of :func:`robustlaws.runtime.folder_lock.held`.
+    Parameters and errors are those of :func:`robustlaws.runtime.folder_lock.locked`.
     """
-    with folder_lock.held(folder, **patience):
+    with folder_lock.locked(folder, **patience):
         history = Path(folder) / "history.txt"
         before = history.read_text(encoding="utf-8").splitlines() if history.exists() else []
         for line in before[-_TOLD:]:
@@ -209,6 +209,6 @@ def _difference(theirs, ours, key=""):
         return "" if theirs == ours else f"{key} is {theirs!r} there and {ours!r} here"
     for name in {**theirs, **ours}:
         inner = f"{key}.{name}" if key else name
-        if found := _difference(theirs.get(name), ours.get(name), inner):
-            return found
+        if difference := _difference(theirs.get(name), ours.get(name), inner):
+            return difference
     return ""

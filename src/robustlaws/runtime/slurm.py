@@ -32,9 +32,11 @@ def end():
     try:
         return _time(_squeue(number, "%e"))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        output = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         log.warning(
-            "the end of SLURM job %s is not known (%s); it is not stopped before", number, said[0] if said else error
+            "the end of SLURM job %s is not known (%s); it is not stopped before",
+            number,
+            output[0] if output else error,
         )
         return None
 
@@ -56,10 +58,10 @@ def ending():
 def _squeue(number, form):
     """Return the words that squeue prints of a job; OSError or subprocess.SubprocessError if it does not answer."""
     # not the format that a user may have chosen for times
-    told = {**os.environ, "SLURM_TIME_FORMAT": "standard"}
+    environment = {**os.environ, "SLURM_TIME_FORMAT": "standard"}
     command = ["squeue", "--noheader", "--jobs", number, "--format", form]
     asked = subprocess.run(
-        command, env=told, capture_output=True, text=True, check=True, timeout=_ASKED, stdin=subprocess.DEVNULL
+        command, env=environment, capture_output=True, text=True, check=True, timeout=_ASKED, stdin=subprocess.DEVNULL
     )
     return asked.stdout.split()
 

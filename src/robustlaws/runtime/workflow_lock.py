@@ -113,15 +113,15 @@ def check_idle(folder):
 
 def at_work(folder):
     """Return what the Snakemakes that are at work in `folder` have written down, by the path of their record."""
-    found = {}
+    running = {}
     for path in sorted(_drivers(folder).glob("*.json")):
         try:
             about = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):  # ended meanwhile
             continue
         if _alive(about):
-            found[path] = about
-    return found
+            running[path] = about
+    return running
 
 
 def holder(folder):
@@ -144,16 +144,16 @@ def left_jobs(folder):
         return {}
     command = ["squeue", "--me", "--noheader", "--format=%i|%j|%Z|%k"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True).stdout
+        output = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True).stdout
     except (OSError, subprocess.SubprocessError):  # no cluster behind it, or none that answers
         return {}
     theirs = {name for about in at_work(folder).values() for name in _run_ids(about["log"])}
-    found = {}
-    for line in told.splitlines():
+    counts = {}
+    for line in output.splitlines():
         _, name, where, comment = line.split("|", 3)
         if comment.startswith("rule_") and os.path.realpath(where) == os.path.realpath(folder) and name not in theirs:
-            found[name] = found.get(name, 0) + 1
-    return found
+            counts[name] = counts.get(name, 0) + 1
+    return counts
 
 
 def _check_jobs(folder):
@@ -185,10 +185,10 @@ def _alive(about):
     if about["job"] and shutil.which("squeue"):
         command = ["squeue", "--noheader", "--format=%i", f"--jobs={about['job']}"]
         try:
-            told = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+            result = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
         except (OSError, subprocess.SubprocessError):  # no answer is no reason to take its lock away
             return True
-        return bool(told.stdout.strip()) or (told.returncode != 0 and "Invalid job id" not in told.stderr)
+        return bool(result.stdout.strip()) or (result.returncode != 0 and "Invalid job id" not in result.stderr)
     # restarted since; one that began after this machine did is another machine of the same name
     return about["host"] != socket.gethostname() or about["started"] >= psutil.boot_time()
 

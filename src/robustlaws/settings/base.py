@@ -66,9 +66,9 @@ class Settings:
     def __post_init__(self):
         for name, kind in _declared(type(self)):
             given = getattr(self, name)
-            brought = _coerced(given, kind, f"{type(self).__name__}.{name}")
-            if brought is not given:
-                object.__setattr__(self, name, brought)
+            converted = _coerced(given, kind, f"{type(self).__name__}.{name}")
+            if converted is not given:
+                object.__setattr__(self, name, converted)
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,8 @@ def named(path: Path | str, partial: Path | str | None = None) -> Iterator[None]
         yield
     except Exception as error:
         code = errors.number(error)
-        said = error.filename if isinstance(error, OSError) else None
-        if code not in errors.UNWRITABLE or said not in (None, str(partial)):
+        filename = error.filename if isinstance(error, OSError) else None
+        if code not in errors.UNWRITABLE or filename not in (None, str(partial)):
             raise
         raise OSError(code, os.strerror(code), str(path)) from error
 
@@ -139,12 +139,12 @@ def listing(paths: Iterable[Path | str]) -> str:
     Snakemake sees of a folder only the time at which a name in it came or went.
     """
     folders = [Path(path) for path in paths if Path(path).is_dir()]
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for folder in folders:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             about = path.stat()
-            found.update(f"{path.relative_to(folder)}\0{about.st_size}\0{about.st_mtime_ns}\0".encode())
-    return found.hexdigest() if folders else ""
+            hashed.update(f"{path.relative_to(folder)}\0{about.st_size}\0{about.st_mtime_ns}\0".encode())
+    return hashed.hexdigest() if folders else ""
 
 
 def write_json(path: Path | str, content: Any, stamped: bool = True) -> None:

@@ -53,17 +53,17 @@ def read(path: Path | str) -> dict[str, Any] | None:
     ValueError
         If the file is none of the four kinds, or is damaged.
     """
-    found = kind(path)
-    if found is None:
+    file_kind = kind(path)
+    if file_kind is None:
         if claimed := SUFFIXES.get(Path(path).suffix):
             raise ValueError(f"{path}: damaged, not a readable {claimed} file")
         raise ValueError(f"{path}: no HDF5, Parquet, safetensors or JSON, which are what carries provenance")
     try:
-        text = _TEXTS[found](path)
+        text = _TEXTS[file_kind](path)
         stamp = json.loads(text) if isinstance(text, str) else text
     except Exception as error:  # of any kind: what a library makes of damaged bytes
         what = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path}: damaged, not a readable {found} file ({what})") from None
+        raise ValueError(f"{path}: damaged, not a readable {file_kind} file ({what})") from None
     # others may have something of that name, which is content then
     return stamp if isinstance(stamp, dict) and stamp.get("format") == FORMAT else None
 
@@ -80,13 +80,13 @@ def content_digest(path: Path | str) -> str:
     ValueError
         If the file is damaged, or another program has rewritten it with the provenance in it.
     """
-    found = kind(path)
-    if found == "HDF5":
+    file_kind = kind(path)
+    if file_kind == "HDF5":
         return _hdf5_digest(path)
-    if found is None or read(path) is None:
+    if file_kind is None or read(path) is None:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    return {"Parquet": _parquet_digest, "safetensors": _tensors_digest, "JSON": _json_digest}[found](path)
+    return {"Parquet": _parquet_digest, "safetensors": _tensors_digest, "JSON": _json_digest}[file_kind](path)
 
 
 def _text(stamp):
@@ -198,10 +198,10 @@ def _tensors_digest(path):
             raise _rewritten(path)
         header = header.replace(entry, b"").rstrip(b" ")
         header += b" " * (-len(header) % 8)  # as the library does: the numbers begin at a multiple of 8
-        found = hashlib.sha256(len(header).to_bytes(8, "little") + header)
+        digest = hashlib.sha256(len(header).to_bytes(8, "little") + header)
         while block := file.read(_BLOCK):
-            found.update(block)
-    return found.hexdigest()
+            digest.update(block)
+    return digest.hexdigest()
 
 
 # Parquet
@@ -235,14 +235,14 @@ def _parquet_digest(path):
         footer = _without_pair(file.read(length), parquet.read_metadata(path).metadata)
         if footer is None:
             raise _rewritten(path)
-        found, left = hashlib.sha256(), size - 8 - length
+        digest, left = hashlib.sha256(), size - 8 - length
         file.seek(0)
         while left:
             block = file.read(min(_BLOCK, left))
-            found.update(block)
+            digest.update(block)
             left -= len(block)
-    found.update(footer + len(footer).to_bytes(4, "little") + _MAGIC)
-    return found.hexdigest()
+    digest.update(footer + len(footer).to_bytes(4, "little") + _MAGIC)
+    return digest.hexdigest()
 
 
 def _without_pair(footer, pairs):
@@ -302,23 +302,23 @@ def _hdf5_text(path):
 def _hdf5_digest(path):
     import h5py
 
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     try:
         with h5py.File(path, "r") as file:
-            _take(file, found, outermost=True)
+            _take(file, digest, outermost=True)
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: damaged, not a readable HDF5 file ({str(error).splitlines()[0]})") from None
-    return found.hexdigest()
+    return digest.hexdigest()
 
 
-def _take(thing, found, outermost=False):
-    """Give all of a group or dataset to the hash `found`, each part with its length before it."""
+def _take(thing, digest, outermost=False):
+    """Give all of a group or dataset to the hash `digest`, each part with its length before it."""
     import h5py
 
     def take(*parts):
         for part in parts:
             part = part if isinstance(part, bytes) else repr(part).encode()
-            found.update(len(part).to_bytes(8, "little") + part)
+            digest.update(len(part).to_bytes(8, "little") + part)
 
     for name in sorted(thing.attrs):
         if not (outermost and name == KEY):
@@ -339,7 +339,7 @@ def _take(thing, found, outermost=False):
         link = thing.get(name, getlink=True)
         take("link", name, type(link).__name__, getattr(link, "path", None), getattr(link, "filename", None))
         if isinstance(link, h5py.HardLink):
-            _take(thing[name], found)
+            _take(thing[name], digest)
 
 
 def _bytes(value):

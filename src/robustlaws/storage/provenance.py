@@ -29,9 +29,9 @@ _job: ContextVar[dict[str, Any] | None] = ContextVar("the job at work", default=
 
 
 @contextmanager
-def of(told: dict[str, Any] | None) -> Iterator[None]:
+def of(job_facts: dict[str, Any] | None) -> Iterator[None]:
     """Let files written in the block carry the provenance of a job as :func:`job` gives it; None for none."""
-    token = _job.set(told)
+    token = _job.set(job_facts)
     try:
         yield
     finally:
@@ -57,30 +57,30 @@ def current(path: Path | str) -> dict[str, Any] | None:
         the job; `scheduler`: its `name` and `job`, or None; `earlier_starts`: when jobs began whose unfinished work
         this one went on with; `start`, `end`: when the job began and the file was written (ISO 8601, UTC).
     """
-    told = _job.get()
-    if told is None:
+    job_facts = _job.get()
+    if job_facts is None:
         return None
-    kept = {name: told[name] for name in ("study", "rule", "wildcards")}
-    kept |= {"output": _declared(path, told["outputs"])}
-    kept |= {name: told[name] for name in ("inputs", "revision", "settings")}
-    kept |= {"seeds": seeds(told["settings"])}
-    kept |= {name: told[name] for name in ("config", "commit")}
-    kept |= {"versions": _versions(), "hardware": _machine() | {"gpus": _gpus(told["gpus"])}}
-    kept |= {name: told[name] for name in ("threads", "scheduler", "earlier_starts", "start")}
+    kept = {name: job_facts[name] for name in ("study", "rule", "wildcards")}
+    kept |= {"output": _declared(path, job_facts["outputs"])}
+    kept |= {name: job_facts[name] for name in ("inputs", "revision", "settings")}
+    kept |= {"seeds": seeds(job_facts["settings"])}
+    kept |= {name: job_facts[name] for name in ("config", "commit")}
+    kept |= {"versions": _versions(), "hardware": _machine() | {"gpus": _gpus(job_facts["gpus"])}}
+    kept |= {name: job_facts[name] for name in ("threads", "scheduler", "earlier_starts", "start")}
     return {"format": FORMAT, **kept, "end": now()}
 
 
 def seeds(settings: Any, where: str = "") -> dict[str, int]:
     """Return {dotted name: seed} of everything called `seed`, or something ending in `_seed`, in nested settings."""
     items = enumerate(settings) if isinstance(settings, (list, tuple)) else settings.items()
-    found: dict[str, int] = {}
+    seeds_of: dict[str, int] = {}
     for name, value in items:
         name = str(name)
         if isinstance(value, (dict, list, tuple)):
-            found |= seeds(value, f"{where}{name}.")
+            seeds_of |= seeds(value, f"{where}{name}.")
         elif (name == "seed" or name.endswith("_seed")) and value is not None:
-            found[f"{where}{name}"] = value
-    return found
+            seeds_of[f"{where}{name}"] = value
+    return seeds_of
 
 
 def starts() -> list[str]:
@@ -88,15 +88,15 @@ def starts() -> list[str]:
 
     Unfinished work keeps it, for the job that ends it.
     """
-    told = _job.get()
-    return [*told["earlier_starts"], told["start"]] if told else []
+    job_facts = _job.get()
+    return [*job_facts["earlier_starts"], job_facts["start"]] if job_facts else []
 
 
 def go_on_from(earlier: Iterable[str]) -> None:
     """Note that the job at work goes on with unfinished work, which kept `earlier` of :func:`starts`."""
-    told = _job.get()
-    if told is not None:
-        told["earlier_starts"] = sorted({*told["earlier_starts"], *earlier} - {told["start"]})
+    job_facts = _job.get()
+    if job_facts is not None:
+        job_facts["earlier_starts"] = sorted({*job_facts["earlier_starts"], *earlier} - {job_facts["start"]})
 
 
 def _declared(path, outputs):
@@ -112,14 +112,14 @@ def _declared(path, outputs):
 def _versions():
     """Return versions: Python's, ours, and of the packages we ask for those that are installed here."""
     own, wanted = _ours()
-    found = {"python": platform.python_version(), "robustlaws": own}
+    versions = {"python": platform.python_version(), "robustlaws": own}
     for text in wanted:
         name = re.match(r"[\w.-]+", text)[0]
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue  # an environment holds what its rules use
-    return found
+    return versions
 
 
 def _ours():

@@ -244,11 +244,11 @@ class Study(Analysing, Generating, Showing):
         """Return the settings of the table of attacks."""
         kinds = {"runs": "run", "checkpoints": "checkpoint"}
         split = [(*victim.split("/", 1), attack) for victim, attack in self.attacked]
-        found = tuple(
+        records = tuple(
             {"victim": name, "kind": kinds[kind], "weights": self.attacked_weights(attack, kind), "attack": attack}
             for kind, name, attack in split
         )
-        return CollectAttacks(self.config["attacks"].get("level", 0.95), found)
+        return CollectAttacks(self.config["attacks"].get("level", 0.95), records)
 
     def export(self, run: Run) -> Export:
         """Return the settings of the export of a :class:`Run`; ValueError if the config says nothing of it."""

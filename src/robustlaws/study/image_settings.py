@@ -60,13 +60,13 @@ class Generating(StudyBase):
     def external_files(self) -> list[str]:
         """Files that the config names and somebody else made: images, checkpoints, networks."""
         source, inception = self.config["source"], self.config["quality"].get("inception", {})
-        found = [*source.get("train_files", []), *source.get("test_files", []), *inception.values()]
-        found += [own["file"] for own in self.config.get("checkpoints", {}).values()]
+        files = [*source.get("train_files", []), *source.get("test_files", []), *inception.values()]
+        files += [own["file"] for own in self.config.get("checkpoints", {}).values()]
         for own in self.config["generators"].values():
             given = own.get("checkpoint", {})
             pair = [given[name] for name in ("extractor", "discriminator")] if own["kind"] == "dg" and given else []
-            found += pair or ([given] if given else own.get("files", []))
-        return list(dict.fromkeys(found))
+            files += pair or ([given] if given else own.get("files", []))
+        return list(dict.fromkeys(files))
 
     @property
     def datasets(self) -> list[str]:

@@ -30,7 +30,7 @@ from robustlaws.storage.atomic import read_json, write_json, write_text
 _ERRORS = {"ValueError": ValueError, "Stopped": Stopped}  # any other is told as it is
 
 
-class Alone:
+class SingleProcess:
     """One process that has the whole run to itself."""
 
     index, count = 0, 1
@@ -60,12 +60,12 @@ class Alone:
         """Return the list of what each rank gives, by rank."""
         return [value]
 
-    def heard(self, text: str) -> list[str]:
+    def messages(self, text: str) -> list[str]:
         """Return the list of what the ranks say, or an empty one if all are silent."""
         return [text] if text else []
 
 
-class Together(Alone):
+class RankGroup(SingleProcess):
     """One of several ranks; every method is a meeting of all."""
 
     def __init__(self, where: torch.device) -> None:
@@ -105,12 +105,12 @@ class Together(Alone):
         torch.distributed.all_gather_object(values, value)
         return values
 
-    def heard(self, text: str) -> list[str]:
+    def messages(self, text: str) -> list[str]:
         """Return the text of rank 0 on all ranks."""
         # on the CPU: a process must not wait for its GPU to hear that it should stop
         anything = torch.tensor([bool(text)], dtype=torch.int64)
         torch.distributed.all_reduce(anything)
-        return [said for said in self.gathered(text) if said] if int(anything) else []
+        return [text_of_rank for text_of_rank in self.gathered(text) if text_of_rank] if int(anything) else []
 
 
 class _Sum(torch.autograd.Function):
@@ -237,7 +237,7 @@ def main(path: Path | str) -> int:
             mine = job["gpus"][local] if "gpus" in job else local
             where = device.prepare(max(1, compute.threads // compute.processes_per_node), compute.gpus, mine)
             torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if compute.gpus else "gloo")
-            registry.resolve(job["target"])(Together(where), stop, **job["arguments"])
+            registry.resolve(job["target"])(RankGroup(where), stop, **job["arguments"])
             torch.distributed.barrier()  # none leaves while another still talks to it
             torch.distributed.destroy_process_group()
     except Stopped as stopped:  # on all ranks alike, and no failure: the launcher must not kill the others
@@ -246,9 +246,9 @@ def main(path: Path | str) -> int:
     except Exception as error:
         outcome = Path(job["outcome"])
         if not outcome.exists():
-            said = json.dumps({"error": type(error).__name__, "says": errors.line(error), "rank": index})
+            report = json.dumps({"error": type(error).__name__, "says": errors.line(error), "rank": index})
             own = outcome.with_suffix(f".{index}")  # several may fail at once
-            write_text(own, said)
+            write_text(own, report)
             os.replace(own, outcome)
         raise
     return 0

@@ -15,7 +15,7 @@ from robustlaws.attacks import pgd
 from robustlaws.networks import wrn_flops
 from robustlaws.runtime.logger import log
 from robustlaws.settings import Training
-from robustlaws.training.distributed import Alone
+from robustlaws.training.distributed import SingleProcess
 
 
 def steps(settings: Training) -> set[int]:
@@ -35,7 +35,7 @@ def measured(
     images: Tensor,
     labels: Tensor,
     settings: Training,
-    ranks: Alone,
+    ranks: SingleProcess,
     poll: Callable[[], None],
 ) -> dict[str, float]:
     """Return the losses and accuracies of a network on some images, shared among the ranks.
@@ -46,7 +46,7 @@ def measured(
     images : uint8 tensor (count, height, width, channels)
     labels : int64 tensor (count,)
     settings : Training
-    ranks : ranks.Alone
+    ranks : distributed.SingleProcess
     poll : callable () -> None
         Called after each batch on all ranks alike; may raise.
 

@@ -88,11 +88,11 @@ def train(
     else:
         where = device.prepare(compute.threads, compute.gpus)  # may wait for a GPU, which a signal must end
         with Stop() as stop:
-            train_as_rank(distributed.Alone(where), stop, **job)
+            train_as_rank(distributed.SingleProcess(where), stop, **job)
 
 
 def train_as_rank(
-    me: distributed.Alone,
+    me: distributed.SingleProcess,
     stop: Stop,
     *,
     settings: dict[str, Any],
@@ -106,7 +106,7 @@ def train_as_rank(
     run_settings, may_use = Training(**settings), Compute(**compute)
     stop.deadline = deadline
     with (
-        resumable_state.held(state_path) if me.index == 0 else nullcontext(),
+        resumable_state.locked(state_path) if me.index == 0 else nullcontext(),
         device.watched(run_settings.run, state_path),
     ):
         run, test, validation = _begin(me, run_settings, may_use, paths)
@@ -137,10 +137,10 @@ def _advance(run, test, validation, stop, compute, states_of_run):
 
     def poll(due=False):
         """Return whether any rank finds a state due; Stopped if any is asked to stop."""
-        heard = me.heard(stop.reason() or (_SAVE if due else ""))
-        if reasons := [word for word in heard if word != _SAVE]:
+        messages = me.messages(stop.reason() or (_SAVE if due else ""))
+        if reasons := [word for word in messages if word != _SAVE]:
             raise Stopped(reasons[0])
-        return bool(heard)
+        return bool(messages)
 
     while True:
         run.measure(test, validation, poll)
@@ -161,7 +161,7 @@ class _States:
     def take_up(self, run):
         """Let the run go on from the newest state, the same one on all ranks."""
         path = resumable_state.newest(self.folder, self.owner) if self.ranks.index == 0 else None
-        if chosen := self.ranks.heard(str(path or "")):
+        if chosen := self.ranks.messages(str(path or "")):
             run.take_up(resumable_state.read(chosen[0]))
             if self.ranks.index == 0:
                 resumable_state.going_on(self.folder, f"at step {run.step} of {run.settings.steps}")

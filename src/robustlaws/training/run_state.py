@@ -14,7 +14,7 @@ from robustlaws.seeds import derive
 from robustlaws.settings import Training
 from robustlaws.training import learning_curve, schedule, trades
 from robustlaws.training.batches import Batches
-from robustlaws.training.distributed import Alone
+from robustlaws.training.distributed import SingleProcess
 from robustlaws.training.optimiser import Nesterov
 from robustlaws.training.weight_average import Average
 
@@ -30,14 +30,14 @@ class Run:
     Parameters
     ----------
     settings : Training
-    ranks : ranks.Alone
+    ranks : distributed.SingleProcess
         The processes that share the run.
     batches : data.batches.Batches
     compiled : bool
         Whether the network goes through torch.compile.
     """
 
-    def __init__(self, settings: Training, ranks: Alone, batches: Batches, compiled: bool = False) -> None:
+    def __init__(self, settings: Training, ranks: SingleProcess, batches: Batches, compiled: bool = False) -> None:
         self.settings, self.ranks, self.batches = settings, ranks, batches
         torch.manual_seed(derive(settings.seed, "weights"))
         network = wrn.build(settings.architecture).to(ranks.where).train()

@@ -267,7 +267,7 @@ def test_work_of_others_or_damaged_work_is_not_taken_up(tmp_path, caplog, other)
 
 
 def test_two_processes_exclude_each_other(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder_lock, "held", functools.partial(folder_lock.held, seconds=0.2))
+    monkeypatch.setattr(folder_lock, "held", functools.partial(folder_lock.locked, seconds=0.2))
     with shards.Writer(tmp_path / "s.h5", 4, (4, 4, 1), OWNER, tmp_path / "p"):
         with pytest.raises(ValueError, match="another process"):
             shards.Writer(tmp_path / "s.h5", 4, (4, 4, 1), OWNER, tmp_path / "p").__enter__()

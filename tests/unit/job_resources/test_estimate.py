@@ -15,7 +15,7 @@ from robustlaws.job_resources.job_costs import Cost, Costs
 from robustlaws.networks import ddpmpp
 from robustlaws.runtime import resumable_state
 from robustlaws.training import loop
-from robustlaws.training.distributed import Alone
+from robustlaws.training.distributed import SingleProcess
 from tests.support.study_files import study_of
 
 DRY_RUN = """\
@@ -186,7 +186,7 @@ def test_speed_is_that_of_one_device_of_several(timed):
 
 def test_throughput_counts_only_the_timed_part_of_a_run(timed, caplog):
     study, costs, jobs, folder = timed
-    run, kept = MagicMock(step=6), loop._States(folder / "partial", {}, Alone("cpu"))
+    run, kept = MagicMock(step=6), loop._States(folder / "partial", {}, SingleProcess("cpu"))
     run.settings.steps = 8
     kept.folder.mkdir()
     resumable_state.save(kept.folder, {"step": 6}, {}, 6)
@@ -245,7 +245,7 @@ def study_of_checkpoint():
 
 
 def entry(jobs, flops, **others):
-    entry = estimate.Sum().told(1e14) | {
+    entry = estimate.Sum().as_dict(1e14) | {
         "jobs": jobs,
         "images": int(jobs * 12_345_678.9),
         "flops": flops,

@@ -162,9 +162,9 @@ def test_images_in_a_gap_of_the_paper_fall_to_its_edge(millions):
     told = plan(batch=None, learning_rate=None, accounting_epoch=50_000)
     run = candidate_runs.on_images(candidate_runs.network(28, 4, told), millions * 1_000_000, told)
     assert run.images == 200_000_000
-    assert run.held == (millions > 200)
+    assert run.capped == (millions > 200)
     assert accounting.batch_and_rate(run.images) == (run.batch, run.learning_rate)
-    assert not candidate_runs.on_images(candidate_runs.network(28, 4, told), 300_000_000, told).held
+    assert not candidate_runs.on_images(candidate_runs.network(28, 4, told), 300_000_000, told).capped
     # a study with its own batch and rate knows no gap
     assert candidate_runs.on_images(candidate_runs.network(28, 4, plan()), 250_000_384, plan()).images == 250_000_384
 

@@ -34,8 +34,8 @@ def run(program, *arguments):
 HOLDS = """
 import sys, time
 from robustlaws.runtime import folder_lock
-from robustlaws.runtime.folder_lock import held
-with held(sys.argv[1]):
+from robustlaws.runtime.folder_lock import locked
+with locked(sys.argv[1]):
     print("has it", flush=True)
     time.sleep(60)
 """
@@ -46,12 +46,12 @@ def test_a_killed_holder_of_this_machine_is_followed_at_once(tmp_path):
     with pytest.raises(
         ValueError, match=rf"at work on this run \(process {process.pid} on .*, since .*\); wait for it"
     ):
-        with folder_lock.held(tmp_path, seconds=0.2):
+        with folder_lock.locked(tmp_path, seconds=0.2):
             pass
     process.kill()
     process.wait()
     assert (tmp_path / "holder.json").exists()
-    with folder_lock.held(tmp_path, seconds=5):
+    with folder_lock.locked(tmp_path, seconds=5):
         assert json.loads((tmp_path / "holder.json").read_text())["process"] == os.getpid()
     assert os.listdir(tmp_path) == ["lock"]
 
@@ -68,16 +68,16 @@ def test_folder_lock_respects_a_remote_holders_heartbeat(tmp_path):
     alive = threading.Thread(target=live)
     alive.start()
     with pytest.raises(ValueError, match="process 12 on node7, SLURM job 41, since"):
-        with folder_lock.held(tmp_path, seconds=0.5, silence=1.0):
+        with folder_lock.locked(tmp_path, seconds=0.5, silence=1.0):
             pass
     stop.set()
     alive.join()
-    with folder_lock.held(tmp_path, seconds=0.5, silence=0.3):
+    with folder_lock.locked(tmp_path, seconds=0.5, silence=0.3):
         assert json.loads(holder.read_text())["id"] != "x"
 
 
 def test_a_holder_that_was_given_up_ends(tmp_path):
-    process = run(HOLDS.replace("with held", "folder_lock._BEAT = 0.1\nwith held"), tmp_path)
+    process = run(HOLDS.replace("with locked", "folder_lock._BEAT = 0.1\nwith locked"), tmp_path)
     write(tmp_path / "holder.json", elsewhere(id="y"))
     assert process.wait(30) == 1
 
@@ -91,12 +91,12 @@ def test_folder_lock_checks_process_ids_without_kernel_locks(tmp_path, monkeypat
     write(tmp_path / "holder.json", folder_lock.signature() | {"id": "x", "process": process.pid})
     try:
         with pytest.raises(ValueError, match=f"process {process.pid}"):
-            with folder_lock.held(tmp_path, seconds=0.3):
+            with folder_lock.locked(tmp_path, seconds=0.3):
                 pass
     finally:
         process.kill()
         process.wait()
-    with folder_lock.held(tmp_path, seconds=0.3):
+    with folder_lock.locked(tmp_path, seconds=0.3):
         pass
 
 

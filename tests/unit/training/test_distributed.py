@@ -124,7 +124,7 @@ def test_batch_parts_sum_to_the_gradient_of_the_whole(study, monkeypatch):
     gradients = []
     for parts in (1, 4):
         own = told(accumulate=parts, attack_steps=3)
-        run = Run(own, distributed.Alone(torch.device("cpu")), _batches(study, own))
+        run = Run(own, distributed.SingleProcess(torch.device("cpu")), _batches(study, own))
         run.network.eval()
         monkeypatch.setattr(run.optimiser, "step", lambda *_: None)
         run.advance()

@@ -170,11 +170,11 @@ def test_the_one_before_stays_whatever_damage_lies_about(tmp_path):
 
 
 def test_two_jobs_never_work_on_the_same_states(tmp_path):
-    with folder_lock.held(tmp_path):
+    with folder_lock.locked(tmp_path):
         with pytest.raises(ValueError, match="another process is at work on this run"):
-            with folder_lock.held(tmp_path, seconds=0.2):
+            with folder_lock.locked(tmp_path, seconds=0.2):
                 pass
-    with folder_lock.held(tmp_path):
+    with folder_lock.locked(tmp_path):
         pass
 
 
@@ -241,7 +241,7 @@ def test_loop_keeps_the_weights_of_best_held_out_accuracy(study, monkeypatch):
     fractions = Curve((0.25, 0.5, 0.75, 1.0), 20, 2, 0.1, 4)
     last, best, _ = train(study, "run", told(validation_images=32, curve=fractions))
     # of two equally good ones the later: the weights after 6 of 8 steps
-    short = Run(told(validation_images=32), distributed.Alone(torch.device("cpu")), _batches(study, told(), 32))
+    short = Run(told(validation_images=32), distributed.SingleProcess(torch.device("cpu")), _batches(study, told(), 32))
     for _ in range(6):
         short.advance()
     short.average.copy_statistics(short.network)

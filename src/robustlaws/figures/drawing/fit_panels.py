@@ -109,15 +109,15 @@ def r2_label(r2):
 
 def handles(looks, labels, points, fit):
     """Return the legend: one entry a line, and what is hollow."""
-    found = [
+    lines = [
         Line2D([], [], color=look.colour, marker=look.marker, markersize=5, markeredgewidth=0, label=labels[name],
                linestyle="" if fit is None else look.dash)
         for name, look in looks.items()
     ]  # fmt: skip
     if not points["seen"].all():
-        found.append(Line2D([], [], color=style.FAINT, marker="o", markerfacecolor="white", markersize=5,
+        lines.append(Line2D([], [], color=style.FAINT, marker="o", markerfacecolor="white", markersize=5,
                             markeredgewidth=0.9, linestyle="", label="not seen by the fit"))  # fmt: skip
-    return found
+    return lines
 
 
 def model_labels(points):

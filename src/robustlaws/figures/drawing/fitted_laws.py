@@ -51,8 +51,8 @@ class Fit:
 
     def held_out(self):
         """Return the datasets that the fit has not seen: those in neither stage of a fit in two."""
-        told = self.summary["fit"]
-        stages = {told["base"], *told["quality"]} if "base" in told else set(self.datasets())
+        fit = self.summary["fit"]
+        stages = {fit["base"], *fit["quality"]} if "base" in fit else set(self.datasets())
         return set(self.datasets()) - stages
 
     def why_not(self, dataset):
@@ -70,8 +70,8 @@ class Fit:
         budget = np.log(np.asarray(flops, dtype=float) / self.flops_per_parameter_image)
         columns = {parameter: values[:, None] for parameter, values in self.logs.items()}
         with np.errstate(all="ignore"):
-            found = self.form.optimum(columns, budget[None, :], fid)
-            return tuple(self.with_interval(np.exp(one)) for one in found)
+            optima = self.form.optimum(columns, budget[None, :], fid)
+            return tuple(self.with_interval(np.exp(column)) for column in optima)
 
     def with_interval(self, samples):
         """Return (3, ...) of samples (1 + refits, ...): the fit, and both ends of the interval, which hold it."""
@@ -119,13 +119,13 @@ def additive(laws, refits):
     why : str
         Why there is none.
     """
-    found, whys = [], []
+    fits, whys = [], []
     for name in ADDITIVE:
         if name in FORMS and inputs.law_named(laws, name) is not None:
             fit, why = read(laws, refits, name)
-            (found if fit else whys).append(fit or why)
-    known = [fit for fit in found if not fit.why_not(next(iter(fit.datasets()), None))]
-    best = next(iter([*known, *reversed(found)]), None)
+            (fits if fit else whys).append(fit or why)
+    known = [fit for fit in fits if not fit.why_not(next(iter(fit.datasets()), None))]
+    best = next(iter([*known, *reversed(fits)]), None)
     return best, "" if best else (whys or ["this law was not fitted"])[-1]
 
 

@@ -53,8 +53,8 @@ def beside(axes, texts, points=(), lines=(), alone=False):
     # each overlaps itself
     touched = [alone and sum(_overlap(box, other) for other in taken) > 1 for box in own]
     return [
-        not hidden and (_write(axes, one, taken, soft, places) or _write(axes, one, taken, (), places))
-        for one, hidden in zip(texts, touched, strict=True)
+        not hidden and (_write(axes, text, taken, soft, places) or _write(axes, text, taken, (), places))
+        for text, hidden in zip(texts, touched, strict=True)
     ]
 
 
@@ -64,9 +64,9 @@ def _boxes(axes, points, size):
     return [(x - size, y - size, x + size, y + size) for x, y in pixels]
 
 
-def _write(axes, one, taken, soft, places):
+def _write(axes, label, taken, soft, places):
     """Write one text at the first place that is free, add its box to `taken`, and return whether there was one."""
-    x, y, text = one
+    x, y, text = label
     frame = axes.get_window_extent().extents
     for offset, across, up in places:
         artist = axes.annotate(text, (x, y), xytext=offset, textcoords="offset points", ha=across, va=up,
@@ -82,5 +82,5 @@ def _write(axes, one, taken, soft, places):
     return False
 
 
-def _overlap(one, other):
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _overlap(box, other):
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]

@@ -53,8 +53,8 @@ def keep(axes, kind, series, *, x=None, y=None, low=None, high=None, z=None, lab
     labels = [label] if label is None or isinstance(label, str) else list(label)
     sizes = {len(column) for column in (*given.values(), labels)} - {1} or {1}
     if len(sizes) > 1:
-        told = ", ".join(f"{what} {len(value)}" for what, value in (*given.items(), ("label", labels)))
-        raise ValueError(f"figure {series!r}: columns of several lengths ({told}); give one number a row, or one")
+        lengths = ", ".join(f"{what} {len(value)}" for what, value in (*given.items(), ("label", labels)))
+        raise ValueError(f"figure {series!r}: columns of several lengths ({lengths}); give one number a row, or one")
     (length,) = sizes
     columns = {what: np.broadcast_to(value, length) for what, value in given.items()}
     head = {"panel": axes, "series": str(series), "kind": kind}

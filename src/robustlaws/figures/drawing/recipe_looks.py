@@ -50,11 +50,11 @@ def lead(share, images, other, other_images):
     """
     low, high = _wilson(share, images)
     other_low, other_high = _wilson(other, other_images)
-    found = share - other
+    difference = share - other
     return (
-        found,
-        found - math.hypot(share - low, other_high - other),
-        found + math.hypot(high - share, other - other_low),
+        difference,
+        difference - math.hypot(share - low, other_high - other),
+        difference + math.hypot(high - share, other - other_low),
     )
 
 
@@ -71,9 +71,9 @@ def points(share, images, other, other_images):
     """
     if not images or not other_images:
         return signed(100 * (share - other)), False
-    found, low, high = (100 * end for end in lead(share, images, other, other_images))
+    difference, low, high = (100 * end for end in lead(share, images, other, other_images))
     ends = ", ".join(signed(end).removeprefix("+") for end in (low, high))
-    return f"{signed(found)} [{ends}]", low > 0 or high < 0
+    return f"{signed(difference)} [{ends}]", low > 0 or high < 0
 
 
 def _wilson(share, images):

@@ -46,25 +46,25 @@ def import_generator(*, checkpoint_path, config_path, weights_path, settings):
     with torch_files.opened(checkpoint_path) as content:
         wrapper = edm_networks.averaged(content)
         network, wrapping, arguments = edm_networks.arguments(wrapper, settings.kind)
-        found = edm_networks.Found()
-        edm_networks.walk(wrapper, found)
+        walked = edm_networks.NetworkContents()
+        edm_networks.walk(wrapper, walked)
         module = _on_meta(lambda: ddpmpp.Preconditioned(ddpmpp.build(network), wrapping["sigma_data"]))
-        _check_names(found.tensors, module, "a network of its arguments")
-        module.load_state_dict(_loaded(found.tensors, source["bytes"], network.resample_filter), assign=True)
+        _check_names(walked.tensors, module, "a network of its arguments")
+        module.load_state_dict(_loaded(walked.tensors, source["bytes"], network.resample_filter), assign=True)
     about = {"kind": settings.kind}
     if settings.kind == "pfgmpp":
         about["augmented_dimension"] = wrapping["D"]
     source |= {
         "key": "ema",
-        "classes": sorted(found.classes),
+        "classes": sorted(walked.classes),
         "module_src": [
             {"sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), "length": len(text)}
-            for text in found.sources
+            for text in walked.sources
         ],
         "arguments": arguments,
     }
     _save(config_path, weights_path, module, about | {"source": source, "licence": LICENCE})
-    log.info("%s: %s, %d tensors from %s", settings.generator, settings.kind, len(found.tensors), checkpoint_path)
+    log.info("%s: %s, %d tensors from %s", settings.generator, settings.kind, len(walked.tensors), checkpoint_path)
 
 
 def import_pair(
@@ -120,12 +120,12 @@ def _source(path, sha256, generator):
     if not Path(path).is_file():
         raise ValueError(f"{path}: not a readable file")
     try:
-        found = digest(path)
+        actual = digest(path)
     except OSError as error:
         raise ValueError(f"{path}: not a readable file ({error.strerror})") from None
-    if sha256 not in (None, found):
-        raise ValueError(f"{path}: has the SHA-256 {found}; {generator} asks for {sha256}")
-    return {"sha256": found, "bytes": Path(path).stat().st_size}
+    if sha256 not in (None, actual):
+        raise ValueError(f"{path}: has the SHA-256 {actual}; {generator} asks for {sha256}")
+    return {"sha256": actual, "bytes": Path(path).stat().st_size}
 
 
 def _save(config_path, weights_path, module, about):
@@ -234,8 +234,8 @@ def encoder_of(shapes):
 def _axes(shapes, name, axes):
     shape = shapes.get(name)
     if shape is None:
-        held = ", ".join(map(plain, list(shapes)[:3])) or "nothing"
-        raise Refused(f"{name} is missing, so no encoder of discriminator guidance; it holds {held}")
+        names = ", ".join(map(plain, list(shapes)[:3])) or "nothing"
+        raise Refused(f"{name} is missing, so no encoder of discriminator guidance; it holds {names}")
     if len(shape) != axes or not all(shape):
         raise Refused(f"{name} has the shape {plain(shape)}, so no encoder of discriminator guidance")
     return shape

@@ -53,7 +53,7 @@ LARGEST = {
 
 
 @dataclass
-class Found:
+class NetworkContents:
     """The contents of a network in a file."""
 
     tensors: dict = field(default_factory=dict)  # of unpickling.Tensor, under the official keys
@@ -101,21 +101,21 @@ def _group(state, name, where):
     return group
 
 
-def walk(record, found, prefix="", depth=DEPTH):
-    """Add the tensors of the module `record`, whose names begin with `prefix`, and what it is made of to `found`.
+def walk(record, walked, prefix="", depth=DEPTH):
+    """Add the tensors of the module `record`, whose names begin with `prefix`, and what it is made of to `walked`.
 
     Raises
     ------
     Refused
         If it, or a module in it, is none of such a checkpoint, or `depth` are not deep enough.
     """
-    found.modules += 1
-    if depth == 0 or found.modules > MODULES or len(found.tensors) > MODULES:
+    walked.modules += 1
+    if depth == 0 or walked.modules > MODULES or len(walked.tensors) > MODULES:
         raise Refused("a network of too many modules, or of too many in one another; no such checkpoint has them")
     state, class_name, source = _state(record, plain(prefix.rstrip(".") or "ema"))
     if class_name is not None:
-        found.classes.add(class_name)
-        found.sources[source] = None
+        walked.classes.add(class_name)
+        walked.sources[source] = None
     hidden = state.get("_non_persistent_buffers_set") or set()
     if type(hidden) is not set:
         raise Refused(f"{plain(prefix)}_non_persistent_buffers_set is {plain(hidden)}, not a set")
@@ -125,10 +125,10 @@ def walk(record, found, prefix="", depth=DEPTH):
                 continue
             if not isinstance(tensor, torch_files.Tensor):
                 raise Refused(f"{plain(prefix + name)} is {plain(tensor)}, not a tensor")
-            found.tensors[prefix + name] = tensor
+            walked.tensors[prefix + name] = tensor
     for name, child in _group(state, "_modules", prefix).items():
         if child is not None:
-            walk(child, found, f"{prefix}{name}.", depth - 1)
+            walk(child, walked, f"{prefix}{name}.", depth - 1)
 
 
 def arguments(record, kind):
@@ -169,12 +169,12 @@ def arguments(record, kind):
     _check_repeated(state, wrapping | {"label_dim": network.label_dim}, "its attributes")
     inner = _group(state, "_modules", "ema.").get("model")
     inner_state = _state(inner, "model", NETWORK)[0]
-    said = {entry.name: getattr(network, entry.name) for entry in fields(network)}
+    attributes = {entry.name: getattr(network, entry.name) for entry in fields(network)}
     for name, value in _given(inner_state, "model").items():
-        if name not in said:
+        if name not in attributes:
             raise Refused(f"the argument {plain(name)} ({plain(value)}) of its model is unknown")
-    _check_repeated(_given(inner_state, "model"), said, "those of its model")
-    _check_repeated(inner_state, said, "the attributes of its model")
+    _check_repeated(_given(inner_state, "model"), attributes, "those of its model")
+    _check_repeated(inner_state, attributes, "the attributes of its model")
     # JSON has no word for infinity; sigma_max is that
     return network, wrapping, {name: "inf" if value == math.inf else value for name, value in given.items()}
 

@@ -143,8 +143,8 @@ def _naming(path):
     except Refused as error:
         raise ValueError(f"{path}: {error}") from None
     except Exception as error:  # a damaged file may raise anything, anywhere
-        said = (str(error).splitlines() or [""])[0][:160] or type(error).__name__
-        raise ValueError(f"{path}: damaged, or no checkpoint of this kind ({said})") from None
+        reason = (str(error).splitlines() or [""])[0][:160] or type(error).__name__
+        raise ValueError(f"{path}: damaged, or no checkpoint of this kind ({reason})") from None
 
 
 def _content(path, stack):
@@ -357,8 +357,8 @@ class _Archive:
         (dtype, width), name, numel = _storage_key(key, 5)
         entry = self.members.get(f"data/{name}")
         if entry is None or entry.file_size != numel * width:
-            found = "is not there" if entry is None else f"has {entry.file_size} bytes"
-            raise Refused(f"damaged, its storage {plain(name)} of {numel} {dtype} numbers {found}")
+            fault = "is not there" if entry is None else f"has {entry.file_size} bytes"
+            raise Refused(f"damaged, its storage {plain(name)} of {numel} {dtype} numbers {fault}")
 
         def read():
             with _naming(self.path):  # the sum over the bytes may be wrong

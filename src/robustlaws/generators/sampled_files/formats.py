@@ -110,10 +110,10 @@ class Npz(Layout):
             return _digest(self.path, advance)
         first, size, expected = self._images.member
         crc = _Crc(first, first + size)
-        found = _digest(self.path, advance, crc.take)
+        digest = _digest(self.path, advance, crc.take)
         if crc.value != expected:
             raise ValueError(f"{self.path}: array {self.settings.image_key!r} is damaged (CRC-32); get the file again")
-        return found
+        return digest
 
     def labels(self):
         """Yield the labels in blocks."""
@@ -176,8 +176,8 @@ class Hdf5(Layout):
             for start in range(first, self.count, rows):
                 yield dataset[start : start + rows]
         except OSError as error:
-            said = f"{dataset.name} cannot be read ({error}); its compression may need the package hdf5plugin"
-            raise ValueError(f"{self.path}: {said}") from None
+            reason = f"{dataset.name} cannot be read ({error}); its compression may need the package hdf5plugin"
+            raise ValueError(f"{self.path}: {reason}") from None
 
 
 class Folder(Layout):

@@ -66,7 +66,7 @@ def stage(*, sample_paths, samples_path, state_path, settings, compute):
         wanted = f"{len(settings.sha256)} given for {len(sample_paths)} files"
         raise ValueError(f"generators.{settings.generator}.sha256: {wanted}; give one for each, in their order")
     deadline = compute.deadline(time.time())
-    with resumable_state.held(state_path), Stop(deadline) as stop:
+    with resumable_state.locked(state_path), Stop(deadline) as stop:
         staging = _Staging([formats.opened(path, settings) for path in sample_paths], state_path, settings, stop)
         staging.check_sources()
         staging.begin()
@@ -290,8 +290,8 @@ class Sampler:
         s, self._shape, self._count = settings, tuple(about["shape"]), label["count"]
         theirs, ours = (*self._shape, about["classes"]), (s.image_size, s.image_size, s.channels, s.classes)
         if theirs != ours:
-            said = ("{}x{} pixels, {} channels, {} classes".format(*each) for each in (theirs, ours))
-            raise ValueError("{}: holds images of {}; the study has images of {}".format(path, *said))
+            sides = ("{}x{} pixels, {} channels, {} classes".format(*each) for each in (theirs, ours))
+            raise ValueError("{}: holds images of {}; the study has images of {}".format(path, *sides))
         if s.first + s.count > self._count:
             wanted = f"image {s.first + s.count - 1} wanted for {s.dataset}"
             raise ValueError(f"{path}: {wanted}; the files hold {self._count:,} images, so give it at most these")

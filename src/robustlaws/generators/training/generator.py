@@ -58,7 +58,7 @@ def train_generator(*, train_path, config_path, weights_path, grid_path, state_p
     where = device.prepare_generating(compute)
     about = shards.attributes(train_path)
     owner = {"revision": revision, "settings": as_params(settings), "images": about["checksum"]}
-    with resumable_state.held(state_path):
+    with resumable_state.locked(state_path):
         work = _Generator(settings, *shards.read(train_path), about.get("class_names", ()), where, compute.compile)
         loop.carry_out(work, state_path, owner, compute)
         work.draw_grid(grid_path)

@@ -54,7 +54,7 @@ def train_extractor(*, train_path, config_path, weights_path, state_path, settin
     """
     where = device.prepare_generating(compute)
     owner = _owner(settings, revision, {"real": train_path})
-    with resumable_state.held(state_path):
+    with resumable_state.locked(state_path):
         images, labels = shards.read(train_path)
         _check(settings, labels, settings.network.outputs, "outputs")
         work = _Extractor(settings, images, labels, where, compute.compile)
@@ -100,7 +100,7 @@ def train_discriminator(
     where = device.prepare_generating(compute)
     named = {"real": train_path} | {f"fake {index}": path for index, path in enumerate(fake_paths)}
     owner = _owner(settings, revision, named) | {"extractor": content_digest(extractor_weights_path)}
-    with resumable_state.held(state_path):
+    with resumable_state.locked(state_path):
         images, labels = shards.read(train_path)
         fakes, fake_labels = shards.read_prefix(fake_paths, settings.fakes)
         if images.shape[1:] != fakes.shape[1:]:

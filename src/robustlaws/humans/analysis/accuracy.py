@@ -35,8 +35,8 @@ def table(both, settings):
 
 def _by_confidence(responses):
     """Return, of any, low and high confidence, which images were answered so: bool arrays (I, P)."""
-    said = {name: responses.confidence == place for place, name in enumerate(CONFIDENCES)}
-    return {"any": responses.shown} | said
+    by_level = {name: responses.confidence == place for place, name in enumerate(CONFIDENCES)}
+    return {"any": responses.shown} | by_level
 
 
 def _participant_rows(responses, place, level):

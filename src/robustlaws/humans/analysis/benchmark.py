@@ -50,18 +50,18 @@ def table(network_right, images, responses, verdict, settings):
         low, high = exact_interval(network_right, count, settings.level)
         # what is valid rests on the participants, whoever is scored on it
         simulated = data == "valid" and "simulated" in responses.kinds
-        found = [{"who": "network", "right": network_right, "low": low, "high": high, "simulated": simulated}]
+        scores = [{"who": "network", "right": network_right, "low": low, "high": high, "simulated": simulated}]
         if kept.people.any():
             kind = str(kept.kinds[kept.people][0])
-            found += _scored(kept.of(kept.people), network_right, count, {"who": "human_mean", "kind": kind}, settings)
+            scores += _scored(kept.of(kept.people), network_right, count, {"who": "human_mean", "kind": kind}, settings)
         for place, name in enumerate(kept.participants):
             about = {"who": "participant", "annotator_id": name, "kind": str(kept.kinds[place])}
             alone = kept.of(np.arange(len(kept.participants)) == place)
-            found += _scored(alone, network_right, count, about, settings)
+            scores += _scored(alone, network_right, count, about, settings)
         common = {"data": data, "images": count, "level": settings.level}
-        for row in found:
-            told = {"accuracy": row["right"] / count, "simulated": simulated or row["simulated"]}
-            rows.append(common | row | told)
+        for row in scores:
+            accuracy = {"accuracy": row["right"] / count, "simulated": simulated or row["simulated"]}
+            rows.append(common | row | accuracy)
     return rows
 
 

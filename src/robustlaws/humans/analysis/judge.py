@@ -65,10 +65,10 @@ def _check_key(key, attacked, key_path, record_path):
 
 def _say(verdict, attacked):
     """Say in the log how the images were judged."""
-    found = Counter(verdict.tolist())
+    counts = Counter(verdict.tolist())
     fooled = int(np.sum(~attacked["robust"]))
     log.info("%d images fooled the network, %d were shown", fooled, len(verdict))
-    log.info("%s", ", ".join(f"{found[name]} {name}" for name in ("valid", "deceptive", "ambiguous", "unjudged")))
-    if found["unjudged"]:
+    log.info("%s", ", ".join(f"{counts[name]} {name}" for name in ("valid", "deceptive", "ambiguous", "unjudged")))
+    if counts["unjudged"]:
         log.warning("%d images unjudged: too few participants have given them a class; they stay among the valid data",
-                    found["unjudged"])  # fmt: skip
+                    counts["unjudged"])  # fmt: skip

@@ -71,7 +71,9 @@ def who_count(both, among):
     -------
     bool array (P,)
     """
-    counting = among & np.any([one.shown.any(axis=0) for one in both if one.variant == "adversarial"], axis=0)
+    counting = among & np.any(
+        [variant.shown.any(axis=0) for variant in both if variant.variant == "adversarial"], axis=0
+    )
     return counting if counting.any() else among
 
 
@@ -109,21 +111,21 @@ def gather(answers, key, variant):
     confidence = np.full(chosen.shape, NOT_SAID, dtype="int8")
     chosen[row, column] = given["chosen_label"].fillna(NO_CLASS).to_numpy(dtype="int32")
     for place, name in enumerate(CONFIDENCES):
-        said = (given["confidence"] == name).to_numpy(dtype=bool)
-        confidence[row[said], column[said]] = place
+        at_level = (given["confidence"] == name).to_numpy(dtype=bool)
+        confidence[row[at_level], column[at_level]] = place
     return Responses(variant, participants, kinds, images, asked["label"].to_numpy(),
                      asked["adversarial_prediction"].to_numpy(), chosen, confidence)  # fmt: skip
 
 
 def _participants(answers):
     """Return names (tuple) and kinds (array) of all who answered, people first and by name."""
-    found = answers[["annotator_id", "kind"]].drop_duplicates()
-    if {"person", "simulated"} <= set(found["kind"]):
+    annotators = answers[["annotator_id", "kind"]].drop_duplicates()
+    if {"person", "simulated"} <= set(annotators["kind"]):
         raise ValueError("answers: of people and of simulated participants; judge the one or the other")
-    again = found[found["annotator_id"].duplicated()]
+    again = annotators[annotators["annotator_id"].duplicated()]
     if len(again):
         raise ValueError(f"answers: {again['annotator_id'].iloc[0]} is of two kinds; a participant is of one")
-    order = sorted(zip(found["annotator_id"], found["kind"], strict=True), key=_place)
+    order = sorted(zip(annotators["annotator_id"], annotators["kind"], strict=True), key=_place)
     return tuple(name for name, _ in order), np.array([kind for _, kind in order], dtype=object)
 
 

@@ -157,7 +157,7 @@ def _with_class(frame, path, names):
     label = label.astype("Int64").fillna(named.astype("Int64"))
     agrees = named.isna() | (label == named)
     _require(agrees.fillna(True).astype(bool), frame, path, "chosen_category", "that of chosen_label")
-    category = [None if pd.isna(one) else names[one] for one in label]
+    category = [None if pd.isna(index) else names[index] for index in label]
     return frame.assign(chosen_label=label, chosen_category=pd.Series(category, index=frame.index, dtype="str"))
 
 
@@ -208,8 +208,8 @@ def _check_once(together):
 
 def _check_kinds(together):
     """Raise if one name is that of two kinds of participants."""
-    found = together.drop_duplicates(["annotator_id", "kind"])
-    again = found[found["annotator_id"].duplicated()]
+    annotators = together.drop_duplicates(["annotator_id", "kind"])
+    again = annotators[annotators["annotator_id"].duplicated()]
     if len(again):
         second = again.iloc[0]
         raise ValueError(

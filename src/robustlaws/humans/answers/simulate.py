@@ -92,7 +92,7 @@ def _wrong(label, network, follows, other, classes):
     """Return a wrong class: that of the network, where it is one and is followed, else any that is neither."""
     if network != label and (follows or classes == 2):
         return network
-    rest = [one for one in range(classes) if one not in (label, network)]
+    rest = [index for index in range(classes) if index not in (label, network)]
     return rest[int(other * len(rest))]
 
 

@@ -111,9 +111,9 @@ def read(paths):
 
 
 def _digest(stimuli, classes):
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in (*classes, ""):
-        found.update(f"{len(part.encode())} {part}\n".encode())
+        digest.update(f"{len(part.encode())} {part}\n".encode())
     for row in stimuli.itertuples():
-        found.update(f"{row.id} {row.part} {row.batch} {row.position} {len(row.png)}\n".encode() + row.png)
-    return found.hexdigest()
+        digest.update(f"{row.id} {row.part} {row.batch} {row.position} {len(row.png)}\n".encode() + row.png)
+    return digest.hexdigest()

@@ -143,11 +143,11 @@ def _opaque(png, taken, seed):
 
 def _row(name, image, attack, settings):
     """Return the row of the key of one shown image."""
-    told = {column: int(attack[column][image.row]) for column in ("index", "label", "clean_prediction")}
+    predictions = {column: int(attack[column][image.row]) for column in ("index", "label", "clean_prediction")}
     return {
         "id": name,
         "split": settings.split,
-        **told,
+        **predictions,
         "variant": image.variant,
         "is_attn_check": image.check,
         "adversarial_prediction": int(attack["adversarial_prediction"][image.row]),

@@ -73,9 +73,9 @@ def read(path):
     """Return the :class:`Presentation` at `path`; ValueError if it is none."""
     content = read_json(path)
     names = {field.name for field in fields(Presentation)}
-    found = set(content) if isinstance(content, dict) else set()
-    if found != names:
-        what = ", ".join(sorted(names ^ found))
+    given = set(content) if isinstance(content, dict) else set()
+    if given != names:
+        what = ", ".join(sorted(names ^ given))
         raise ValueError(f"{path}: not how a study is shown (missing or unknown: {what}); make it again")
     return Presentation(**content)
 

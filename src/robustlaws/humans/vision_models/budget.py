@@ -42,7 +42,7 @@ class Spending:
         self._input = len(prompt.encode()) + _IMAGE_TOKENS + _TILE_TOKENS * tiles
         set_limits = [parameters[name] for name in _LIMITS if isinstance(parameters.get(name), int)]
         self._output, self._bounded = max(set_limits, default=_REPLY_TOKENS), bool(set_limits)
-        self._seen = self._told = False
+        self._seen = self._warned = False
 
     def cost(self, line):
         """Return what the attempt behind a line of the replies costs; None without a price.
@@ -56,9 +56,9 @@ class Spending:
             return 0.0
         tokens = _tokens(line["usage"])
         if tokens is None:
-            if not self._told:
+            if not self._warned:
                 log.warning("not every answer says how many tokens it took: an upper estimate is counted for such")
-            self._told = True
+            self._warned = True
             return self.estimate()
         return self._dollars(*tokens)
 
@@ -98,5 +98,5 @@ def _tokens(usage):
     """Return (input, output) tokens of a usage, or None if it does not say both."""
     if not isinstance(usage, dict):
         return None
-    found = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    return found if all(isinstance(one, int) and one >= 0 for one in found) else None
+    counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    return counts if all(isinstance(count, int) and count >= 0 for count in counts) else None

@@ -104,8 +104,8 @@ class Endpoint:
         reply = _json(self._hidden(text))
         if isinstance(reply, dict) and message(reply) is not None:
             return {"http_status": 200, "reply": reply}
-        said = "the answer is not JSON" if reply is None else _error_text(reply) or "the answer holds no completion"
-        return {"http_status": 200, "trouble": said, "charged": True}
+        problem = "the answer is not JSON" if reply is None else _error_text(reply) or "the answer holds no completion"
+        return {"http_status": 200, "trouble": problem, "charged": True}
 
     def _refusal(self, response):
         status, reply = response.status_code, _json(self._hidden(response.text))
@@ -113,8 +113,8 @@ class Endpoint:
         codes = _codes(about if isinstance(about, dict) else reply)
         if status in (400, 403) and any(word in code for code in codes for word in _POLICY):
             return {"http_status": status, "reply": reply}
-        said, wait = _error_text(reply), _wait(response.headers)
-        trouble = f"HTTP status {status}" + (f", {said}" if said else "")
+        detail, wait = _error_text(reply), _wait(response.headers)
+        trouble = f"HTTP status {status}" + (f", {detail}" if detail else "")
         if status in (401, 403):  # what the endpoint says there may hold a part of the key
             set_or_not = "its key is refused" if self._key else "it wants a key, and none is set"
             trouble = f"HTTP status {status}, {set_or_not}; check environment variable {self.variable}"
@@ -132,10 +132,10 @@ class Endpoint:
 def message(reply):
     """Return the message of a completion, or None if there is none."""
     try:
-        found = reply["choices"][0]["message"]
+        reply_message = reply["choices"][0]["message"]
     except (KeyError, IndexError, TypeError):
         return None
-    return found if isinstance(found, dict) else None
+    return reply_message if isinstance(reply_message, dict) else None
 
 
 def text_of(reply):
@@ -149,8 +149,8 @@ def text_of(reply):
 
 def refused(reply):
     """Return whether the model, its filter or its endpoint would not answer for what the image shows."""
-    found = message(reply)
-    return found is None or bool(found.get("refusal")) or reply["choices"][0].get("finish_reason") == "content_filter"
+    answer = message(reply)
+    return answer is None or bool(answer.get("refusal")) or reply["choices"][0].get("finish_reason") == "content_filter"
 
 
 def _json(text):
@@ -162,28 +162,28 @@ def _json(text):
 
 def _codes(about):
     """Return what an error is called, in lower case."""
-    found = []
+    codes = []
     while isinstance(about, dict):
-        found += [str(about.get(name)).lower() for name in ("code", "type") if about.get(name)]
+        codes += [str(about.get(name)).lower() for name in ("code", "type") if about.get(name)]
         about = about.get("innererror")
-    return found
+    return codes
 
 
 def _error_text(reply):
     """Return what the error of an endpoint says, in one line; "" if nothing."""
     about = reply.get("error", reply) if isinstance(reply, dict) else reply
-    said = about.get("message") if isinstance(about, dict) else about
-    return " ".join(said.split())[:200] if isinstance(said, str) else ""
+    text = about.get("message") if isinstance(about, dict) else about
+    return " ".join(text.split())[:200] if isinstance(text, str) else ""
 
 
 def _wait(headers):
     """Return the seconds that Retry-After (a number, or a date) asks to wait, or None."""
-    said = headers.get("retry-after", "")
+    retry_after = headers.get("retry-after", "")
     try:
-        return max(float(said), 0.0)
+        return max(float(retry_after), 0.0)
     except ValueError:
         pass
     try:
-        return max((parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds(), 0.0)
+        return max((parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds(), 0.0)
     except (ValueError, TypeError):
         return None

@@ -38,17 +38,17 @@ def parse(text, class_names):
     """
     names, ending, within = _patterns(tuple(class_names))
     text = _plain(text.rpartition(_THOUGHTS)[2])
-    if not names or not (found := ending.search(text)):
+    if not names or not (matched := ending.search(text)):
         return None
-    before = text[: found.start()].rpartition("\n")[2]
+    before = text[: matched.start()].rpartition("\n")[2]
     sentence = before[max((end.end() for end in _SENTENCE_END.finditer(before)), default=0) :]
-    chosen = found["name"]
+    chosen = matched["name"]
     others = {match.group() for match in within.finditer(sentence)} - {chosen}
     doubtful = others or _NEGATIONS.search(sentence) or _ENDS_WITH_CONFIDENCE.search(sentence)
     index = names[" ".join(chosen.split())]
     if doubtful or index is None:
         return None
-    return index, _CONFIDENCES[found["confidence"]]
+    return index, _CONFIDENCES[matched["confidence"]]
 
 
 @lru_cache(maxsize=8)

@@ -85,7 +85,7 @@ def ask(*, stimuli_path, key_path, images_path, prompt_paths, replay_paths, answ
     spending = Spending(asking.price, asking.cost_limit, prompt, largest, parameters)
     client = endpoint.Endpoint(settings.address, key, asking.key, asking.timeout)
     lock = path.with_name(f".{path.name}.lock")
-    with folder_lock.held(lock, seconds=_LOCK_SECONDS), recorded.opened(path) as replies:
+    with folder_lock.locked(lock, seconds=_LOCK_SECONDS), recorded.opened(path) as replies:
         body = partial(_body, prompt=prompt, parameters=parameters, settings=settings)
         _ask_the_rest(trials, body, client, replies, spending, names, settings, asking)
         _write(answers_path, trials, replies, names, settings)
@@ -150,7 +150,7 @@ def _digest(png, prompt, parameters, address, settings):
     """Return what tells one request from another: by the pixels, which outlast the encoder of their file."""
     picture = _picture(png)
     factor = _factor(picture, settings.enlarged)
-    said = {
+    question = {
         "address": address,
         "model": settings.model,
         "prompt": prompt,
@@ -160,7 +160,7 @@ def _digest(png, prompt, parameters, address, settings):
         "factor": factor,
         "smooth": settings.smooth and factor > 1,
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
 
 
 def _body(png, *, prompt, parameters, settings):
@@ -213,8 +213,8 @@ def _read(reply, names):
     """Return status, class (index or None) and confidence (or None) of a reply."""
     if endpoint.refused(reply):
         return "refused", None, None
-    found = parse_reply.parse(endpoint.text_of(reply), names)
-    return ("answered", *found) if found else ("unparsable", None, None)
+    parsed = parse_reply.parse(endpoint.text_of(reply), names)
+    return ("answered", *parsed) if parsed else ("unparsable", None, None)
 
 
 def _status(reply, names):

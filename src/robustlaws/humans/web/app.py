@@ -95,13 +95,13 @@ class _Pages:
         return HTMLResponse(pages.enter(study=self.bundle.presentation.study))
 
     def enter(self, request: Request) -> Response:
-        found = forms.fields(request.state.body, "code")
+        fields = forms.fields(request.state.body, "code")
         address = request.client.host if request.client else "unknown"
         if wait := self.attempts.wait(address):
             raise self._not_in(429, f"too many wrong codes; try again in {wait} s", {"Retry-After": str(wait)})
-        token = self.store.enter(found["code"])
+        token = self.store.enter(fields["code"])
         if token is None:
-            if access_codes.read(found["code"]) is not None:  # a text that is none guesses nothing
+            if access_codes.read(fields["code"]) is not None:  # a text that is none guesses nothing
                 self.attempts.wrong(address)
             raise self._not_in(403, "this code is not known; check each letter, or ask who gave it to you")
         if self.cookie in request.cookies:
@@ -143,10 +143,10 @@ class _Pages:
             raise Refusal(401, "your session has ended; enter your code again")
         if visitor.participant is None and not anybody:
             raise Refusal(403, "the organiser takes no part; leave, and enter a participant's code")
-        found = forms.fields(request.state.body, "csrf", *known)
-        if not hmac.compare_digest(found["csrf"].encode(), access_codes.csrf(request.cookies[self.cookie]).encode()):
+        fields = forms.fields(request.state.body, "csrf", *known)
+        if not hmac.compare_digest(fields["csrf"].encode(), access_codes.csrf(request.cookies[self.cookie]).encode()):
             raise Refusal(403, "this form is not of your session; open the page again")
-        return visitor, found
+        return visitor, fields
 
     # A participant's work
 
@@ -167,7 +167,7 @@ class _Pages:
             return HTMLResponse(pages.rest(**common))
         if where.state == progress.FINISHED:
             return HTMLResponse(pages.finished(**common))
-        pictures = [self._picture(one) for one in shown]
+        pictures = [self._picture(image) for image in shown]
         if self.bundle.single:
             return HTMLResponse(pages.single(picture=pictures[0], **common))
         return HTMLResponse(pages.batch(pictures=pictures, **common))
@@ -190,25 +190,26 @@ class _Pages:
             part=batch.part,
             parts=batches[-1].part,
             batch=batch.number,
-            batches=sum(one.part == batch.part for one in batches),
+            batches=sum(each.part == batch.part for each in batches),
             answered_in_batch=min(where.answered, batch.stop) - batch.start,
             images_in_batch=batch.stop - batch.start,
             answered=where.answered,
             images=len(self.bundle.ids),
         )
 
-    def _picture(self, one):
+    def _picture(self, image):
         def left(seconds, since):
             return None if seconds is None else round(max(0.0, seconds - since), 2)
 
         return pages.Picture(
-            one.id, one.token, one.position, one.chosen, one.confidence, left(self.bundle.answer_seconds, one.since),
-            left(self.bundle.image_seconds, one.seen),
+            image.id, image.token, image.position, image.chosen, image.confidence,
+            left(self.bundle.answer_seconds, image.since),
+            left(self.bundle.image_seconds, image.seen),
         )  # fmt: skip
 
     def consent(self, request: Request) -> Response:
-        visitor, found = self._form(request, "agree")
-        if found["agree"] != "yes":
+        visitor, fields = self._form(request, "agree")
+        if fields["agree"] != "yes":
             text = "without your consent the study does not begin"
             page = self._consent(self._common(request, visitor), problem=text[:1].upper() + text[1:] + ".")
             raise Refusal(400, text, page=page)
@@ -216,18 +217,18 @@ class _Pages:
         return self._done(request, self.store.place(visitor.participant))
 
     def answers(self, request: Request) -> Response:
-        visitor, found = self._form(request, "image", "token", "class", "confidence", "elapsed")
-        chosen, confidence, elapsed = forms.answer(found, len(self.bundle.presentation.classes))
+        visitor, fields = self._form(request, "image", "token", "class", "confidence", "elapsed")
+        chosen, confidence, elapsed = forms.answer(fields, len(self.bundle.presentation.classes))
         try:
             recorded = self.store.answer(
-                visitor.participant, image=found["image"], token=found["token"], chosen=chosen, confidence=confidence,
+                visitor.participant, image=fields["image"], token=fields["token"], chosen=chosen, confidence=confidence,
                 elapsed=elapsed,
             )  # fmt: skip
         except Conflict as conflict:
             raise Refusal(409, str(conflict)) from None
         if recorded.new and recorded.place.state == progress.FINISHED:
             self.finished()
-        return self._done(request, recorded.place, found["image"], 1, recorded.late)
+        return self._done(request, recorded.place, fields["image"], 1, recorded.late)
 
     def undo(self, request: Request) -> Response:
         visitor, _ = self._form(request)
@@ -247,8 +248,8 @@ class _Pages:
         complete = where.state in (progress.REST, progress.FINISHED)
         if wants_json(request.headers):
             counts = {"answered": where.answered, "images": len(self.bundle.ids)}
-            told = {"late": True} if late else {}
-            return JSONResponse({"recorded": True, **counts, "batch_complete": complete, **told})
+            lateness = {"late": True} if late else {}
+            return JSONResponse({"recorded": True, **counts, "batch_complete": complete, **lateness})
         place = ""
         if image is not None and not self.bundle.single and where.state == progress.WORK:
             batch = self.bundle.batches[where.batch]

@@ -56,7 +56,7 @@ class Connection(H11Protocol):
             self._silence = None
 
     def _too_many(self):
-        mine = sum(one.network == self.network for one in self.connections)
+        mine = sum(other.network == self.network for other in self.connections)
         return len(self.connections) > self._overall or (self._each is not None and mine > self._each)
 
     def _refuse(self):

@@ -122,74 +122,74 @@ class Database:
 
         There are never more than threads that used one at the same time: the next thread takes one that is left.
         """
-        if (held := getattr(self._threads, "held", None)) is not None:
-            yield held
+        if (own := getattr(self._threads, "connection", None)) is not None:
+            yield own
             return
         try:
-            one = self._idle.get_nowait()
+            connection = self._idle.get_nowait()
         except queue.Empty:
-            one = self._connect()
-        self._threads.held = one
+            connection = self._connect()
+        self._threads.connection = connection
         try:
-            yield one
+            yield connection
         finally:
-            self._threads.held = None
-            self._idle.put(one)
+            self._threads.connection = None
+            self._idle.put(connection)
 
     def _connect(self):
-        one = sqlite3.connect(self.path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        one.row_factory = sqlite3.Row
+        connection = sqlite3.connect(self.path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
         try:
-            one.execute("PRAGMA journal_mode = WAL")
-            one.execute("PRAGMA synchronous = FULL")
-            one.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
         except sqlite3.Error:
-            one.close()
+            connection.close()
             raise
-        self._open.append(one)
-        return one
+        self._open.append(connection)
+        return connection
 
     @contextmanager
     def change(self):
         """Yield a connection that may write; all is committed at the end of the block, or nothing after an error."""
-        with self._writing, self.connection() as one:
-            one.execute("BEGIN IMMEDIATE")
+        with self._writing, self.connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
             try:
-                yield one
-                one.execute("COMMIT")
+                yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                if one.in_transaction:
-                    one.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
 
     @contextmanager
     def reading(self):
         """Yield a connection that sees the database as it is now, whatever is written meanwhile."""
-        with self.connection() as one:
-            one.execute("BEGIN")
+        with self.connection() as connection:
+            connection.execute("BEGIN")
             try:
-                yield one
+                yield connection
             finally:
-                one.execute("COMMIT")
+                connection.execute("COMMIT")
 
     def rows(self, query, *values):
         """Return the rows that a query finds."""
-        with self.connection() as one:
-            return one.execute(query, values).fetchall()
+        with self.connection() as connection:
+            return connection.execute(query, values).fetchall()
 
     def row(self, query, *values):
         """Return the first of these rows, or None."""
-        with self.connection() as one:
-            return one.execute(query, values).fetchone()
+        with self.connection() as connection:
+            return connection.execute(query, values).fetchone()
 
     def close(self):
         """Close all connections; nobody may use them any more."""
-        for one in self._open:
-            one.close()
+        for connection in self._open:
+            connection.close()
 
 
 def _unusable(path, error):
-    said = errors.one_line(str(error))
-    if "not a database" in said or "malformed" in said:
-        return f"{path}: damaged, or no SQLite database ({said}); move it away, or bring a copy of it back"
-    return f"{path}: cannot be used ({said}); it must lie on a local disk with room that you may write to"
+    message = errors.one_line(str(error))
+    if "not a database" in message or "malformed" in message:
+        return f"{path}: damaged, or no SQLite database ({message}); move it away, or bring a copy of it back"
+    return f"{path}: cannot be used ({message}); it must lie on a local disk with room that you may write to"

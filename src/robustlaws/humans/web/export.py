@@ -45,14 +45,14 @@ def read_key(paths, images):
         If it is not of these images.
     """
     key = tables.read(paths.key, human_tables.STIMULUS_KEY)
-    found = {row.id: row for row in key.itertuples()}
-    missing = set(images.ids) - set(found)
+    rows_by_id = {row.id: row for row in key.itertuples()}
+    missing = set(images.ids) - set(rows_by_id)
     if missing:
         raise ValueError(f"{paths.key}: not of the images of {paths.stimuli} (none of {min(missing)}); make both again")
     classes = images.presentation.classes
     if key["label"].max() >= len(classes):
         raise ValueError(f"{paths.key} column label: {key['label'].max()} is none of {len(classes)} classes")
-    return found
+    return rows_by_id
 
 
 def export(store, key, outputs):
@@ -85,12 +85,12 @@ def export(store, key, outputs):
 
 def rows(store, key):
     """Return the answers that stand as rows of human_tables.ANSWERS, by participant in the order of what each saw."""
-    with store.database.reading() as one:
-        shown = one.execute(
+    with store.database.reading() as connection:
+        shown = connection.execute(
             "SELECT participant, stimulus, min(shown) AS shown FROM showings GROUP BY participant, stimulus"
             " ORDER BY participant, min(id)"
         ).fetchall()
-        answers = one.execute(
+        answers = connection.execute(
             "SELECT timed.*, name, kind FROM timed JOIN participants ON participants.id = participant ORDER BY timed.id"
         ).fetchall()
     trials, entered = defaultdict(dict), {}
@@ -101,7 +101,7 @@ def rows(store, key):
         image: batch.number for batch in store.bundle.batches for image in store.bundle.ids[batch.start : batch.stop]
     }
     classes = store.bundle.presentation.classes
-    found = [
+    exported = [
         _row(row, key[row["stimulus"]], classes)
         | {
             "trial_index": trials[row["participant"]][row["stimulus"]],
@@ -113,7 +113,7 @@ def rows(store, key):
         if row["undone"] is None
     ]
     number = {row["name"]: row["participant"] for row in answers}
-    return sorted(found, key=lambda row: (number[row["annotator_id"]], row["trial_index"]))
+    return sorted(exported, key=lambda row: (number[row["annotator_id"]], row["trial_index"]))
 
 
 def _reaction_times(answers):
@@ -128,10 +128,10 @@ def _reaction_times(answers):
         elapsed, before = row["elapsed"], measured[row["participant"]]
         before.append((row["at"], max(0.0, elapsed or 0.0)))
         together = 0.0
-        for at, one in reversed(before):
+        for at, trial in reversed(before):
             if at <= row["shown"]:
                 break
-            together += one
+            together += trial
         fits = elapsed is not None and 0 <= elapsed <= together <= (row["at"] - row["shown"]) * 1000
         times.append(elapsed if fits else max(0.0, row["at"] - row["begun"]) * 1000)
     return times

@@ -21,17 +21,17 @@ def fields(body, *known):
         pairs = parse_qsl(body.decode("ascii"), True, True, errors="strict", max_num_fields=len(known))
     except ValueError:
         raise Refusal(400, "this is not one of the forms of these pages") from None
-    found = dict(pairs)
+    values = dict(pairs)
     if (
-        len(found) < len(pairs)
-        or not found.keys() <= set(known)
-        or any(len(text) > _LONGEST for text in found.values())
+        len(values) < len(pairs)
+        or not values.keys() <= set(known)
+        or any(len(text) > _LONGEST for text in values.values())
     ):
         raise Refusal(400, "this is not one of the forms of these pages")
-    return {name: found.get(name, "") for name in known}
+    return {name: values.get(name, "") for name in known}
 
 
-def answer(found, classes):
+def answer(values, classes):
     """Return an answer's class, confidence and elapsed time (ms) from the fields of its form; None what it lacks.
 
     Raises
@@ -39,7 +39,7 @@ def answer(found, classes):
     Refusal
         If the class is none of `classes` classes, it has no confidence, or the time is no number.
     """
-    chosen, confidence, elapsed = found["class"], found["confidence"], found["elapsed"]
+    chosen, confidence, elapsed = values["class"], values["confidence"], values["elapsed"]
     if chosen and not (chosen.isascii() and chosen.isdigit() and len(chosen) < 6 and int(chosen) < classes):
         raise Refusal(400, "there is no such class")
     if chosen and confidence not in CONFIDENCES:

@@ -32,34 +32,34 @@ class Overview:
             return self._found
 
     def _look(self):
-        with self.store.database.reading() as one:
-            participants = one.execute(
+        with self.store.database.reading() as connection:
+            participants = connection.execute(
                 "SELECT participants.*, (SELECT max(used) FROM sessions WHERE participant = participants.id) AS used"
                 " FROM participants ORDER BY id"
             ).fetchall()
-            found = one.execute(
+            trials = connection.execute(
                 "SELECT participant, stimulus, status, class, at, begun FROM timed WHERE undone IS NULL ORDER BY id"
             ).fetchall()
             places = {row["id"]: self.store.place(row["id"]) for row in participants}
         answers = defaultdict(list)
-        for row in found:
+        for row in trials:
             answers[row["participant"]].append(row)
-        rows = [self._row(one, places[one["id"]], answers[one["id"]]) for one in participants]
-        kinds = {one["id"]: one["kind"] for one in participants}
+        rows = [self._row(person, places[person["id"]], answers[person["id"]]) for person in participants]
+        kinds = {person["id"]: person["kind"] for person in participants}
         words = Counter(map(progress.word, places.values()))
-        return rows, self._totals(rows, words, found, kinds), "simulated" in kinds.values()
+        return rows, self._totals(rows, words, trials, kinds), "simulated" in kinds.values()
 
-    def _row(self, one, where, answers):
+    def _row(self, participant, where, answers):
         store = self.store
         active = sum(min(max(row["at"] - row["begun"], 0.0), _PAUSE_SECONDS) for row in answers)
         checks = [row for row in answers if self.key[row["stimulus"]].is_attn_check]
         batch = store.bundle.batches[where.batch]
-        seen = max([one["used"] or 0.0, *(row["at"] for row in answers[-1:])])
+        seen = max([participant["used"] or 0.0, *(row["at"] for row in answers[-1:])])
         state = progress.word(where)
         return {
-            "name": one["name"],
-            "kind": one["kind"],
-            "state": f"{state}, code revoked" if one["revoked"] else state,
+            "name": participant["name"],
+            "kind": participant["kind"],
+            "state": f"{state}, code revoked" if participant["revoked"] else state,
             "answered": where.answered,
             "images": len(store.bundle.ids),
             "batch": f"{batch.number}, part {batch.part}" if where.state != progress.CONSENT else None,
@@ -74,11 +74,11 @@ class Overview:
         return row["status"] == "answered" and row["class"] == self.key[row["stimulus"]].label
 
     def _totals(self, rows, words, answers, kinds):
-        told = (f"{words[word]} {word}" for word in progress.WORDS if words[word] or word != progress.CONSENTS_AGAIN)
+        states = (f"{words[word]} {word}" for word in progress.WORDS if words[word] or word != progress.CONSENTS_AGAIN)
         paces = [row["per_minute"] for row in rows if row["per_minute"] is not None]
         checks = sum(row["checks"] for row in rows)
         totals = {
-            "participants": f"{len(rows)}: {', '.join(told)}",
+            "participants": f"{len(rows)}: {', '.join(states)}",
             "answers": f"{len(answers):,} of {len(rows) * len(self.store.bundle.ids):,}",
         }
         if paces:
@@ -86,10 +86,10 @@ class Overview:
         if checks:
             totals["attention checks right"] = f"{sum(row['checks_right'] for row in rows)} of {checks}"
         for kind in ("person", "simulated"):
-            told = "" if kind == "person" else " (simulated participants)"
+            states = "" if kind == "person" else " (simulated participants)"
             theirs = [row for row in answers if kinds[row["participant"]] == kind]
             for part, kappa in self._agreement(theirs).items():
-                totals[f"agreement (Fleiss' kappa), part {part}{told}"] = f"{kappa:.2f}"
+                totals[f"agreement (Fleiss' kappa), part {part}{states}"] = f"{kappa:.2f}"
         return totals
 
     def _agreement(self, answers):
@@ -100,10 +100,10 @@ class Overview:
         for row in answers:
             if row["status"] == "answered" and not self.key[row["stimulus"]].is_attn_check:
                 counts[place[row["stimulus"]], row["class"]] += 1
-        found = {}
+        agreement = {}
         for part in sorted({batch.part for batch in bundle.batches}):
             batches = [batch for batch in bundle.batches if batch.part == part]
             kappa = fleiss_kappa(counts[batches[0].start : batches[-1].stop])
             if not math.isnan(kappa):
-                found[part] = kappa
-        return found
+                agreement[part] = kappa
+        return agreement

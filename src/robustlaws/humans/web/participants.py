@@ -54,12 +54,12 @@ def _run(arguments):
 def _free(store, start, count, taken):
     """Return `count` names that nobody has: p1, p2, ..."""
     known = {row["name"] for row in store.database.rows("SELECT name FROM participants")} | set(taken)
-    number, found = 1, []
-    while len(found) < count:
+    number, names = 1, []
+    while len(names) < count:
         if f"{start}{number}" not in known:
-            found.append(f"{start}{number}")
+            names.append(f"{start}{number}")
         number += 1
-    return found
+    return names
 
 
 def _list(store):

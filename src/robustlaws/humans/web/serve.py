@@ -106,18 +106,18 @@ def _listening(host, port):
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise ValueError(f"--host {host}: no address of this machine ({error.strerror})") from None
-    with socket.socket(family, kind, protocol) as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family, kind, protocol) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            one.bind(address)
+            listener.bind(address)
         except OSError as error:
-            told = {
+            reasons = {
                 errno.EADDRINUSE: "is in use; stop what uses it, or give another (0: any that is free)",
                 errno.EACCES: "may not be used by you; give one above 1023",
             }
-            raise ValueError(f"--port {port}: {told.get(error.errno, os.strerror(error.errno))}") from None
-        one.listen(512)
-        yield one
+            raise ValueError(f"--port {port}: {reasons.get(error.errno, os.strerror(error.errno))}") from None
+        listener.listen(512)
+        yield listener
 
 
 def _log(path):

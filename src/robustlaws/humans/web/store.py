@@ -115,11 +115,11 @@ class Store:
         return code
 
     def _shut_out(self, to, name):
-        found = to.execute("SELECT id FROM participants WHERE name = ?", (name,)).fetchone()
-        if found is None:
+        participant = to.execute("SELECT id FROM participants WHERE name = ?", (name,)).fetchone()
+        if participant is None:
             raise ValueError(f"participant {name!r}: there is none; --list names all")
-        to.execute("DELETE FROM sessions WHERE participant = ?", (found["id"],))
-        return found["id"]
+        to.execute("DELETE FROM sessions WHERE participant = ?", (participant["id"],))
+        return participant["id"]
 
     def organiser(self, again=False):
         """Return a new code for the organiser if there is none, or `again`; else None. Former ones open nothing."""
@@ -204,7 +204,7 @@ class Store:
         with self.database.change() as to:
             while (where := self.place(participant)).state == progress.WORK:
                 shown = self._show(to, participant, where)
-                late = [one for one in shown if _over(one.since, self.bundle.answer_seconds)]
+                late = [image for image in shown if _over(image.since, self.bundle.answer_seconds)]
                 if not late:
                     return where, shown
                 self._record(to, participant, late[0].token, "timed_out", None, None, None)
@@ -237,7 +237,7 @@ class Store:
         answers = {row["stimulus"]: row for row in rows}
         names = self.bundle.ids[batch.start : batch.stop]
         all_of_it = [(position, name, answers.get(name)) for position, name in enumerate(names, start=1)]
-        return [next(one for one in all_of_it if one[2] is None)] if self.bundle.single else all_of_it
+        return [next(entry for entry in all_of_it if entry[2] is None)] if self.bundle.single else all_of_it
 
     def fetch(self, participant, name):
         """Return whether the participant may see the image: it was shown in this batch or the one before, and still is.
@@ -298,7 +298,7 @@ class Store:
                     raise Conflict(f"{over}; open the page again")
                 return Recorded(self.place(participant), timed_out and chosen is not None, new=False)
             where = self.place(participant)
-            if where.state != progress.WORK or image not in {one[1] for one in self._before(participant, where)}:
+            if where.state != progress.WORK or image not in {entry[1] for entry in self._before(participant, where)}:
                 raise Conflict("this image is not before you now; open the page again")
             since = self.clock() - shown["shown"]
             if chosen is None and not _over(since, self.bundle.answer_seconds, -_EARLY_SECONDS):

@@ -71,25 +71,25 @@ def multistart(problem: Problem, starts: np.ndarray, delta: float, keep: int = 4
         If no start predicts positive losses.
     """
     runs = len(problem.log_loss)
-    found = minimise(problem, _levelled(problem, starts), np.ones(runs), delta)
-    order = np.argsort(found.objective, kind="stable")
-    if not np.isfinite(found.objective[order[0]]):
+    minima = minimise(problem, _levelled(problem, starts), np.ones(runs), delta)
+    order = np.argsort(minima.objective, kind="stable")
+    if not np.isfinite(minima.objective[order[0]]):
         raise ValueError(f"starts: none of {len(starts)} predicts positive losses; widen the grid of starts")
     distinct = [order[0]]
     for index in order[1:]:
-        if len(distinct) == keep or not np.isfinite(found.objective[index]):
+        if len(distinct) == keep or not np.isfinite(minima.objective[index]):
             break
-        if (np.abs(found.theta[index] - found.theta[distinct]).max(axis=1) > _APART).all():
+        if (np.abs(minima.theta[index] - minima.theta[distinct]).max(axis=1) > _APART).all():
             distinct.append(index)
-    theta, value, norm = polish(problem, found.theta[order[0]], np.ones(runs), delta)
+    theta, value, norm = polish(problem, minima.theta[order[0]], np.ones(runs), delta)
     return Fit(
         theta=theta,
         objective=value,
         gradient_norm=norm,
         converged=norm <= CONVERGED,
         starts=len(starts),
-        starts_agreeing=agreeing(found.objective, runs),
-        distinct=np.concatenate([theta[None], found.theta[distinct[1:]]]),
+        starts_agreeing=agreeing(minima.objective, runs),
+        distinct=np.concatenate([theta[None], minima.theta[distinct[1:]]]),
         hessian_condition=hessian_condition(problem, theta, delta),
     )
 
@@ -123,7 +123,7 @@ def draws(runs: int, refits: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def bootstrap(
-    problem: Problem, fit: Fit, refits: int, delta: float, rng: np.random.Generator, held: np.ndarray | None = None
+    problem: Problem, fit: Fit, refits: int, delta: float, rng: np.random.Generator, fixed: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the fit's coordinates after resampling the runs with replacement.
 
@@ -136,7 +136,7 @@ def bootstrap(
     refits : int
     delta : float
     rng : numpy.random.Generator
-    held : float array (refits, p), optional
+    fixed : float array (refits, p), optional
         Coordinates that are not free, for each refit its own; default: those of `fit`.
 
     Returns
@@ -145,10 +145,10 @@ def bootstrap(
         Refits count as converged from a gradient norm of 1e-4 on.
     """
     starts = fit.distinct
-    if held is not None:
-        starts = np.where(problem.free, fit.distinct[None], held[:, None, :])
-    found = lowest(problem, starts, draws(len(problem.log_loss), refits, rng), delta)
-    return found.theta, found.gradient_norm <= _REFIT_CONVERGED
+    if fixed is not None:
+        starts = np.where(problem.free, fit.distinct[None], fixed[:, None, :])
+    minima = lowest(problem, starts, draws(len(problem.log_loss), refits, rng), delta)
+    return minima.theta, minima.gradient_norm <= _REFIT_CONVERGED
 
 
 def unresolved(problem: Problem, theta: np.ndarray) -> np.ndarray:

@@ -141,17 +141,17 @@ def _solve(matrices, forces):
     return solved.T
 
 
-def _bounded_step(matrix, gradient, held, low, high):
+def _bounded_step(matrix, gradient, fixed_now, low, high):
     """Return the step (S, p) that lowers gradient step + step |matrix| step / 2, within [low, high].
 
     Coordinates that run into a bound stay there and the rest is solved again, without ever being let
     go: close to the bounded minimum, and no step is trusted before its objective is known.
     """
-    step, held = np.zeros_like(gradient), held.copy()
+    step, fixed_now = np.zeros_like(gradient), fixed_now.copy()
     diagonal = np.arange(gradient.shape[1])
     rows = slice(None)
     for _ in diagonal:
-        fixed, system, force = held[rows], matrix[rows], -gradient[rows]
+        fixed, system, force = fixed_now[rows], matrix[rows], -gradient[rows]
         if fixed.any():
             force -= np.matmul(system, np.where(fixed, step[rows], 0.0)[..., None])[..., 0]
             force[fixed] = 0.0
@@ -160,7 +160,7 @@ def _bounded_step(matrix, gradient, held, low, high):
         solved = np.where(fixed, step[rows], _solve(system, force))
         step[rows] = np.clip(solved, low[rows], high[rows])
         over = ~fixed & (step[rows] != solved)
-        held[rows] |= over
+        fixed_now[rows] |= over
         again = over.any(axis=1)
         if not again.any():
             break
@@ -200,7 +200,7 @@ def _trials(problem, here, weights, delta, matrices, scale, gradient, blocked, d
     `matrices`: two of (S, f, f); `damping` (S, 2).
     """
     here, weights, scale, gradient, blocked = (
-        np.concatenate([one, one]) for one in (here, weights, scale, gradient, blocked)
+        np.concatenate([array, array]) for array in (here, weights, scale, gradient, blocked)
     )
     there = _reached(problem, here, np.concatenate(matrices), scale, gradient, blocked, damping.T.ravel())
     value = objective(problem, there, weights, delta)

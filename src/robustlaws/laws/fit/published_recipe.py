@@ -75,8 +75,8 @@ def _published(printed, problem, starts, seen, delta, what):
     """Return the lowest end of all starts as a `multistart.Fit`: its objective is the sum, as a converged fit's is."""
     free = problem.free
     points = np.array(printed.points(starts))
-    held = np.clip(problem.theta(starts), problem.lower, problem.upper)
-    points[:, ~free] = printed.points(problem.logs(held))[:, ~free]
+    clipped = np.clip(problem.theta(starts), problem.lower, problem.upper)
+    points[:, ~free] = printed.points(problem.logs(clipped))[:, ~free]
     ends, values = _search(printed.log_loss, points, free, seen, delta, what)
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = printed.logs(ends)
@@ -88,7 +88,7 @@ def _published(printed, problem, starts, seen, delta, what):
     values = np.where(usable, values, np.inf)
     lowest = int(values.argmin())
     theta = problem.theta({name: value[lowest : lowest + 1] for name, value in logs.items()})[0]
-    theta = np.where(free, theta, held[lowest])
+    theta = np.where(free, theta, clipped[lowest])
     value, gradient, _, _ = newton.derivatives(problem, theta[None], np.ones((1, len(seen))), delta)
     # the published search has no bounds, so none excuses a gradient
     norm = float(np.abs(gradient).max() / (delta * len(seen)))
@@ -117,7 +117,7 @@ def _search(log_loss, points, free, seen, delta, what):
             return special.huber(delta, residuals).mean()
 
         with np.errstate(all="ignore"):
-            found = optimize.minimize(mean_huber, points[index, free], method="L-BFGS-B")
-        point[free], values[index] = found.x, found.fun
+            minimum = optimize.minimize(mean_huber, points[index, free], method="L-BFGS-B")
+        point[free], values[index] = minimum.x, minimum.fun
         progress.advance(1)
     return ends, values
