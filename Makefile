@@ -34,6 +34,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/python -m robustlaws.study.schema workflow/schemas/*.yaml
 	$(BIN)/python -m robustlaws.study workflow/schemas/config.yaml config/*.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --lint
 

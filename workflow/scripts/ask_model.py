@@ -8,7 +8,8 @@ from robustlaws.runtime import job_log
 with job_log.job(snakemake):
     from robustlaws.humans.vision_models import participant
 
-    asking = settings.Asking.of(snakemake.config["humans"]["models"][snakemake.wildcards.participant])
+    own = snakemake.config["humans"]["models"][snakemake.wildcards.participant]
+    asking = settings.Asking(**settings.given(settings.Asking, own))
     participant.ask(
         stimuli_path=snakemake.input.stimuli,
         key_path=snakemake.input.key,

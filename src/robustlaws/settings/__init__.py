@@ -17,7 +17,18 @@ from robustlaws.settings.attack import (
     Export,
     PgdCw,
 )
-from robustlaws.settings.base import GRACE, Architecture, Compute, Settings, Threat, as_params, neutral
+from robustlaws.settings.base import (
+    GRACE,
+    Architecture,
+    Compute,
+    Key,
+    Settings,
+    Threat,
+    as_params,
+    given,
+    keys,
+    neutral,
+)
 from robustlaws.settings.collect import Collect, CollectAttacks, Crate, LawFit, Limits
 from robustlaws.settings.generate import (
     Churn,
@@ -49,52 +60,3 @@ from robustlaws.settings.humans import (
 )
 from robustlaws.settings.plan import Plan
 from robustlaws.settings.train import Curve, Training
-
-__all__ = [
-    "AUTOATTACK",
-    "AUTOATTACK_CLASSES",
-    "GRACE",
-    "Answers",
-    "Architecture",
-    "Asking",
-    "Attack",
-    "AutoAttack",
-    "Checkpoint",
-    "Churn",
-    "Collect",
-    "CollectAttacks",
-    "Compute",
-    "Crate",
-    "Curve",
-    "Encoder",
-    "EncoderImport",
-    "EncoderTraining",
-    "Export",
-    "Features",
-    "GeneratorImport",
-    "GeneratorTraining",
-    "Guidance",
-    "Import",
-    "InnerAttack",
-    "Judging",
-    "LawFit",
-    "Limits",
-    "Moments",
-    "Network",
-    "PgdCw",
-    "Pipeline",
-    "Plan",
-    "Presentation",
-    "Quality",
-    "Quiz",
-    "Sampling",
-    "Settings",
-    "Simulation",
-    "Staging",
-    "Stimuli",
-    "Threat",
-    "Training",
-    "VisionModel",
-    "as_params",
-    "neutral",
-]

@@ -1,8 +1,9 @@
 """Settings of attacks, imported checkpoints and exports."""
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
-from robustlaws.settings.base import Architecture, Settings, Threat, neutral
+from robustlaws.settings.base import Architecture, Key, Settings, Threat, neutral
 
 # The attacks behind each version of AutoAttack, in the order in which the package runs them.
 AUTOATTACK = {
@@ -19,8 +20,10 @@ class Checkpoint(Settings):
 
     name: str
     architecture: Architecture
-    unaveraged: bool = neutral(False)  # the raw weights, where the file has averaged ones too
-    sha256: str | None = neutral(None)  # of the file they come from; None: not known beforehand
+    unaveraged: Annotated[bool, Key("Take the raw weights of a file that holds averaged ones too.")] = neutral(False)
+    sha256: Annotated[str | None, Key("SHA-256 of the file; another file is refused.", pattern="^[0-9a-f]{64}$")] = (
+        neutral(None)
+    )
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,21 @@ class PgdCw(Settings):
     architecture: Architecture
     threat: Threat
     seed: int
-    steps: int
-    step_size: float
+    steps: Annotated[int, Key("Gradient steps; the paper has 40.", minimum=1)]
+    step_size: Annotated[
+        float, Key("Step, pixels in [0, 1]; the paper has epsilon / 4.", exclusiveMinimum=0, maximum=1)
+    ]
     beta: float  # of the adversarial loss that is reported
-    images: int | None  # None: the whole test split
-    batch: int
-    objective: str = neutral("cw")  # cw (clipped, the paper's runs), cw_unclipped or cross_entropy
+    images: Annotated[int | None, Key("First test images to attack; all if left out.", absent=None, minimum=1)]
+    batch: Annotated[int, Key("Images attacked at once.", minimum=1)]
+    objective: Annotated[
+        str,
+        Key(
+            "What the attack maximises: cw is the margin clipped at zero of the paper's runs; cw_unclipped and "
+            "cross_entropy give far larger losses.",
+            enum=["cw", "cw_unclipped", "cross_entropy"],
+        ),
+    ] = neutral("cw")
 
 
 @dataclass(frozen=True)
@@ -47,10 +59,12 @@ class Attack(Settings):
     architecture: Architecture
     threat: Threat
     seed: int
-    images: int | None  # None: the whole test split
-    batch: int
-    options: dict | None = neutral(None)  # of this attack alone, as the config says them
-    weights: str = neutral("last")  # "last" or "best" of the run
+    images: Annotated[int | None, Key("First test images to attack; all if left out.", absent=None, minimum=1)]
+    batch: Annotated[int, Key("Images attacked at once.", minimum=1)]
+    options: Annotated[dict | None, Key("What this attack alone is told.")] = neutral(None)
+    weights: Annotated[str, Key("Weights of a run to attack: last (left out), or best.", enum=["last", "best"])] = (
+        neutral("last")
+    )
 
 
 @dataclass(frozen=True)
@@ -61,11 +75,34 @@ class AutoAttack(Settings):
     architecture: Architecture
     threat: Threat
     seed: int  # of the first chunk; chunk c adds c
-    version: str
-    images: int  # the first of the test split
-    chunk: int  # images of a chunk; the package attacks them as one batch
-    attacks: tuple[str, ...] = neutral(())  # of version "custom"
-    weights: str = neutral("last")  # "last" or "best" of the run
+    version: Annotated[
+        str,
+        Key("standard is what leaderboards use; custom runs the attacks listed.", enum=["standard", "plus", "custom"]),
+    ]
+    images: Annotated[int, Key("First test images to attack; all if left out.", required=False, minimum=1)]
+    chunk: Annotated[
+        int,
+        Key(
+            "Images of a chunk: one job, one batch and one seed; part of the result, as the attacks draw per batch.",
+            minimum=1,
+        ),
+    ]
+    attacks: Annotated[
+        tuple[str, ...],
+        Key(
+            "For version custom: apgd-ce, apgd-dlr, fab, square, apgd-t, fab-t, in any order.",
+            minItems=1,
+            uniqueItems=True,
+        ),
+    ] = neutral(())
+    weights: Annotated[
+        str,
+        Key(
+            "Weights of a run to attack: last (left out), or best on the held-out images "
+            "(training.validation_images), as the paper does with AutoAttack.",
+            enum=["last", "best"],
+        ),
+    ] = neutral("last")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,11 +127,13 @@ class Export(Settings):
     architecture: Architecture
     threat: Threat
     autoattack: str | None  # its version; None: not attacked by it
-    name: str
-    authors: str
-    link: str
-    venue: str
-    dataset: str
-    additional_data: bool
-    footnote: str = neutral("")
+    name: Annotated[str, Key("Title of the paper.")]
+    authors: Annotated[str, Key("Authors, separated by commas.")]
+    link: Annotated[str, Key("Address of the paper.")]
+    venue: Annotated[str, Key("Where it appeared, such as ICML 2024; '' for unpublished.")]
+    dataset: Annotated[str, Key("The leaderboard's name of the images, such as cifar10.")]
+    additional_data: Annotated[
+        bool, Key("Whether real images beyond the dataset's were used; synthetic ones are for the footnote.")
+    ]
+    footnote: Annotated[str, Key("A sentence before what the study says of the numbers.")] = neutral("")
     test_kept: int | None = neutral(None)  # images of the source's test split that the study kept; None: all

@@ -2,12 +2,53 @@
 
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
 def neutral(value: Any) -> Any:
     """Return a field for a later, optional setting: left out of the params while it is `value`."""
     return field(default=value, metadata={"neutral": value})
+
+
+REQUIRED: Any = object()  # no value stands in for a key of the config
+
+
+class Key:
+    """A key of the config: stands in `Annotated[type, Key(...)]` of a setting. Its schema is generated from it.
+
+    Parameters
+    ----------
+    description : str
+        Of the key, for the schema and for errors.
+    absent : object, optional
+        The value that :func:`given` takes where the config has no such key, of a setting without a default.
+    required : bool, optional
+        Whether the config must give the key; if not said, where there is neither a default nor `absent`.
+    **rules
+        JSON Schema: `minimum`, `enum`, ... The type is that of the setting, unless `oneOf` or `enum` stands here;
+        `ref` names a definition of the schema.
+    """
+
+    def __init__(self, description: str, absent: Any = REQUIRED, required: bool | None = None, **rules: Any) -> None:
+        self.description, self.absent, self.required, self.rules = description, absent, required, rules
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
+def keys(cls: type["Settings"]) -> dict[str, Key]:
+    """Return {name: :class:`Key`} of the settings of `cls` that the config gives."""
+    hashable: Any = cls
+    of_hints = {name: getattr(hint, "__metadata__", ()) for name, hint in _hints(hashable).items()}
+    return {name: extra[0] for name, extra in of_hints.items() if extra}
+
+
+def given(cls: type["Settings"], block: dict[str, Any]) -> dict[str, Any]:
+    """Return {name: value} of the settings of `cls` that keys of the config give, as `block` has them."""
+    values = {name: block.get(name, own.absent) for name, own in keys(cls).items()}
+    return {name: value for name, value in values.items() if value is not REQUIRED}
 
 
 def as_params(settings: "Settings") -> dict[str, Any]:
@@ -75,8 +116,10 @@ class Settings:
 class Threat(Settings):
     """The threat model: norm and radius, pixels in [0, 1]."""
 
-    norm: str
-    epsilon: float
+    norm: Annotated[str, Key("Norm of the perturbation.", enum=["Linf"])]
+    epsilon: Annotated[
+        float, Key("Linf radius, pixels scaled to [0, 1]; 8/255 is 0.03137254901960784.", exclusiveMinimum=0, maximum=1)
+    ]
 
 
 @dataclass(frozen=True)
@@ -99,15 +142,43 @@ GRACE = 300.0  # seconds before the end of a job that are kept for saving its st
 class Compute(Settings):
     """Compute resources of a job. They decide no number beyond rounding, so they make nothing stale."""
 
-    gpus: int = 0  # of each node; 0: the CPU
+    gpus: Annotated[
+        int,
+        Key(
+            "GPUs on each node of a job that trains (one of them of a job that samples or attacks); 0 for the CPU. "
+            "What jobs ask of a cluster follows from this, nodes and processes.",
+            required=True,
+            minimum=0,
+        ),
+    ] = 0
     threads: int = 1
-    state_minutes: float = 10.0  # between two saved states
-    budget_minutes: float | None = None  # after which the job saves its state and stops
+    state_minutes: Annotated[
+        float, Key("Minutes between two saved states of a run.", required=True, exclusiveMinimum=0)
+    ] = 10.0
+    budget_minutes: Annotated[
+        float | None,
+        Key(
+            "Minutes after which a job that trains, samples, stages files or runs AutoAttack saves its state and "
+            "stops; started again, it goes on. Such a job asks a cluster for 10 minutes more at most, and stops by "
+            "itself before a time limit of SLURM too.",
+            exclusiveMinimum=0,
+        ),
+    ] = None
     ends: float | None = None  # when the batch system will end the job (seconds since the epoch)
-    processes: int | None = None  # of each node; None: one for each GPU, or one
-    nodes: int = 1
-    node_command: tuple[str, ...] = ()  # starts the command after it once on every node; (): SLURM's srun
-    compile: bool = False  # torch.compile
+    processes: Annotated[
+        int | None, Key("Processes on each node that share one run on CPUs; one if left out.", minimum=1)
+    ] = None
+    nodes: Annotated[int, Key("Nodes that share one run.", minimum=1)] = 1
+    node_command: Annotated[
+        tuple[str, ...],
+        Key(
+            "What starts the command after it once on every node; SLURM's srun if left out, so another batch system "
+            "needs it."
+        ),
+    ] = ()
+    compile: Annotated[
+        bool, Key("torch.compile of the network in training, with one process; on a CPU it does not pay.")
+    ] = False
 
     @classmethod
     def of_one(cls, config: dict[str, Any], threads: int, gpus: int, ends: float | None) -> "Compute":

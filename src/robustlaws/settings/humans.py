@@ -1,9 +1,9 @@
 """Settings of the human study."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
-from robustlaws.settings.base import Architecture, Settings, Threat, neutral
+from robustlaws.settings.base import Architecture, Key, Settings, Threat, neutral
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,18 @@ class Stimuli(Settings):
 
     run: str  # or checkpoint whose record it is
     split: str  # test or train
-    batch_images: int
+    batch_images: Annotated[int, Key("Images of a batch; 100 if left out, as in the paper.", absent=100, minimum=1)]
     seed: int
-    images: int | None = neutral(None)  # at most, drawn at random; None: all that fooled the network
-    attention_checks: int = neutral(0)  # more images of each batch, which nothing fooled
+    images: Annotated[
+        int | None, Key("Fooling images to show at most, drawn at random; all if left out.", minimum=1)
+    ] = neutral(None)
+    attention_checks: Annotated[
+        int,
+        Key(
+            "Images that nothing fooled, added to each batch; answers to them count nowhere. None if left out.",
+            minimum=0,
+        ),
+    ] = neutral(0)
 
 
 @dataclass(frozen=True)
@@ -38,22 +46,61 @@ class Presentation(Settings):
     """Stage humans: what the web application shows beside the images."""
 
     study: str  # its name
-    page: str  # single: one image at a time; batch: a page for each batch
-    smooth: bool  # whether images are smoothed where they are enlarged
-    enlarged: int  # pixels of the screen along an image
-    contact: str  # whom participants may ask; "": not said
-    image_seconds: float | None = neutral(None)  # after which an image is hidden
-    answer_seconds: float | None = neutral(None)  # after which no answer is taken, and the next image comes
+    page: Annotated[
+        str,
+        Key(
+            "single: one image at a time (if left out); batch: one page for each batch.",
+            absent="single",
+            enum=["single", "batch"],
+        ),
+    ]
+    smooth: Annotated[
+        bool, Key("Smooth images where they are enlarged, on pages and for models; false if left out.", absent=False)
+    ]
+    enlarged: Annotated[
+        int,
+        Key(
+            "Pixels along an image as it is shown, to people and to models; 320 if left out.",
+            absent=320,
+            minimum=16,
+            maximum=2048,
+        ),
+    ]
+    contact: Annotated[str, Key("Whom participants may ask, such as an address; not said if left out.", absent="")]
+    image_seconds: Annotated[
+        float | None,
+        Key("Seconds after which an image is hidden; never if left out. Only with page: single.", exclusiveMinimum=0),
+    ] = neutral(None)
+    answer_seconds: Annotated[
+        float | None,
+        Key(
+            "Seconds after which no answer is taken and the next image comes; never if left out. "
+            "Only with page: single.",
+            exclusiveMinimum=0,
+        ),
+    ] = neutral(None)
 
 
 @dataclass(frozen=True)
 class Simulation(Settings):
     """Stage humans: participants made up from a model of how people answer."""
 
-    participants: int
-    clean_accuracy: float  # expected share right of the clean images
-    adversarial_accuracy: float  # of the adversarial ones
-    follow: float  # share of the wrong answers to adversarial images that are the network's class
+    participants: Annotated[int, Key("How many.", minimum=1, maximum=1000)]
+    clean_accuracy: Annotated[
+        float, Key("Expected share right of the clean images.", exclusiveMinimum=0, exclusiveMaximum=1)
+    ]
+    adversarial_accuracy: Annotated[
+        float, Key("Expected share right of the adversarial images.", exclusiveMinimum=0, exclusiveMaximum=1)
+    ]
+    follow: Annotated[
+        float,
+        Key(
+            "Share of the wrong answers to adversarial images that are the network's class; 0.5 if left out.",
+            absent=0.5,
+            minimum=0,
+            maximum=1,
+        ),
+    ]
     seed: int
 
 
@@ -62,13 +109,38 @@ class VisionModel(Settings):
     """Stage humans: a model that sees images, as a participant."""
 
     name: str
-    model: str  # as its endpoint calls it
-    address: str | None  # of the endpoint; None: OpenAI's
-    variants: tuple[str, ...]
-    images: int | None  # of each variant, the first in the order of the stimuli; None: all
+    model: Annotated[str, Key("Name of the model at its endpoint.")]
+    address: Annotated[
+        str | None,
+        Key(
+            "Of an endpoint that speaks OpenAI's protocol, such as http://localhost:8000/v1; OpenAI's own if left out.",
+            absent=None,
+        ),
+    ]
+    variants: Annotated[
+        tuple[str, ...],
+        Key(
+            "Variants that are asked about; adversarial alone if left out, as in the paper.",
+            absent=("adversarial",),
+            minItems=1,
+            uniqueItems=True,
+            items={"enum": ["adversarial", "clean"]},
+        ),
+    ]
+    images: Annotated[
+        int | None,
+        Key("Images of each variant, the first in the order of the study; all if left out.", absent=None, minimum=1),
+    ]
     enlarged: int  # pixels along an image that is sent
     smooth: bool
-    parameters: dict  # of the request, such as temperature
+    parameters: Annotated[
+        dict,
+        Key(
+            "Of the request, as they are, such as max_completion_tokens; temperature is 0 if left out, and not sent "
+            "if null, for models that refuse it.",
+            absent={"temperature": 0},
+        ),
+    ]
     replay: bool = neutral(False)  # recorded replies only; nothing is asked
 
 
@@ -76,17 +148,24 @@ class VisionModel(Settings):
 class Asking(Settings):
     """How a vision model is asked. Decides no answer, so it makes nothing stale."""
 
-    key: str = "OPENAI_API_KEY"  # environment variable that holds the key of the endpoint
-    concurrency: int = 4  # requests at a time
-    attempts: int = 8  # of a request that failed for a reason that may pass
-    timeout: float = 120.0  # seconds of an attempt
-    price: dict | None = None  # input, output: US dollars for a million tokens
-    cost_limit: float | None = None  # US dollars, over all runs of the job
-
-    @classmethod
-    def of(cls, config: dict[str, Any]) -> "Asking":
-        """Return what the config says of it in the block of one model."""
-        return cls(**{name: value for name, value in config.items() if name in cls.__dataclass_fields__})
+    key: Annotated[
+        str,
+        Key("Environment variable that holds the key; OPENAI_API_KEY if left out.", pattern="^[A-Za-z_][A-Za-z0-9_]*$"),
+    ] = "OPENAI_API_KEY"
+    concurrency: Annotated[int, Key("Requests at a time; 4 if left out.", minimum=1)] = 4
+    attempts: Annotated[
+        int, Key("Attempts at a request that fails for a reason that may pass; 8 if left out.", minimum=1)
+    ] = 8
+    timeout: Annotated[float, Key("Seconds of an attempt; 120 if left out.", exclusiveMinimum=0)] = 120.0
+    price: Annotated[dict | None, Key("US dollars for a million tokens; needed for cost_limit.", ref="price")] = None
+    cost_limit: Annotated[
+        float | None,
+        Key(
+            "US dollars that the requests may cost for each bundle of images, all runs together; no limit if left "
+            "out. Surely kept only where parameters limit the tokens of a reply.",
+            exclusiveMinimum=0,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -101,10 +180,29 @@ class Answers(Settings):
 class Judging(Settings):
     """Stage humans: when an image is valid, and how the intervals are found."""
 
-    votes: int  # participants who are right: then an image is valid
-    confident: int  # or people who are right with high confidence
-    level: float
-    resamples: int
+    votes: Annotated[
+        int,
+        Key(
+            "Participants, people and models, who are right; the paper and this if left out: 2 (of 4).",
+            absent=2,
+            minimum=1,
+        ),
+    ]
+    confident: Annotated[
+        int,
+        Key(
+            "People right with high confidence, which is enough as well; the paper and this if left out: 1.",
+            absent=1,
+            minimum=1,
+        ),
+    ]
+    level: Annotated[
+        float,
+        Key("Coverage of the intervals; 0.95 if left out.", absent=0.95, exclusiveMinimum=0.5, exclusiveMaximum=1),
+    ]
+    resamples: Annotated[
+        int, Key("Bootstrap resamples behind the intervals; 2000 if left out.", absent=2000, minimum=100)
+    ]
     seed: int
 
 

@@ -23,6 +23,7 @@ from robustlaws.settings import (
     Export,
     Training,
     accounting,
+    given,
 )
 from robustlaws.study.human_settings import Showing
 from robustlaws.study.image_settings import Generating
@@ -216,8 +217,7 @@ class Study(Analysing, Generating, Showing):
         """Return the settings of the import of checkpoint `name`; ValueError if the config has none."""
         self.checkpoint_file(name)
         own = self.config["checkpoints"][name]
-        how = {key: own[key] for key in ("unaveraged", "sha256") if key in own}
-        return Checkpoint(name, self._architecture(own), **how)
+        return Checkpoint(name, self._architecture(own), **given(Checkpoint, own))
 
     def attack(self, attack: str, victim: str) -> Any:
         """Return the settings of an attack on a victim, named as in :meth:`victims`."""
@@ -226,13 +226,15 @@ class Study(Analysing, Generating, Showing):
             shape = self.checkpoint(name).architecture
         else:
             shape = self._architecture(self.config["models"][self.run(name).model])
-        own = {key: value for key, value in self.config["attacks"][attack].items() if key != "runs"}
-        own["images"] = self._attacked_images(attack) if attack in CHUNKED else own.get("images")
+        settings_class = ATTACKS[attack].settings_class
+        own = given(settings_class, self.config["attacks"][attack])
+        if attack in CHUNKED:
+            own["images"] = self._attacked_images(attack)
         if kind == "checkpoints":
             own.pop("weights", None)  # of a run; a checkpoint has only these
         if attack == "pgd_cw":
             own["beta"] = self.config["training"]["beta"]
-        return ATTACKS[attack].settings_class(
+        return settings_class(
             run=name,
             architecture=shape,
             threat=self._threat,
@@ -254,7 +256,7 @@ class Study(Analysing, Generating, Showing):
         """Return the settings of the export of a :class:`Run`; ValueError if the config says nothing of it."""
         if "export" not in self.config:
             raise ValueError(f"{self.origin} export: missing; it says what the leaderboard asks for")
-        own = {name: value for name, value in self.config["export"].items() if name != "runs"}
+        own = given(Export, self.config["export"])
         attacked = "autoattack" in self.attacks_on[f"runs/{run.name}"]
         if "train_files" in self.config["source"]:  # a source without files has no test split but the study's
             own["test_kept"] = self.config["source"].get("test_images")

@@ -6,7 +6,6 @@ from robustlaws.figures import FIGURE_INPUTS
 from robustlaws.humans import VARIANTS
 from robustlaws.settings import (
     Answers,
-    Asking,
     InnerAttack,
     Judging,
     Presentation,
@@ -14,6 +13,7 @@ from robustlaws.settings import (
     Simulation,
     Stimuli,
     VisionModel,
+    given,
 )
 from robustlaws.study.base import StudyBase
 
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 # what figures are drawn from where there is a human study
 _NOUNS = {"human_accuracy", "stimuli", "key", "validity", "inner_train", "inner_test", "autoattack_record"}
 _BATCH = 128  # images that the attack of the training meets at once; decides nothing but rounding
-_MODEL: dict[str, Any] = {
-    "address": None,
-    "variants": ("adversarial",),
-    "images": None,
-    "parameters": {"temperature": 0},
-}
-# of a model, what its answers do not depend on, and what reaches its job as files
-_ELSEWHERE = (*Asking.__dataclass_fields__, "prompt", "replay")
 
 
 class Showing(StudyBase):
@@ -94,45 +86,28 @@ class Showing(StudyBase):
 
     def stimuli(self, bundle: str) -> Stimuli:
         """Return the settings of the stimuli of a bundle."""
-        own = self.humans
         return Stimuli(
-            run=own["victim"].split("/", 1)[1],
+            run=self.humans["victim"].split("/", 1)[1],
             split=bundle,
-            batch_images=own.get("batch_images", 100),
             seed=self._seed("stimuli", bundle),
-            images=own.get("images"),
-            attention_checks=own.get("attention_checks", 0),
+            **given(Stimuli, self.humans),
         )
 
     def presentation(self) -> Presentation:
         """Return the settings of what the web application shows beside the images."""
-        own = self.humans
-        return Presentation(
-            study=self.name,
-            page=own.get("page", "single"),
-            smooth=own.get("smooth", False),
-            enlarged=own.get("enlarged", 320),
-            contact=own.get("contact", ""),
-            image_seconds=own.get("image_seconds"),
-            answer_seconds=own.get("answer_seconds"),
-        )
+        return Presentation(study=self.name, **given(Presentation, self.humans))
 
     def simulation(self, bundle: str) -> Simulation:
         """Return the settings of the simulated participants of a bundle."""
-        return Simulation(**{"follow": 0.5} | self.humans["simulated"], seed=self._seed("simulated", bundle))
+        return Simulation(**given(Simulation, self.humans["simulated"]), seed=self._seed("simulated", bundle))
 
     def vision_model(self, name: str) -> VisionModel:
         """Return the settings of the vision model called `name`."""
-        own = {key: value for key, value in self.humans["models"][name].items() if key not in _ELSEWHERE}
-        variants = [variant for variant in VARIANTS if variant in own.get("variants", _MODEL["variants"])]
-        parameters = own.get("parameters", _MODEL["parameters"])
-        return VisionModel(
-            name=name,
-            enlarged=self.humans.get("enlarged", 320),
-            smooth=self.humans.get("smooth", False),
-            replay="replay" in self.humans["models"][name],
-            **_MODEL | own | {"variants": variants, "parameters": _one_spelling(parameters)},
-        )
+        own, shown = given(VisionModel, self.humans["models"][name]), self.presentation()
+        own["variants"] = [variant for variant in VARIANTS if variant in own["variants"]]
+        own["parameters"] = _one_spelling(own["parameters"])
+        replay = "replay" in self.humans["models"][name]
+        return VisionModel(name=name, enlarged=shown.enlarged, smooth=shown.smooth, replay=replay, **own)
 
     def answers(self, bundle: str) -> Answers:
         """Return the settings of the table of answers of a bundle."""
@@ -140,13 +115,12 @@ class Showing(StudyBase):
 
     def judging(self, bundle: str) -> Judging:
         """Return the settings of the judgement on a bundle."""
-        usual = {"votes": 2, "confident": 1, "level": 0.95, "resamples": 2000}
-        return Judging(**usual | self.humans.get("validity", {}), seed=self._seed("judging", bundle))
+        return Judging(**given(Judging, self.humans.get("validity", {})), seed=self._seed("judging", bundle))
 
     def quiz(self) -> Quiz:
         """Return the settings of the quiz."""
         own = self.humans
-        return Quiz(self.name, own.get("quiz", 25), own.get("smooth", False), self._seed("quiz"))
+        return Quiz(self.name, own.get("quiz", 25), self.presentation().smooth, self._seed("quiz"))
 
 
 def _one_spelling(value):

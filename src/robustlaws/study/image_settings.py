@@ -20,6 +20,7 @@ from robustlaws.settings import (
     Quality,
     Sampling,
     Staging,
+    given,
 )
 from robustlaws.storage.atomic import listing
 from robustlaws.study.base import StudyBase
@@ -80,20 +81,25 @@ class Generating(StudyBase):
 
     def measured_images(self) -> int:
         """Return how many first images of a dataset its FIDs are taken of."""
-        quality = self.config["quality"]
-        return max([quality["images"] * quality.get("subsets", 1), *quality.get("prefixes", [])])
+        return max(self._measured_ends)
+
+    @property
+    def _measured_ends(self) -> set[int]:
+        """Numbers of first images at which a subset or a prefix ends."""
+        quality = given(Quality, self.config["quality"])
+        subsets = {quality["images"] * (k + 1) for k in range(quality["subsets"])}
+        return subsets.union(quality.get("prefixes", ()))
 
     # what each job is told
 
     def importing(self) -> Import:
         """Return the settings of the import."""
         source, image = self.config["source"], self.config["image"]
-        optional = ("train_images", "test_images", "image_column", "label_column", "image_size")
         files = {key: tuple(source.get(key, ())) for key in ("train_files", "test_files")}
         return Import(
             source=source["name"],
             seed=self._seed("data"),
-            **{key: source.get(key) for key in optional},
+            **given(Import, source),
             **{key: image[key] for key in ("size", "channels", "classes")},
             train_files=files["train_files"],
             test_files=files["test_files"],
@@ -174,9 +180,7 @@ class Generating(StudyBase):
         own, image = self.config["generators"][name], self.config["image"]
         return Staging(
             generator=name,
-            format=own["format"],
-            image_key=own.get("image_key", "image"),
-            label_key=own.get("label_key", "label"),
+            **given(Staging, own),
             image_size=image["size"],
             channels=image["channels"],
             classes=image["classes"],
@@ -187,8 +191,9 @@ class Generating(StudyBase):
 
     def sampling(self, dataset: str, shard: str) -> Sampling:
         """Return the settings of shard `shard` (its name) of a dataset."""
-        own, common, image = self.config["datasets"][dataset], dict(self.config["sampling"]), self.config["image"]
-        generator, images = self.config["generators"][own["generator"]], common.pop("shard_images")
+        own, image = self.config["datasets"][dataset], self.config["image"]
+        common, images = given(Sampling, self.config["sampling"]), self.config["sampling"]["shard_images"]
+        generator = self.config["generators"][own["generator"]]
         first = int(shard) * images
         # what a kind does not follow is the same for all studies, so that it can make nothing stale
         if generator["kind"] in ("pipeline", "files"):
@@ -208,21 +213,15 @@ class Generating(StudyBase):
             channels=image["channels"],
             first=first,
             count=min(images, own["images"] - first),
-            churn=self._churn(own),
+            churn=Churn(**given(Churn, own["churn"])) if "churn" in own else None,
             guidance=Guidance(**generator["guidance"]) if "guidance" in generator else None,
             pipeline=self._pipeline(generator) if generator["kind"] == "pipeline" else None,
             options=generator.get("options"),
             **common,
         )
 
-    def _churn(self, dataset):
-        if "churn" not in dataset:
-            return None
-        own = dataset["churn"]
-        return Churn(own["s_churn"], own.get("s_min", 0.0), own.get("s_max"), own["s_noise"])
-
     def _pipeline(self, generator):
-        own = {key: value for key, value in generator.items() if key not in ("kind", "classifier")}
+        own = given(Pipeline, generator)
         named = generator.get("classifier")
         if named is not None:
             features = self.config["quality"].get("features")
@@ -233,9 +232,8 @@ class Generating(StudyBase):
 
     def features(self) -> Features:
         """Return the settings of the feature network of the FID."""
-        own = dict(self.config["quality"]["features"])
-        shape = {"depth": own.pop("depth"), "width": own.pop("width")}
-        return Features(architecture=self._architecture(shape), seed=self._seed("features"), **own)
+        own = self.config["quality"]["features"]
+        return Features(architecture=self._architecture(own), seed=self._seed("features"), **given(Features, own))
 
     @property
     def _feature_network(self) -> tuple[str, Architecture | None]:
@@ -250,9 +248,7 @@ class Generating(StudyBase):
         quality = self.config["quality"]
         cuts: tuple[int, ...] = ()
         if count is not None:
-            ends = {quality["images"] * (k + 1) for k in range(quality.get("subsets", 1))} | set(
-                quality.get("prefixes", ())
-            )
+            ends = self._measured_ends
             stop = min(count, self.measured_images() - first)
             cuts = tuple(sorted({end - first for end in ends if 0 < end - first < stop} | {stop}))
         features, architecture = self._feature_network
@@ -265,15 +261,11 @@ class Generating(StudyBase):
 
     def quality(self, dataset: str) -> Quality:
         """Return the settings of the FID of a dataset."""
-        own, quality = self.config["datasets"][dataset], self.config["quality"]
-        features, architecture = self._feature_network
+        own = self.config["datasets"][dataset]
         return Quality(
             dataset,
             own["generator"],
             own.get("steps"),
-            features,
-            architecture,
-            quality["images"],
-            quality.get("subsets", 1),
-            tuple(quality.get("prefixes", ())),
+            *self._feature_network,
+            **given(Quality, self.config["quality"]),
         )

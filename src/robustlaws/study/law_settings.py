@@ -2,7 +2,7 @@
 
 from robustlaws.laws import LAWS, PARAMETERS
 from robustlaws.networks import wrn_flops
-from robustlaws.settings import LawFit, Limits, Plan
+from robustlaws.settings import LawFit, Limits, Plan, given
 from robustlaws.study.base import StudyBase
 
 # Settings that only some laws know; the others must not become stale by them.
@@ -13,7 +13,6 @@ _UNUSED = {
     "envelope": _ENVELOPE,
     "accuracy": _ENVELOPE | {"min_train_fraction": 0.5, "budgets": 2, "extrapolate": 1.0},
 }
-_ELSEWHERE = ("fit", "human_accuracy", "at_flops", "beside_published")  # no law is told these
 _AS_A_RULE = 10.0  # times the dearest run: the budget that is planned where none is given
 
 
@@ -23,8 +22,7 @@ class Analysing(StudyBase):
     def law(self, law: str) -> LawFit:
         """Return the settings of the fit of a law, or of the line from loss to accuracy ("accuracy")."""
         foreign = _SPECIAL - set(LAWS[law].settings if law in LAWS else ())
-        own = {key: value for key, value in self.config["laws"].items() if key not in foreign.union(_ELSEWHERE)}
-        own.setdefault("small_on_large", None)
+        own = {key: value for key, value in given(LawFit, self.config["laws"]).items() if key not in foreign}
         own |= _UNUSED.get(law, {})
         return LawFit(law=law, seed=self._seed("law", law), **own)
 
@@ -52,9 +50,8 @@ class Analysing(StudyBase):
 
     def plan(self) -> Plan:
         """Return the settings of the planner."""
-        config, own = self.config, dict(self.config.get("plan", {}))
-        own.pop("law", None)
-        if not any(name in own for name in ("flops", "gpu_hours", "accuracy")):
+        config, own = self.config, given(Plan, self.config.get("plan", {}))
+        if all(own[name] is None for name in ("flops", "gpu_hours", "accuracy")):
             dearest = max(wrn_flops.training_flops(t, t.draws)["flops"] for t in map(self.training, self.runs.values()))
             own["flops"] = _AS_A_RULE * dearest
         training = config["training"]
@@ -62,9 +59,6 @@ class Analysing(StudyBase):
         shape = next(iter(config["models"].values()))
         return Plan(
             law=self.planning_law,
-            overhead=own.pop("overhead", 0.1),
-            quantity=own.pop("quantity", "N_star"),
-            **{name: own.pop(name, None) for name in ("dataset", "fid", "flops", "gpu_hours", "accuracy", "speed")},
             architecture=self._architecture(shape),
             attack_steps=training["attack_steps"],
             batch=None if training["batch"] == by_size else training["batch"],
