@@ -27,6 +27,6 @@ SOURCES = {
         "robustlaws.data.sources:hub_parquet", ("train_files", "test_files", "image_column", "label_column")
     ),
     "cifar10": Source("robustlaws.data.cifar10:cifar10", ("train_files",), images=(50_000, 10_000)),
-    "folder": Source("robustlaws.data.folders:folder", ("train_files",)),
-    "npz": Source("robustlaws.data.folders:npz", ("train_files", "test_files")),
+    "folder": Source("robustlaws.data.sources:folder", ("train_files",)),
+    "npz": Source("robustlaws.data.sources:npz", ("train_files", "test_files")),
 }

@@ -1,15 +1,16 @@
 """Sources of real labelled images, and their import into shards."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from robustlaws import registry
-from robustlaws.data import SOURCES, encoded_images, shards
+from robustlaws.data import SOURCES, encoded_images, image_files, shards
 from robustlaws.data.npz import class_indices
 from robustlaws.runtime.logger import log
+from robustlaws.runtime.progress import Progress
 from robustlaws.seeds import derive
 from robustlaws.settings import Import
 
@@ -123,20 +124,81 @@ def hub_parquet(train_files: Sequence[str], test_files: Sequence[str], settings:
     One column is a struct with the encoded image in `bytes` (PNG or JPEG), one holds the class; the names
     of the classes are read from the schema's metadata where they stand there.
     """
-    return tuple(_hub_split(files, settings) for files in (train_files, test_files))
+    return _of_files("parquet", (train_files, test_files), settings)
 
 
-def _hub_split(files, settings):
-    images, labels, names = [], [], None
-    for path in files:
-        file = encoded_images.Hub(path, settings.image_column, settings.label_column)
-        for row, pixels in file.images():
-            images.append(pixels)
-            encoded_images.check_alike(pixels, images[0].shape, f"{path} row {row}")
-        names = names or file.class_names
-        where = f"{path} column {settings.label_column!r}"
-        labels += [class_indices(block, len(names) or None, where) for block in file.labels()]
-    if not images:
-        raise ValueError(f"{', '.join(map(str, files)) or 'source'}: no images for a split; give it Parquet files")
-    images, labels = np.stack(images), np.concatenate(labels)
-    return Split(images, labels, names or tuple(str(k) for k in range(int(labels.max()) + 1)))
+def npz(train_files: Sequence[str], test_files: Sequence[str], settings: Import) -> tuple[Split, ...]:
+    """Return the splits of `.npz` files, read without unpickling anything.
+
+    Parameters
+    ----------
+    train_files, test_files : list of path
+        Files that are taken one after the other.
+    settings : Import
+        `image_column` and `label_column` name the arrays, `image` and `label` if they are None: uint8
+        (count, height, width, channels) or grey (count, height, width), and whole numbers (count,).
+
+    Raises
+    ------
+    ValueError
+        If a file does not hold such arrays, or not of one shape.
+    """
+    return _of_files("npz", (train_files, test_files), settings)
+
+
+def folder(train_files: Sequence[str], test_files: Sequence[str], settings: Import) -> tuple[Split, ...]:
+    """Return the splits of folders of PNG and JPEG pictures with one folder for each class.
+
+    Parameters
+    ----------
+    train_files, test_files : list of path
+        One folder each, of the class folders; or one folder for both, with `train` and `test` in it.
+    settings : Import
+        With `image_size`, pictures of any size are brought to it, see :func:`robustlaws.data.encoded_images.decoded`;
+        otherwise all must have the size of the first.
+
+    Raises
+    ------
+    ValueError
+        If the splits have not the same classes, or the pictures not the same shape.
+    """
+    paths = {"train": train_files, "test": test_files or train_files}
+    folders = [_split_folder(each, split) for split, each in paths.items()]
+    train, test = ([name for name, _ in encoded_images.class_folders(path)] for path in folders)
+    if train != test:
+        other = sorted(set(train) ^ set(test))[0]
+        raise ValueError(f"{folders[1]}: {len(test)} classes for test, {len(train)} for train; only one has {other}")
+    return _of_files("folder", [[path] for path in folders], settings)
+
+
+def _split_folder(paths, split):
+    if len(paths) != 1:
+        raise ValueError(f"source.{split}_files: {len(paths)} given; the source folder takes one folder")
+    inner = Path(paths[0]) / split
+    return inner if inner.is_dir() else Path(paths[0])
+
+
+def _of_files(kind, files_of_splits, settings):
+    """Return the splits that files of one kind (a key of `image_files.FORMATS`) hold, all of one shape."""
+    keys = settings.image_column or "image", settings.label_column or "label"
+    expected, splits = image_files.Expected(*keys, side=settings.image_size), []
+    for split, paths in zip(("train", "test"), files_of_splits, strict=True):
+        if not paths:
+            raise ValueError(f"source.{split}_files: none given; the source {settings.source} takes one or more files")
+        images, labels, names = [], [], ()
+        layouts = [image_files.opened(path, kind, expected) for path in paths]
+        progress = Progress(f"reading images of {split}", sum(layout.count for layout in layouts))
+        for layout in layouts:
+            layout.shape = layout.shape or expected.shape
+            for block in layout.images():
+                images.append(block)
+                progress.advance(len(block))
+            expected = replace(expected, shape=expected.shape or layout.shape)
+            encoded_images.check_alike(images[-1][0], expected.shape, layout.path)
+            names = names or layout.class_names
+            where = f"{layout.path}: {keys[1]!r}"
+            labels += [class_indices(np.asarray(block), len(names) or None, where) for block in layout.labels()]
+        splits.append((np.concatenate(images), np.concatenate(labels), names))
+    classes = 1 + max(int(labels.max()) for _, labels, _ in splits)
+    numbers = tuple(map(str, range(classes)))
+    return tuple(Split(images, labels, names or numbers) for images, labels, names in splits)

@@ -106,7 +106,7 @@ def test_real_cifar10_is_read(tmp_path):
 
 def test_a_class_without_a_name_is_refused(tmp_path):
     path = hub_file(tmp_path / "a.parquet", some_images(3, 8, 3), [1, -1, 0])
-    with pytest.raises(ValueError, match=r"a.parquet column 'label': classes from -1 to 1; there are 2"):
+    with pytest.raises(ValueError, match=r"a.parquet: 'label': classes from -1 to 1; there are 2"):
         import_hub(tmp_path, [path])
 
 
@@ -318,13 +318,30 @@ def test_npz_with_other_content_is_refused_unrun(tmp_path):
     refused(r"a.npz: no array 'label'; it has image", image=images)
     refused(r"'image' holds Python objects", image=np.array([Hostile(marker)], object), label=labels)
     refused(r"'image' is float64 \(4, 8, 8, 1\); uint8", image=images / 255, label=labels)
-    refused(r"4 images, labels \(3,\)", image=images, label=labels[:3])
+    refused(r"4 images, but 'label' is \(3,\)", image=images, label=labels[:3])
     refused(r"'label': classes from -1 to 2", image=images, label=labels - 1)
     refused(r"Fortran's order", image=np.asfortranarray(some_images(4, 8, 3)), label=labels)
     assert not marker.exists()
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(ValueError, match=r"not a readable npz file"):
         import_files(tmp_path, "npz", [path], [path])
+
+
+def test_npz_files_of_two_shapes_are_refused(tmp_path):
+    first, second = tmp_path / "a.npz", tmp_path / "b.npz"
+    np.savez(first, image=some_images(4, 8), label=np.arange(4))
+    np.savez(second, image=some_images(4, 6), label=np.arange(4))
+    for files in ([first, second], [first]), ([first], [second]):
+        with pytest.raises(ValueError, match=r"b.npz: .*6x6 pixels in grey; 8x8 pixels in grey wanted"):
+            import_files(tmp_path, "npz", *files)
+
+
+def test_grey_npz_without_channels_is_read(tmp_path):
+    path, images = tmp_path / "a.npz", some_images(40, 8)
+    np.savez(path, image=images[..., 0], label=np.arange(40) % 10)
+    for read, labels in import_files(tmp_path, "npz", [path], [path]):
+        assert np.array_equal(read, images)
+        assert np.array_equal(labels, np.arange(40) % 10)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

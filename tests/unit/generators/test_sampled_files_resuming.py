@@ -29,7 +29,7 @@ def test_a_stopped_job_goes_on_and_ends_with_the_same_file(monkeypatch, tmp_path
     path, kind = write(tmp_path, *some(200))
     whole = staged(tmp_path, [path], kind).read_bytes()
     (tmp_path / "samples.h5").unlink()
-    monkeypatch.setattr(files.formats, "_BYTES", 30 * SIZE * SIZE * 3)  # blocks of 30 images
+    monkeypatch.setattr(files.image_files, "_BYTES", 30 * SIZE * SIZE * 3)  # blocks of 30 images
     stops = 0
     for after in (1, 3, 4, 203, 206, 210):
         interrupted(monkeypatch, after)
@@ -76,7 +76,7 @@ def test_a_disk_that_fails_at_the_end_costs_no_unpacked_image(monkeypatch, tmp_p
 def test_a_state_of_other_files_is_not_taken_up(monkeypatch, tmp_path):
     images, labels = some(200)
     path, _ = deflated(tmp_path, images, labels)
-    monkeypatch.setattr(files.formats, "_BYTES", 30 * SIZE * SIZE * 3)
+    monkeypatch.setattr(files.image_files, "_BYTES", 30 * SIZE * SIZE * 3)
     with monkeypatch.context() as patch:
         interrupted(patch, 8)
         with pytest.raises(files.Stopped):

@@ -18,8 +18,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from robustlaws.data import image_files
 from robustlaws.data.npz import class_indices
-from robustlaws.generators.sampled_files import formats
 from robustlaws.generators.sampled_files.permutation import Order
 from robustlaws.runtime import resumable_state
 from robustlaws.runtime.logger import log
@@ -67,7 +67,11 @@ def stage(*, sample_paths, samples_path, state_path, settings, compute):
         raise ValueError(f"generators.{settings.generator}.sha256: {wanted}; give one for each, in their order")
     deadline = compute.deadline(time.time())
     with resumable_state.locked(state_path), Stop(deadline) as stop:
-        staging = _Staging([formats.opened(path, settings) for path in sample_paths], state_path, settings, stop)
+        shape = (settings.image_size, settings.image_size, settings.channels)
+        expected = image_files.Expected(settings.image_key, settings.label_key, shape, settings.classes)
+        where = f"generators.{settings.generator}.format"
+        parts = [image_files.opened(path, settings.format, expected, where) for path in sample_paths]
+        staging = _Staging(parts, state_path, settings, stop)
         staging.check_sources()
         staging.begin()
         staging.unpack(60 * compute.state_minutes)
