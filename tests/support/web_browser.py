@@ -70,8 +70,12 @@ def come_in(page, address, code):
 def agree_by_keyboard(page):
     """Agree on the page of the consent, without a pointer."""
     page.wait_for_url("**/work")
-    while page.evaluate("document.activeElement.name") != "agree":
+    for _ in range(20):
+        if page.evaluate("document.activeElement.name") == "agree":
+            break
         page.keyboard.press("Tab")
+    else:
+        raise AssertionError(f"no Tab leads to the consent: {page.content()}")
     page.keyboard.press("Space")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -125,8 +125,9 @@ class Participant:
 
     def finish(self, choose):
         """Answer all that is left with the class and confidence that `choose` gives for an image."""
-        page = self.page()
+        page, end = self.page(), time.monotonic() + 120
         while "Thank you" not in page.text:
+            assert time.monotonic() < end, page.text
             if fields(page.text, "/consent"):
                 self.consent()
             elif fields(page.text, "/continue"):
