@@ -167,15 +167,6 @@ def _printed_log_loss(point, log_params, log_images, fid):
     )
 
 
-def _logs(parameters):
-    coefficients = {name: np.log(np.asarray(parameters[name], dtype=float)) for name in ("A", "B", "E")}
-    return {name: np.asarray(parameters[name], dtype=float) for name in NAMES[3:]} | coefficients
-
-
-def _named(logs):
-    return {name: np.exp(logs[name]) if name in ("A", "B", "E") else logs[name] for name in NAMES}
-
-
 def _at_fid(logs, fid):
     quality = np.log1p(fid)
     return {"E'": np.exp(logs["E"] + logs["eps"] * quality), "B'": np.exp(logs["B"] + logs["zeta"] * quality)}
@@ -197,46 +188,6 @@ def _optimum(logs, log_budget, fid):
 
 def _share(logs, log_budget, fid):
     return logs["beta"] / (logs["alpha"] + logs["beta"])
-
-
-def loss(parameters: Mapping[str, Numbers], params: Numbers, images: Numbers, fid: Numbers) -> Numbers:
-    """Return the loss in nats for N = `params`, D = `images` and `fid`; all broadcast."""
-    return _loss(_logs(parameters), np.log(params), np.log(images), fid)
-
-
-def asymptote(parameters: Mapping[str, Numbers], fid: Numbers) -> Numbers:
-    """Return E' in nats: the loss at `fid` with N and D unlimited."""
-    return _at_fid(_logs(parameters), fid)["E'"]
-
-
-def optimum(
-    parameters: Mapping[str, Numbers], flops: Numbers, fid: Numbers, flops_per_parameter_image: float
-) -> tuple[Numbers, Numbers]:
-    """Return the compute-optimal N* and D* for training budgets.
-
-    Parameters
-    ----------
-    parameters : dict
-    flops : float or array
-        Training FLOPs, k N D.
-    fid : float or array
-    flops_per_parameter_image : float
-        k; 7822 for the paper's networks.
-
-    Returns
-    -------
-    params, images
-
-    Source: `spec/laws.md`, closed forms of approach 2.
-    """
-    logs = _optimum(_logs(parameters), np.log(np.asarray(flops) / flops_per_parameter_image), fid)
-    return tuple(np.exp(values) for values in logs)
-
-
-def exponents(parameters: Mapping[str, Numbers]) -> tuple[Numbers, Numbers]:
-    """Return a and b of N* ~ FLOPs^a, D* ~ FLOPs^b."""
-    alpha, beta = (np.asarray(parameters[name], dtype=float) for name in ("alpha", "beta"))
-    return beta / (alpha + beta), alpha / (alpha + beta)
 
 
 def overhead(parameters: Mapping[str, Numbers], model_ratio: Numbers) -> tuple[Numbers, Numbers]:
@@ -264,7 +215,7 @@ def overhead(parameters: Mapping[str, Numbers], model_ratio: Numbers) -> tuple[N
     return data_ratio, model_ratio * data_ratio - 1
 
 
-FORM = form.Form(
+FORM: form.Form = form.Form(
     name="additive",
     title="Approach 2: additive terms with data quality",
     text="L = A/N^alpha + B'/D^beta + E', B' = B (1+FID)^zeta, E' = E (1+FID)^eps",
@@ -312,13 +263,13 @@ FORM = form.Form(
         points=lambda logs: np.column_stack([logs[name] for name in NAMES]),
         logs=lambda points: dict(zip(NAMES, points.T, strict=True)),
     ),
-    named=_named,
     loss=_loss,
     optimum=_optimum,
     share=_share,
     at_fid=_at_fid,
     asymptote=lambda logs, fid: _at_fid(logs, fid)["E'"],
 )
+loss, asymptote, optimum, exponents = FORM.loss_of, FORM.asymptote_of, FORM.optimum_of, FORM.exponents_of
 
 
 def fit(runs: pd.DataFrame, curves: pd.DataFrame, settings: LawFit) -> Law:

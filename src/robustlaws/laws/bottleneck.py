@@ -89,7 +89,7 @@ class Problem:
         of_beta = middle * (entropy - self._d * share)
         ones, f = np.ones_like(middle), np.broadcast_to(self._f, middle.shape)
         rows = (of_a, middle * share, ones, rest, -self._n * a * of_a, of_beta, rest * self._q, f)
-        slopes = np.stack([rows[ones] for ones in np.flatnonzero(self.free)], axis=1)
+        slopes = np.stack([rows[index] for index in np.flatnonzero(self.free)], axis=1)
         return a * of_a + middle + e + eps * self._f, slopes
 
     def curvature(self, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -149,7 +149,7 @@ def _grid(kind):
         grid = grid | {"A": (1.0, 6.0), "B": (70.0, 7000.0, 700000.0), "E": (0.5,)}
         grid |= {"alpha": (0.1, 0.5), "beta": (0.1, 0.3)}
     chosen = np.array(list(itertools.product(*(grid[name] for name in NAMES)))).T
-    return _logs(dict(zip(NAMES, chosen, strict=True)))
+    return FORM.logs_of(dict(zip(NAMES, chosen, strict=True)))
 
 
 def _printed_log_loss(point, log_params, log_images, fid):
@@ -157,16 +157,6 @@ def _printed_log_loss(point, log_params, log_images, fid):
     a, b, e, q, alpha, beta, kappa, eps = point
     middle = (b * np.exp(-log_images) + (q * fid) ** (kappa / beta)) ** beta
     return np.log(a * np.exp(-alpha * log_params) + middle + e + eps * np.log1p(fid))
-
-
-def _logs(parameters):
-    logs = {name: np.asarray(parameters[name], dtype=float) for name in NAMES}
-    with np.errstate(divide="ignore"):  # Q may be 0: no floor
-        return logs | {name: np.log(logs[name]) for name in ("A", "B", "Q")}
-
-
-def _named(logs):
-    return {name: np.exp(logs[name]) if name in ("A", "B", "Q") else logs[name] for name in NAMES}
 
 
 def _sides(logs, log_images, fid):
@@ -221,47 +211,7 @@ def _share(logs, log_budget, fid):
     return pull / (logs["alpha"] + pull)
 
 
-def loss(parameters: Mapping[str, Numbers], params: Numbers, images: Numbers, fid: Numbers) -> Numbers:
-    """Return the loss in nats for N = `params`, D = `images` and `fid`; all broadcast."""
-    return _loss(_logs(parameters), np.log(params), np.log(images), fid)
-
-
-def asymptote(parameters: Mapping[str, Numbers], fid: Numbers) -> Numbers:
-    """Return E + eps log(1+FID) + (Q FID)^kappa in nats: the loss at `fid` with N and D unlimited."""
-    return _asymptote(_logs(parameters), fid)
-
-
-def optimum(
-    parameters: Mapping[str, Numbers], flops: Numbers, fid: Numbers, flops_per_parameter_image: float
-) -> tuple[Numbers, Numbers]:
-    """Return the compute-optimal N* and D* for training budgets, found numerically to 1e-12.
-
-    Parameters
-    ----------
-    parameters : dict
-    flops : float or array
-        Training FLOPs, k N D.
-    fid : float or array
-    flops_per_parameter_image : float
-        k; 7822 for the paper's networks.
-
-    Returns
-    -------
-    params, images
-    """
-    logs = _optimum(_logs(parameters), np.log(np.asarray(flops) / flops_per_parameter_image), fid)
-    return tuple(np.exp(values) for values in logs)
-
-
-def exponents(
-    parameters: Mapping[str, Numbers], flops: Numbers, fid: Numbers, flops_per_parameter_image: float
-) -> tuple[Numbers, Numbers]:
-    """Return d log N* / d log FLOPs and d log D* / d log FLOPs at the budget `flops`."""
-    share = _share(_logs(parameters), np.log(np.asarray(flops) / flops_per_parameter_image), fid)
-    return share, 1 - share
-
-
-FORM = form.Form(
+FORM: form.Form = form.Form(
     name="bottleneck",
     title="Approach 3: data quality as a bottleneck",
     text="L = A/N^alpha + (B/D + (Q FID)^(kappa/beta))^beta + E', E' = E + eps log(1+FID)",
@@ -309,16 +259,16 @@ FORM = form.Form(
     grid=_grid,
     printed=published_recipe.Printed(
         log_loss=_printed_log_loss,
-        points=lambda logs: np.column_stack([_named(logs)[name] for name in NAMES]),
-        logs=lambda points: _logs(dict(zip(NAMES, points.T, strict=True))),
+        points=lambda logs: np.column_stack([FORM.named(logs)[name] for name in NAMES]),
+        logs=lambda points: FORM.logs_of(dict(zip(NAMES, points.T, strict=True))),
     ),
-    named=_named,
     loss=_loss,
     optimum=_optimum,
     share=_share,
     at_fid=_at_fid,
     asymptote=_asymptote,
 )
+loss, asymptote, optimum, exponents = FORM.loss_of, FORM.asymptote_of, FORM.optimum_of, FORM.exponents_of
 
 
 def fit(runs: pd.DataFrame, curves: pd.DataFrame, settings: LawFit) -> Law:

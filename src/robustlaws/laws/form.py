@@ -9,6 +9,7 @@ import pandas as pd
 
 from robustlaws import seeds
 from robustlaws.laws import bootstrap_table, determination, law_summary, law_tables
+from robustlaws.laws.arrays import Numbers
 from robustlaws.laws.determination import Law
 from robustlaws.laws.fit import multistart, published_recipe
 from robustlaws.laws.fitted_form import Fitted
@@ -31,7 +32,7 @@ class Form:
     `problem(params, images, fid, loss, quality)`: the `fitting.Problem`, with `logs(theta)` for theta (S, p);
     without `quality` the parameters in `of_quality` are held. `grid(kind)`: the starts, as `logs` with arrays (S,).
     `logged`: which parameters are coefficients. `printed`: the form as the published search sees it.
-    `named(logs)`: the public parameters. `loss(logs, log_params, log_images, fid)`;
+    `loss(logs, log_params, log_images, fid)`;
     `optimum(logs, log_budget, fid)`: log N*, log D* where N D = the budget; `share(logs, log_budget, fid)`:
     d log N* / d log F; `at_fid(logs, fid)`: {name: loss term at this FID}; `asymptote(logs, fid)`.
     """
@@ -47,7 +48,6 @@ class Form:
     problem: Callable
     grid: Callable
     printed: published_recipe.Printed
-    named: Callable
     loss: Callable
     optimum: Callable
     share: Callable
@@ -57,6 +57,59 @@ class Form:
     def starts(self, problem: Any, kind: str) -> np.ndarray:
         """Return the starts of a grid in the problem's coordinates, (S, p)."""
         return problem.theta(self.grid(kind))
+
+    def logs_of(self, parameters: Mapping[str, Numbers]) -> dict[str, np.ndarray]:
+        """Return the parameters with coefficients as logs; a coefficient of 0 is -inf."""
+        values = {name: np.asarray(parameters[name], dtype=float) for name in self.judges}
+        with np.errstate(divide="ignore"):
+            return {name: np.log(value) if name in self.logged else value for name, value in values.items()}
+
+    def named(self, logs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters themselves: inverse of :meth:`logs_of`."""
+        return {name: np.exp(logs[name]) if name in self.logged else logs[name] for name in self.judges}
+
+    def loss_of(self, parameters: Mapping[str, Numbers], params: Numbers, images: Numbers, fid: Numbers) -> Numbers:
+        """Return the loss in nats for N = `params`, D = `images` and `fid`; all broadcast."""
+        return self.loss(self.logs_of(parameters), np.log(params), np.log(images), fid)
+
+    def asymptote_of(self, parameters: Mapping[str, Numbers], fid: Numbers) -> Numbers:
+        """Return the loss in nats at `fid` with N and D unlimited."""
+        return self.asymptote(self.logs_of(parameters), fid)
+
+    def optimum_of(
+        self, parameters: Mapping[str, Numbers], flops: Numbers, fid: Numbers, flops_per_parameter_image: float
+    ) -> tuple[Numbers, Numbers]:
+        """Return the compute-optimal N* and D* for training budgets.
+
+        Parameters
+        ----------
+        parameters : dict
+        flops : float or array
+            Training FLOPs, k N D.
+        fid : float or array
+        flops_per_parameter_image : float
+            k; 7822 for the paper's networks.
+
+        Returns
+        -------
+        params, images
+
+        Source: `spec/laws.md`: closed forms of approach 2; of approach 3 by Newton's method, to 1e-12.
+        """
+        log_budget = np.log(np.asarray(flops) / flops_per_parameter_image)
+        params, images = self.optimum(self.logs_of(parameters), log_budget, fid)
+        return np.exp(params), np.exp(images)
+
+    def exponents_of(
+        self,
+        parameters: Mapping[str, Numbers],
+        flops: Numbers = 1.0,
+        fid: Numbers = 0.0,
+        flops_per_parameter_image: float = 1.0,
+    ) -> tuple[Numbers, Numbers]:
+        """Return a and b of N* ~ FLOPs^a, D* ~ FLOPs^b at a budget, which approach 2 does not depend on."""
+        share = self.share(self.logs_of(parameters), np.log(np.asarray(flops) / flops_per_parameter_image), fid)
+        return share, 1 - share
 
 
 def samples(form: Form, table: pd.DataFrame) -> dict[str, np.ndarray]:

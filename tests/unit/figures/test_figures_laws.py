@@ -259,7 +259,7 @@ def test_overhead_is_that_of_the_closed_form(known, shown):
 
 
 def logs_of(form, given_parameters):
-    return {name: np.atleast_1d(value)[:, None] for name, value in form._logs(given_parameters).items()}
+    return {name: np.atleast_1d(value)[:, None] for name, value in form.FORM.logs_of(given_parameters).items()}
 
 
 @given(

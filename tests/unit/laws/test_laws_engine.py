@@ -199,7 +199,7 @@ def test_what_the_runs_cannot_tell_apart_is_named():
     truth = {"A": 6.0, "B": 9.0, "E": 0.5, "alpha": 0.25, "beta": 0.25, "eps": 0.0, "zeta": 0.0}
     loss = additive.loss(truth, params, images, 1.0)
     problem = additive.Problem(params, images, np.ones(12), loss, quality=False)
-    theta = problem.theta(additive._logs(truth))
+    theta = problem.theta(additive.FORM.logs_of(truth))
     named = multistart.unresolved(problem, theta)
     # two sizes of N: A, E and alpha trade against each other; B and beta have six sizes of D
     assert named.tolist() == [True, False, True, True, False, False, False]

@@ -82,7 +82,7 @@ def test_the_published_law_at_fid_0_and_its_exponents():
 def test_the_table_of_losses_at_1e25_flops(form, parameters, fid, loss, limit):
     params, images = form.optimum(parameters, 1e25, fid, K)
     assert round(float(form.loss(parameters, params, images, fid)), 2) == loss
-    logs = form._logs(parameters)
+    logs = form.FORM.logs_of(parameters)
     assert round(float(form.FORM.at_fid(logs, fid)["E'"]), 2) == limit
 
 

@@ -105,7 +105,7 @@ def test_the_expectation_holds_when_the_run_is_really_done():
 
     def fitted(axes, loss):
         problem = additive.Problem(*axes, loss)
-        start = problem.theta(additive._logs({name: [value] for name, value in truth.items()}))
+        start = problem.theta(additive.FORM.logs_of({name: [value] for name, value in truth.items()}))
         found = multistart.lowest(problem, start, np.ones((1, len(loss))), 1e-3)
         return {name: value[0] for name, value in problem.logs(found.theta).items()}
 
