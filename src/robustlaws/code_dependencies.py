@@ -1,8 +1,8 @@
 """The modules, files and tables that a script depends on, read from the source text. Imports none of the modules.
 
-A module depends on the modules that it imports, on those that it loads by name from a registry
-(``registry.load(name, TABLE)``) or names in a string ``"robustlaws.module:attribute"``, and on the templates and tables
-that lie beside it. Of a registry (the ``__init__`` of a package) only the names count that are imported from there.
+A module depends on the modules that it imports, on those that it loads by name from a registry (``registry.load(name,
+TABLE)``) or names in a string ``"robustlaws.module:attribute"``. It depends on the templates and tables beside it too.
+Of a registry (the ``__init__`` of a package) only the names count that are imported from there.
 """
 
 import ast

@@ -1,19 +1,18 @@
 """The ledger of revisions: which code change makes which output stale.
 
-Snakemake compares params, not imported modules. So every computing rule passes
-``revision=revision("train")``, a string such as "train-r3" from ``revisions.toml``. Beside each
-revision the ledger keeps a fingerprint of the modules behind it, with comments, docstrings and
-layout removed, and of the pinned versions of the packages that these import: another torch may round
-otherwise. A test compares the fingerprints with the code; where they differ, somebody decides:
+Snakemake compares params, not imported modules. So every computing rule passes ``revision=revision("train")``, a string
+such as "train-r3" from ``revisions.toml``. Beside each revision the ledger keeps a fingerprint of the modules behind
+it, without comments, docstrings and layout. It covers the pinned versions of imported packages, as another torch may
+round otherwise. A test compares the fingerprints with the code; where they differ, somebody decides:
 
     python -m robustlaws.revisions bump train     outputs change: a new revision, Snakemake reruns
     python -m robustlaws.revisions accept train   outputs cannot change: the fingerprint only
     python -m robustlaws.revisions                what differs
 
-The entries are those that the rules pass: ``revision("train")`` is one, ``revision(f"law.{...}")`` is one for each
-line of the registry that the rule's script loads from. The modules behind an entry are those that the script of its
-rule imports, directly or not, and those that they load by name from a registry
-(:mod:`robustlaws.code_dependencies`). Everything but :func:`revision` needs a checkout. Imports no torch.
+The entries are those that the rules pass: ``revision("train")`` is one, ``revision(f"law.{...}")`` is one for each line
+of the registry that the rule's script loads from. The modules behind an entry are those that the script of its rule
+imports, directly or not. Those that they load by name from a registry count too (:mod:`robustlaws.code_dependencies`).
+Everything but :func:`revision` needs a checkout. Imports no torch.
 """
 
 import hashlib
@@ -153,8 +152,8 @@ def changed() -> list[str]:
 def record(names: Collection[str], bump: bool) -> None:
     """Write the fingerprints of the entries `names` to the ledger, with new revisions if `bump`.
 
-    The first revision of a line of a registry leaves the other entries that load from it as they are: their
-    fingerprints now include the line, unless they differed before.
+    The first revision of a registry line does not make the other entries of the registry stale: their fingerprints take
+    in the line, unless they differed before.
     """
     known, differing = ledger(), changed()
     there = {*known, *names}

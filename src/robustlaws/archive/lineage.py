@@ -98,7 +98,8 @@ def collect(
 def gather(paths, folder):
     """Return the :class:`Origin` of files and of all that led to them, by name.
 
-    What led to a file is what its job read, and so on, and what these jobs wrote beside that.
+    A file's lineage: the files its job read, the files their jobs read, and so on, and the other files that these jobs
+    wrote.
 
     Parameters
     ----------

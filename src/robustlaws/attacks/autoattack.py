@@ -1,13 +1,12 @@
 """AutoAttack, through the `pyautoattack` package, one chunk of the test split at a time.
 
-Source: Croce and Hein 2020; spec/training.md 9. The package draws its randomness per batch, so a chunk is one
-batch with a seed of its own: neither the job that a chunk is attacked in nor an interruption changes a
-number, and a test split of one chunk is one plain call of the package. The package runs its attacks one
-after the other, each on the images that are still right; here they are called one at a time, so that the
-record says which attack broke which image.
+Source: Croce and Hein 2020; spec/training.md 9. The package draws its randomness per batch, so a chunk is one batch
+with its own seed. Interruptions and the choice of job change no number. A test split of one chunk equals one plain call
+of the package. The package runs its attacks in turn, each on the images that are still classified right. Here they are
+called one at a time, so that the record names the attack that broke each image.
 
-A state is saved between two attacks. Within one there is none to save: the package gives images back when
-the attack has ended, and its own state file holds no images and fails when it is taken up again (0.2.0).
+A state is saved between two attacks. No state is saved within an attack: the package returns images only when the
+attack has ended. Its own state file (0.2.0) holds no images and cannot be resumed.
 """
 
 import time
@@ -171,7 +170,7 @@ def _suite(network, where, settings, seed, done):
 
 
 class _State:
-    """How far a chunk is: what the attacks that have ended did to its images.
+    """Progress of a chunk: the images after each finished attack.
 
     Parameters
     ----------

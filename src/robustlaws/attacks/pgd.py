@@ -76,9 +76,9 @@ def attack(
 ) -> Tensor:
     """Return the last iterate of the attack.
 
-    The paper's objective is the margin clipped at zero, so an image that is misclassified has no
-    gradient and never moves again; such images are dropped from the computation. (The paper's text names
-    Carlini and Wagner's loss, which is not clipped; losses comparable with its table need the clipped one.)
+    The paper's objective is the margin clipped at zero. A misclassified image has no gradient and never moves again, so
+    it is dropped from the computation. (The paper's text names Carlini and Wagner's loss, which is not clipped. Losses
+    comparable with its table need the clipped one.)
 
     Parameters
     ----------

@@ -1,13 +1,12 @@
 """The outcome of an attack for each image, as HDF5.
 
-Datasets, one entry per attacked image: `index` (position in its split), `label`,
-`clean_prediction`, `adversarial_prediction`, `robust`, `broken_by` (index into the attribute `attacks`;
--1 where the image was wrong from the start or never broken), `adversarial` (float32 NHWC in [0, 1])
-and, where the attack gives them, `clean_loss` and `adversarial_loss` (nats). Attributes: `run` (name of the run
-or checkpoint), `attacks`, `epsilon`, `settings` (JSON) and the numbers that sum the record up. AutoAttack's
-record, and that of each of its chunks, also has `standing` (images still right after each of `attacks`),
-`chunk_seeds` (one a chunk), `pyautoattack` (version) and `weights_sha256`; a chunk's own record has `chunk`, its
-number.
+Datasets, one entry per attacked image: `index` (position in its split), `label`, `clean_prediction`,
+`adversarial_prediction`, `robust`, and `adversarial` (float32 NHWC in [0, 1]). `broken_by` is an index into the
+attribute `attacks`; -1 where the image was misclassified when clean, or never broken. Where the attack gives them:
+`clean_loss` and `adversarial_loss` (nats). Attributes: `run` (name of the run or checkpoint), `attacks`, `epsilon`,
+`settings` (JSON) and the numbers that sum the record up. AutoAttack's record and its chunks' also have `standing`
+(images still right after each of `attacks`), `chunk_seeds` (one a chunk), `pyautoattack` (version) and
+`weights_sha256`. A chunk's own record has `chunk`, its number.
 """
 
 import json

@@ -32,8 +32,8 @@ def evaluate(
 ) -> dict[str, np.ndarray]:
     """Return what the network makes of clean images and of those that the attack of the training makes of them.
 
-    An image that is wrong when clean is left as it is, as by AutoAttack: what then fools the network is exactly that
-    whose attacked version it gets wrong.
+    An image that is misclassified when clean stays as it is, as in AutoAttack. The images that fool the network are
+    then those whose attacked version it gets wrong.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Files of labelled images, of a source or of a generator: npz, HDF5, class folders, Parquet.
 
-A layout checks one file when it is opened and then gives its labels and its images in blocks, or says at
-which byte the images lie one after the other as they are.
+A layout checks one file when it is opened. It then yields labels and images in blocks, or gives the byte at which
+uncompressed images begin.
 
 Source: spec/interop.md 4e.
 """
@@ -38,7 +38,7 @@ _PICTURES = 256  # of unknown size, read at once
 
 @dataclass(frozen=True)
 class Expected:
-    """What files of labelled images shall hold.
+    """The expected contents of files of labelled images.
 
     Attributes
     ----------

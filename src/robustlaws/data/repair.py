@@ -1,8 +1,8 @@
 """Make a damaged shard again without retraining the runs that read it.
 
-Snakemake compares large files by their time alone, and makes everything again that follows a job which it runs: one bad
-byte in one shard would train all runs again that have read it. So a shard is made again by itself, and gets back the
-time that it had if its images are the same.
+Snakemake compares large files by time alone and reruns every job that follows a rerun job. One bad byte in one shard
+would retrain all runs that have read it. So a shard is remade by itself, and keeps its old time if its images are the
+same.
 
     robustlaws remake SHARD... [options of snakemake]
 """

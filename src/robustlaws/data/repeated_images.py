@@ -16,8 +16,8 @@ _NAMED = 20  # repetitions that are compared byte by byte and named
 def find(paths: Sequence[Path | str], lengths: Sequence[int], at_once: int = _HELD) -> list[str]:
     """Return a line for each image (with its label) that is the same as one before it.
 
-    Digests that agree are found first, in as many passes over all of them as memory asks for; the images behind them
-    are then compared byte by byte.
+    Equal digests are found first, in as many passes as the memory requires. The images behind them are then compared
+    byte by byte.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The order in which images are drawn: permutations, walks without replacement, windows.
 
-Everything about step g is a pure function of the seed and g, so a run can be taken up at any step,
-and each of several processes can make its own share of a batch.
+Step g is a pure function of the seed and g. So a run can resume at any step, and each of several processes can make its
+own share of a batch.
 """
 
 from collections.abc import Callable
@@ -22,8 +22,8 @@ def permutation(length: int, *names: object) -> Tensor:
 class Walk:
     """An endless walk over 0..length-1 without replacement, in a new order each time all were met.
 
-    A pure function of the position, so it goes on from anywhere (Source: spec/training.md 2 and 12.2: the
-    paper's "better" sampler, which keeps its position when a run is resumed).
+    A pure function of the position, so it can start anywhere. Source: spec/training.md 2 and 12.2, the paper's "better"
+    sampler, which keeps its position when a run resumes.
 
     Parameters
     ----------
@@ -55,10 +55,10 @@ class Walk:
 class Order:
     """The order in which `length` images are met, pass after pass, for a reader that holds a window of them at a time.
 
-    The images are cut into blocks of neighbours. A pass permutes the blocks, calls so many of them one after
-    the other a window, and permutes the images of each window among one another: every image once, files read
-    in whole blocks. Everything about a pass is a pure function of the names and its number, so it is taken up at
-    any position. Where one window holds all images, they are permuted as :func:`permutation` does it.
+    The images are cut into blocks of neighbours. A pass permutes the blocks, groups consecutive blocks into windows,
+    and permutes the images within each window. Every image comes once, and files are read in whole blocks. Everything
+    about a pass is a pure function of the names and its number, so it is taken up at any position. A single window is
+    permuted by :func:`permutation`.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Read images of any number of shards in a random order, at most two windows of them in memory.
+"""Read images of any number of shards in a random order, with at most two windows of them in memory.
 
-300 million CIFAR-sized images are 900 GB. What is held does not grow with them: a window is 65,536 images
-(200 MB), and while it is used the next one is read by a thread.
+300 million CIFAR-sized images are 900 GB. Memory does not grow with the number of images: a window is 65,536 images
+(200 MB), and a thread reads the next one meanwhile.
 """
 
 import os
@@ -78,8 +78,8 @@ def split(paths: Sequence[Path | str], wanted: Sequence[tuple[int, int]]) -> lis
 class Reader:
     """The images of one or several datasets, each pass in an order of its own, see :class:`.batches.Order`.
 
-    Goes on from any position, holds two windows at most and opens files in the process that reads, so it may be
-    pickled, or used after a fork. One thread of a process at a time.
+    Starts at any position, holds two windows at most, and opens files in the process that reads. So it may be pickled,
+    or used after a fork. One thread of a process at a time.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ class _Placed:
 
 
 class _Shard:
-    """Where the images of one shard are, found out once, and how they are read."""
+    """The places of one shard's images in its file, looked up once, and their reading."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = path

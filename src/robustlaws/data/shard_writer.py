@@ -20,9 +20,9 @@ from robustlaws.storage.atomic import named, read_json, replacing, write_json
 class Writer:
     """Writes one shard bit by bit, as a context; a job killed at any moment goes on inside the shard.
 
-    What is appended goes to plain files in a folder beside the shard. A journal there, written after they are flushed
-    to disk, says how many images count. :meth:`finish` makes the shard of them and removes the folder. The bytes of
-    the shard do not depend on interruptions.
+    Appended images and labels go to plain files in a folder beside the shard. A journal there, written after they are
+    flushed to disk, says how many images count. :meth:`finish` makes the shard of them and removes the folder. The
+    bytes of the shard do not depend on interruptions.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """The HDF5 format of images and labels; `docs/shards.md` describes it for others.
 
-A shard holds datasets of equal length, `image` (uint8, NHWC), `label` (int64) and `digest` (uint64, one for each
-image and its label), and says in the attributes of the file where they come from. Real images and generated ones use
-the same format. A line of text before the HDF5 content seals every byte of the file.
+A shard holds datasets of equal length: `image` (uint8, NHWC), `label` (int64) and `digest` (uint64, one for each image
+and its label). The attributes of the file give their origin. Real images and generated ones use the same format. A line
+of text before the HDF5 content seals every byte of the file.
 """
 
 import os
@@ -54,7 +54,7 @@ __all__ = [
 
 
 class Raw(NamedTuple):
-    """Where in a file the plain bytes stand, for readers that do without HDF5."""
+    """Byte offsets of a file's plain arrays, for readers without HDF5."""
 
     image: int | None  # offset of image 0; image i is at image + i * bytes of an image; None: not contiguous
     label: int  # offset of label 0, int64 little endian

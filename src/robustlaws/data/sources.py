@@ -79,8 +79,8 @@ def mixed(split: Split, seed: int) -> Split:
     """Return `split` in a random order if its images lie class by class, else as it is.
 
     The first images of a split stand for it in several places, so they must be of all classes. Images lie class by
-    class if they are sorted, or if the class changes less than half as often as in a random order: several sorted
-    files may stand one after the other.
+    class if they are sorted, or if the class changes less than half as often as in a random order. Several sorted files
+    may stand one after the other.
     """
     steps = np.diff(split.labels)
     shares = np.unique(split.labels, return_counts=True)[1] / max(1, len(split.labels))
@@ -121,8 +121,8 @@ def digits(train_files: Sequence[str], test_files: Sequence[str], settings: Impo
 def hub_parquet(train_files: Sequence[str], test_files: Sequence[str], settings: Import) -> tuple[Split, ...]:
     """Return the splits of Parquet files in the public hub's image layout.
 
-    One column is a struct with the encoded image in `bytes` (PNG or JPEG), one holds the class; the names
-    of the classes are read from the schema's metadata where they stand there.
+    One column is a struct with the encoded image in `bytes` (PNG or JPEG), one holds the class. The class names come
+    from the schema's metadata where it has them.
     """
     return _of_files("parquet", (train_files, test_files), settings)
 

@@ -22,7 +22,7 @@ _PANELS = (
 def draw(*, paths, runs, curves, laws, refits):
     """Draw one row of three panels per dataset: loss, N* and D* against FLOPs.
 
-    Where the runs have no learning curves, a curve is one model's finished runs through growing D.
+    Without learning curves, a curve is one model's finished runs through growing D.
 
     Parameters
     ----------

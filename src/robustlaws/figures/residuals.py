@@ -93,8 +93,8 @@ def _panel(axes, table, column, looks, delta):
 def running_median(x, y, bins=_BINS):
     """Return (x, median of y) of neighbouring points, from the smallest x to the largest.
 
-    Points within 5% of one another in x are one level; where there are more levels than `bins`, neighbouring ones are
-    joined so that each of the `bins` holds about as many points.
+    Points within 5% of one another in x are one level. If there are more levels than `bins`, neighbouring levels are
+    joined so that each bin holds about as many points.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Check that numbers of a table are in the expected units.
 
 N, D and FLOPs are counts that are often written in millions or worse. F = K N D, with one K for one kind of network and
-training: a column in the wrong unit shows in K, or in what a WideResNet of that depth and width has.
+training. A column in the wrong unit shows in K, or against the parameters of a WideResNet of that depth and width.
 """
 
 import statistics

@@ -32,13 +32,13 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's
 class Sampler:
     """Images of a diffusers pipeline, class-conditional or labelled by a classifier.
 
-    Image i starts from a random generator of its own, on the CPU; schedulers that draw noise past it (those that a
-    pipeline gives no generator) draw from a stream of the batch. So an image is a function of the settings and
-    its index, as batches always begin at a multiple of `settings.batch`.
+    Image i starts from its own random generator, on the CPU. Schedulers that draw noise without the pipeline's
+    generator draw from a stream of the batch. So an image is a function of the settings and its index, as batches
+    always begin at a multiple of `settings.batch`.
 
-    What the pipeline makes is cut to its central square, brought to the size wanted by the mean over the
-    area of each new pixel (bilinearly if it is enlarged), made grey by ITU-R 601 or repeated in three channels where
-    the study wants so, and rounded to uint8.
+    Pipeline images are cut to their central square and brought to the wanted size: by the mean over the area of each
+    new pixel, or bilinearly if enlarged. They become grey by ITU-R 601, or repeat in three channels, as the study says,
+    and are rounded to uint8.
 
     Parameters
     ----------

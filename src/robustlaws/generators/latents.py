@@ -1,7 +1,7 @@
 """The latent of each image, drawn on the CPU from its index alone.
 
-A generator on a GPU gives other numbers for the same seed, so all draws are made on the CPU: an image
-does not depend on the device, the batch or the shard it is made in.
+A GPU's generator gives other numbers for the same seed, so all draws are made on the CPU. An image depends neither on
+the device, nor on its batch, nor on its shard.
 
 Source: spec/generators.md 4.
 """

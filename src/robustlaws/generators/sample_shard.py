@@ -19,9 +19,9 @@ from robustlaws.settings import as_params
 def sample_shard(*, files, shard_path, state_path, settings, revision, compute):
     """Sample one shard of a dataset.
 
-    The sampler always works on whole batches that start at a multiple of `settings.batch`, so the bytes of
-    image i do not depend on where shards begin or end, nor on where a job was killed. The same bytes are promised
-    for one process on the CPU; on a GPU, whose convolutions are told to keep one order, this is not tested.
+    The sampler always works on whole batches that start at a multiple of `settings.batch`. So the bytes of image i
+    depend neither on the shards' borders nor on where a job was killed. Byte equality is promised for one process on
+    the CPU. On a GPU it is not tested; convolutions are set to be deterministic there.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """A self-contained quiz page with images that fooled a network, and results beside those of participants.
 
-The page needs no server and no network; its content security policy lets its own script and style run, by their
-digests, and nothing else load or run.
+The page needs no server and no network. Its content security policy allows its own script and style, by their digests,
+and nothing else.
 """
 
 import base64
@@ -24,9 +24,8 @@ _SCRIPT, _STYLE, _TEMPLATE = "quiz.js", "quiz.style.j2", "humans/quiz.html.j2"
 def draw(*, stimuli_path, key_path, answers_path, validity_path, images_path, page_path, settings):
     """Write the quiz.
 
-    The images are drawn at random from those whose attacked version the network takes for another class, so that the
-    network has none of them right. Participants are the people who answered, or simulated ones, called so, where
-    nobody has.
+    The images are drawn at random from those whose attacked version fools the network, so the network gets none of them
+    right. Participants are the people who answered, or simulated ones, called so, where nobody has.
 
     Parameters
     ----------

@@ -68,8 +68,8 @@ def write(*, folder, config, schema_path, snakemake, triggers, software, conda_p
 def dry_run(config, command):
     """Return the jobs that a dry run of the whole study lists, each as (rule, ((wildcard, value), ...)).
 
-    What is stale is Snakemake's own opinion, outputs of killed jobs included. A dry run waits for no lock and leaves
-    all as they are, so this works inside a job too.
+    Staleness is Snakemake's own judgement, outputs of killed jobs included. A dry run waits for no lock and leaves all
+    as they are, so this works inside a job too.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The cost of each job: images, FLOPs, bytes, by arithmetic from its settings. Imports no torch.
 
-A pass is one forward pass of one image; a backward pass to the input costs as much, one to the weights and the
-input twice as much (spec/training.md 3). What is not known is None, and said in words, never guessed.
+A pass is one forward pass of one image. A backward pass to the input costs as much; one to the weights and the input
+costs twice as much (spec/training.md 3). An unknown cost is None, with the reason in words; it is never guessed.
 """
 
 from dataclasses import dataclass, field

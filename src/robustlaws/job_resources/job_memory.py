@@ -2,9 +2,9 @@
 
 By arithmetic from what the job is told, as in :mod:`robustlaws.job_resources.job_costs`.
 
-Activations: a layer that works element by element leaves one number for each of its FLOPs, so the FLOPs that are not
-products count the numbers that a forward pass leaves (`unet_flops.Tally.rest`, `wrn_flops.wrn_touched`). How many of
-them a pass really holds at once was measured (torch 2.13, float32, on a CPU) and is said below for each kind of pass.
+Activations: an element-wise layer leaves one number for each of its FLOPs. So the FLOPs that are not products count the
+numbers that a forward pass leaves (`unet_flops.Tally.rest`, `wrn_flops.wrn_touched`). The share of them that a pass
+holds at once was measured (torch 2.13, float32, on a CPU); the constants below give it for each kind of pass.
 """
 
 import math

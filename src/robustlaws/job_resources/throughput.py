@@ -30,7 +30,7 @@ class Speed:
 
 
 class Timed(NamedTuple):
-    """How long the last start of a run's training took, in seconds."""
+    """Seconds that the last start of a run's training took."""
 
     seconds: float
     share: float  # of the run that it did

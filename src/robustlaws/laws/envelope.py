@@ -93,9 +93,9 @@ def _contest_starts(params, first):
 def follow(sampled: Any, chosen: np.ndarray | None = None) -> Envelope:
     """Return the lower envelope of the curves `chosen` (indices, repeats allowed; default all).
 
-    At each budget the lowest curve wins. A budget counts if its winner is still training there (one
-    that has ended keeps its best loss, and may win, but then the budget says nothing about N* and D*) and
-    no smaller budget has a lower loss. Budgets start where two model sizes have been observed.
+    At each budget the lowest curve wins. A budget counts if its winner is still training there, and if no smaller
+    budget has a lower loss. A curve that has ended keeps its best loss and may win, but then the budget says nothing
+    about N* and D*. Budgets start where two model sizes have been observed.
 
     Source: `spec/laws.md`, approach 1; the published fit starts at 1.9e17 FLOPs instead, which is where its second
     smallest model begins.

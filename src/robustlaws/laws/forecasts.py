@@ -1,7 +1,7 @@
 """Forecasts of a fitted law for any budget or run, with intervals and determination.
 
-A forecast travels as samples (1 + refits, m): the fit itself first, then its refits, each beside one refit of the line
-from loss to accuracy, taken in turn. A number that rests on one that the study does not determine is not determined.
+A forecast travels as samples (1 + refits, m): the fit itself first, then its refits. Each is paired in turn with one
+refit of the line from loss to accuracy. A number that rests on one that the study does not determine is not determined.
 """
 
 import math
@@ -249,7 +249,7 @@ class FormForecast(Forecast):
     def flops_to(self, target: float, dataset: str | None, fid: float | None) -> dict[str, Any]:
         """Return the entry of the FLOPs to an accuracy along the optimum; `high` is None where a tail never is there.
 
-        Where the limit lies below there is no value, and `why` says so.
+        If the limit lies below, there is no value, and `why` gives the reason.
         """
         limit = self.always(dataset, fid)["accuracy_limit"]
         exponents, _ = self.reasons(dataset, fid)

@@ -177,7 +177,7 @@ def _enough(seen, kept, unknowns):
 def fit(form: Form, seen: Observations, settings: LawFit) -> Law:
     """Return `form` fitted to the observations `seen`, as a `Law`.
 
-    Where the study holds too little for any fit, the law says so and its tables are empty.
+    With too few runs for any fit, the law gives the reason and its tables are empty.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """One bisection for functions that broadcast their parameters over axes of their own.
 
-Not `scipy.optimize.elementwise.find_root`: it calls its function with only the elements that have not converged, which
-do not broadcast with parameters of shape (1 + refits, 1) any more.
+Not `scipy.optimize.elementwise.find_root`: it calls its function with the unconverged elements only, which do not
+broadcast with parameters of shape (1 + refits, 1).
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """The two networks of discriminator guidance: ADM's encoder U-Net as feature extractor and as discriminator.
 
-Source: spec/generators.md 9.1 and 9.2 (Kim et al. 2023; Dhariwal and Nichol 2021). State-dict keys are those of
-the published files. The order of the channels of q, k and v is not the same in the blocks (head first) and in the
-pooling at the end (q, k, v first).
+Source: spec/generators.md 9.1 and 9.2 (Kim et al. 2023; Dhariwal and Nichol 2021). State-dict keys are those of the
+published files. The order of the channels of q, k and v differs: head first in the blocks, (q, k, v) first in the
+pooling at the end.
 """
 
 import math

@@ -1,8 +1,8 @@
 """Parameters and FLOPs of the networks that make and judge images, by arithmetic; imports no torch.
 
 Counted as in :mod:`robustlaws.networks.wrn_flops`: 2 for a multiply-add, 2 for each element of a norm, 1 for each
-activation (the weights of an attention included) and for each element that is added or averaged. Copying pixels and
-largest values cost nothing. Source: spec/generators.md 5 (the EDM family's U-Net) and 9.2 (ADM's encoder).
+activation (attention weights included). Each element that is added or averaged counts 1. Copying pixels and largest
+values cost nothing. Source: spec/generators.md 5 (the EDM family's U-Net) and 9.2 (ADM's encoder).
 """
 
 from dataclasses import dataclass

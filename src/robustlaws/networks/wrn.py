@@ -1,8 +1,8 @@
 """WideResNet-depth-width with SiLU, the paper's classifier.
 
-Source: spec/training.md 1. State-dict keys are those of RobustBench's DMWideResNet. Differences that
-would change every logit and are therefore deliberate: the 1x1 shortcut reads the activated input of
-its block, and a stride-2 convolution pads an even side only right and bottom (TensorFlow SAME).
+Source: spec/training.md 1. State-dict keys are those of RobustBench's DMWideResNet. Two deliberate differences change
+every logit: the 1x1 shortcut reads the activated input of its block, and a stride-2 convolution pads an even side only
+right and bottom (TensorFlow SAME).
 """
 
 import torch

@@ -1,8 +1,7 @@
 """Parameters and FLOPs of the networks, by arithmetic; imports no torch.
 
-Source: spec/training.md 8. One forward pass of one image costs
-2 multiply-adds (convolutions, linear) + 2 per BatchNorm element + 1 per activation
-+ 1 per element of a residual sum + 1 per element averaged.
+Source: spec/training.md 8. One forward pass of one image costs 2 for each multiply-add (convolutions, linear), 2 per
+BatchNorm element, 1 per activation, and 1 per element of a residual sum or of an average.
 """
 
 from functools import cache
@@ -11,8 +10,8 @@ from functools import cache
 def passes_per_step(attack_steps, target_pass=True):
     """Return the forward-pass equivalents of a TRADES step per image: 27 for 10 attack steps.
 
-    1 for the target of the attack, 2 per attack step (forward, and backward to the input) and 6 for
-    the two outer passes with their backward passes. Source: spec/training.md 3.
+    The target of the attack costs 1, each attack step 2 (forward, and backward to the input). The two outer passes
+    with their backward passes cost 6. Source: spec/training.md 3.
     """
     return target_pass + 2 * attack_steps + 6
 

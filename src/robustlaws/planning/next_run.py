@@ -1,8 +1,8 @@
 """The next run: the largest expected reduction of an interval per FLOP.
 
-The bootstrap refits stand for what may still be true. For each run that could be done, its outcome is imagined under
-many of them, with the noise that the study's own runs have; every refit is weighed by how likely it makes that outcome,
-and the interval of the number is taken again. Its mean width over the imagined outcomes is what may be expected.
+The bootstrap refits stand for what may still be true. For each possible run, outcomes are simulated from many refits,
+with the noise of the study's own runs. Every refit is then weighted by the likelihood of the outcome, and the interval
+of the quantity is computed again. Its mean width over the imagined outcomes is what may be expected.
 """
 
 from dataclasses import dataclass

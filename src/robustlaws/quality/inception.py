@@ -1,8 +1,8 @@
 """Inception-v3 of the FID: the port of TensorFlow's graph of 2015-12-05, weights from a local file.
 
-Not the Inception of torchvision: 1008 classes, average pools that leave the padding out of the mean, a max
-pool in the last block, and images scaled to 299x299 by TensorFlow 1's bilinear rule. State-dict keys are those of
-torch-fidelity's file; pytorch-fid's file of the same suffix is byte for byte the same one.
+Not torchvision's Inception: 1008 classes, average pools without the padding in the mean, a max pool in the last block.
+Images are scaled to 299x299 by TensorFlow 1's bilinear rule. State-dict keys are those of torch-fidelity's file;
+pytorch-fid's file of the same suffix is byte for byte the same one.
 
 Source: spec/interop.md 4h; Szegedy et al. 2016 (the blocks).
 """
@@ -175,8 +175,8 @@ class Inception(nn.Module):
 def resize(images, side):
     """Return float images (batch, channels, height, width) scaled to `side` x `side` as TensorFlow 1 does.
 
-    Bilinear with corners not aligned and no half-pixel shift: output pixel i lies at i * in / out of the input, and
-    beyond the last pixel there is the last pixel.
+    Bilinear with corners not aligned and no half-pixel shift: output pixel i lies at i * in / out of the input. Beyond
+    the last pixel the last pixel repeats.
     """
     for axis in (3, 2):
         length = images.shape[axis]

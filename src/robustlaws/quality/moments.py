@@ -1,9 +1,9 @@
 """Mean and covariance of image features: measured once per file, merged without the images.
 
-Moments of two disjoint sets of images give those of both together (Chan, Golub and LeVeque 1979), so what one shard
-was measured to hold serves every prefix and subset of its dataset, and a dataset that grows costs only its
-new shards. All sums are float64. Moments in different features mean nothing beside each other: each file names its
-features and the SHA-256 of their weights.
+Moments of two disjoint sets of images give those of their union (Chan, Golub and LeVeque 1979). So the moments of one
+shard serve every prefix and subset of its dataset, and a growing dataset costs only its new shards. All sums are
+float64. Moments in different features mean nothing beside each other: each file names its features and the SHA-256 of
+their weights.
 """
 
 import json
@@ -132,8 +132,8 @@ def _merged(first, other):
 def frechet_distance(first, other):
     """Return the squared Frechet distance of two :class:`Gaussian`: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
 
-    With C = F F', the trace of the root is the sum of the singular values of F1' F2: real numbers only, and a
-    small one is off by rounding of the largest, where a root of an eigenvalue would be off by the root of that.
+    With C = F F', the trace of the root is the sum of the singular values of F1' F2. These are real, and a small one is
+    off by rounding of the largest; a root of an eigenvalue would be off by the root of that.
 
     Raises
     ------

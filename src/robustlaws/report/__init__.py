@@ -1,6 +1,6 @@
 """The report of a study, or of a table of finished runs, as one self-contained HTML page.
 
-No script, no network, no clock. What a study does not have is left out of the page and of its contents.
+No script, no network, no clock. The page and its contents leave out what a study does not have.
 """
 
 import json

@@ -143,8 +143,8 @@ def _autoattack(best, attacks):
 def more_images(runs):
     """Return whether every larger dataset size lowered the adversarial loss, and each step that did not.
 
-    Steps go from one size to the next larger one, within one model, dataset and seed; the losses are compared
-    as measured, without allowance for noise.
+    Steps go from one size to the next larger one, within one model, dataset and seed. The losses are compared as
+    measured, without allowance for noise.
 
     Returns
     -------

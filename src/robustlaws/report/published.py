@@ -119,10 +119,10 @@ def _best(row, comparison):
 def _own(row, law, limits, best):
     """Return this study's entry of the quantity that a row compares, or None if it has none.
 
-    What it takes to reach the level of simulated participants is none: the paper's is that of people.
+    The level of simulated participants is not compared: the paper's level is that of people.
 
-    What the paper gives at its best FID (the dataset `best`) stands beside this study's best, FID 0 beside FID 0, and a
-    dataset that both have beside itself.
+    The paper's best FID (the dataset `best`) stands beside this study's best, FID 0 beside FID 0, and a dataset that
+    both have beside itself.
     """
     if law is None:
         return None

@@ -1,7 +1,7 @@
 """One exclusive lock on a file or folder: the kernel's, which it releases when the process ends, however it ends.
 
-Not filelock: importing it takes 0.16 s, which every job would pay; it cannot lock a folder, nor the file of another
-user in a folder with the sticky bit.
+Not filelock: importing it takes 0.16 s, which every job would pay. It cannot lock a folder, nor another user's file in
+a folder with the sticky bit.
 """
 
 import errno

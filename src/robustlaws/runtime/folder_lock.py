@@ -1,8 +1,8 @@
 """An exclusive lock on a folder, on network file systems too.
 
 The kernel's lock on a file keeps away other processes of this machine, and goes when its process does. Some network
-file systems do not pass it on to other machines, and some have none. So the holder is also written down, in a file
-that only one process can make, and shows that it lives by touching it: a holder elsewhere that stops doing so is gone.
+file systems do not pass it on to other machines, and some have none. So the holder is also written to a file that only
+one process can create, and touches it regularly. A remote holder that stops touching it is taken for dead.
 """
 
 import json

@@ -11,11 +11,11 @@ _LIBRARY = Path(__file__).parents[2]
 def keep_to_environment():
     """Let this process and those that it starts import what belongs to their environment and this library, no more.
 
-    Snakemake runs the script of a rule with the Python of the rule's environment, where this library is not
-    installed, and for its own modules adds all that its own Python searches. So the library is found, but so is what
-    the environment file forgot, in whatever version Snakemake's Python has. Here these folders go again. What stays
-    are the environment's and the library's; processes that the job starts find the library by PYTHONPATH, and the
-    user's own site-packages, which Python prefers to those of an environment, are shut to them.
+    Snakemake runs a rule's script with the Python of the rule's environment, where this library is not installed. For
+    its own modules Snakemake adds the whole search path of its own Python. So the library is found, but so is what the
+    environment file forgot, in whatever version Snakemake's Python has. Here these folders go again. Only the
+    environment's and the library's folders stay. Processes that the job starts find the library by PYTHONPATH. The
+    user's own site-packages, which Python prefers to an environment's, are hidden from them.
 
     Without an environment the job runs in Snakemake's own Python; then the processes that it starts find the
     library, and nothing else changes.

@@ -1,11 +1,11 @@
 """Saved states of unfinished work: written whole, verified when read, the previous one kept.
 
-A folder holds the last states of one job. A state is `state-<number>.pt` (tensors and plain values) and,
-written after it, `state-<number>.json` with its SHA-256 and its owner: the settings and the revision that
-it belongs to. Whatever is killed when, or damaged later, the newest state that is whole is found.
+A folder holds the last states of one job. A state is `state-<number>.pt` (tensors and plain values).
+`state-<number>.json`, written after it, has its SHA-256 and its owner: the settings and the revision that it belongs
+to. After any kill or damage the newest whole state is found.
 
-Beside them `history.txt` says when the work began, stopped and went on: the log of an attempt is gone when the next
-one begins, and this is told there again.
+Beside them `history.txt` records when the work began, stopped and resumed. The log of an attempt is gone when the next
+one begins, so its log repeats this.
 """
 
 import json
@@ -61,10 +61,10 @@ def _note(folder, text):
 def save(folder, content, owner, step):
     """Write one more state and forget all but the two newest.
 
-    A disk that is full, or away for a while, does not end the work: the newest whole state stays, this is said on the
-    terminal and in the log, and the next state is tried in its turn. Ending would lose what was done since; going on
-    loses nothing more, and there may be room again before the end. Where a full disk holds two states, the older one
-    makes room.
+    A disk that is full, or unavailable for a while, does not end the work. The newest whole state stays, a warning goes
+    to the terminal and the log, and the next state is tried in its turn. Ending would lose what was done since; going
+    on loses nothing more, and there may be room again before the end. If a full disk holds two states, the older one is
+    deleted.
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ _LIBRARY = Path(__file__).parents[2]
 def call(name):
     """Return the words, quoted for a shell in the workflow's folder, that start `robustlaws` or `snakemake`.
 
-    It is the program beside the Python that runs now, or that Python with the module where there is none: then this
-    library need not be installed either.
+    It is the program beside the running Python, or that Python with `-m` if there is none. So this library need not be
+    installed.
     """
     python = Path(sys.executable)
     script = python.with_name(name)

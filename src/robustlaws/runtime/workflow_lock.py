@@ -1,9 +1,9 @@
 """Records of the Snakemakes in a working folder, and removal of the locks of killed ones.
 
-Snakemake locks a folder with files that survive a SIGKILL or a power cut, do not name their owner, and are all
-removed by any Snakemake that ends there. So every Snakemake of this workflow writes a record as it starts
-(:func:`register`) and removes it as it ends, unless it is killed. `make study` and `make unlock` remove stale locks.
-The lock of a Snakemake that still runs, here or on another machine, stays.
+Snakemake locks a folder with files that survive a SIGKILL or a power cut and do not name their owner. Any Snakemake
+that ends there removes them all. So every Snakemake of this workflow writes a record as it starts (:func:`register`)
+and removes it as it ends, unless it is killed. `make study` and `make unlock` remove stale locks. The lock of a
+Snakemake that still runs, here or on another machine, stays.
 
     python -m robustlaws.runtime.workflow_lock
 """

@@ -1,9 +1,8 @@
 """Settings of each stage: frozen dataclasses with a fixed order and fixed types.
 
-A rule hands its job ONE dict, made by :func:`as_params`, and Snakemake reruns the job when the text
-of that dict changes. So the order of the keys is that of the class, a float stays a float however
-the YAML spelt it, and a setting that is still neutral is left out: neither 5 for 5.0, nor reordered
-YAML, nor a later optional setting makes a finished output stale.
+A rule hands its job ONE dict, made by :func:`as_params`, and Snakemake reruns the job when the text of that dict
+changes. So keys have the order of the class, a float stays a float in any YAML spelling, and a neutral setting is left
+out. Neither 5 for 5.0, nor reordered YAML, nor a later optional setting makes a finished output stale.
 
 No torch here: the Snakefile imports this package.
 """

@@ -46,7 +46,7 @@ def epochs(images: int, epoch_images: int) -> int:
 
 
 class Accounting:
-    """How the images of a run are counted, from its settings (settings.Training is one)."""
+    """The accounting of a run's images, from its settings (settings.Training is one)."""
 
     run: str
     images: int

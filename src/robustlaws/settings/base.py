@@ -189,8 +189,8 @@ class Compute(Settings):
     def deadline(self, now: float) -> float | None:
         """Return when a job that begins at `now` has to stop, or None; both in seconds since the epoch.
 
-        A batch system ends a job without a word that reaches this process, so it stops by itself a tenth of its time
-        before, and five minutes before at most: enough to bring a state of several GB to a shared disk.
+        A batch system ends a job without notice to this process. So the job stops itself a tenth of its time before the
+        limit, at most five minutes: enough to write several GB to a shared disk.
         """
         times = [now + 60 * self.budget_minutes] if self.budget_minutes else []
         if self.ends is not None:

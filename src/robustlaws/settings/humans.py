@@ -146,7 +146,7 @@ class VisionModel(Settings):
 
 @dataclass(frozen=True)
 class Asking(Settings):
-    """How a vision model is asked. Decides no answer, so it makes nothing stale."""
+    """Request settings of a vision model. Decides no answer, so it makes nothing stale."""
 
     key: Annotated[
         str,

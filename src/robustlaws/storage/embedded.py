@@ -71,9 +71,9 @@ def read(path: Path | str) -> dict[str, Any] | None:
 def content_digest(path: Path | str) -> str:
     """Return a SHA-256 (hex) of the file at `path` without its provenance.
 
-    Of Parquet, safetensors and JSON it is that of the bytes that the same code writes outside a job; of HDF5, of all
-    names, types, attributes and numbers and how they are stored, as leaving one out moves the others about. Any other
-    file is taken as it is.
+    For Parquet, safetensors and JSON it is the digest of the bytes that the same code writes outside a job. For HDF5 it
+    covers all names, types, attributes, numbers and storage layouts, as removing an attribute moves the others. Any
+    other file is taken as it is.
 
     Raises
     ------

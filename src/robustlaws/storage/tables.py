@@ -1,8 +1,8 @@
 """Parquet tables: columns, units, and checked reading and writing.
 
-Every table of a study goes through :func:`write` and :func:`read`; a file with a missing, surplus
-or mistyped column, or a value out of its range, is refused with the column's name. Units are kept
-in the file beside each column (Parquet field metadata), so a table explains itself.
+Every table of a study goes through :func:`write` and :func:`read`. A file with a missing, surplus or mistyped column,
+or a value out of range, is refused with the column's name. Units are kept in the file beside each column (Parquet field
+metadata), so a table explains itself.
 """
 
 from dataclasses import dataclass, replace

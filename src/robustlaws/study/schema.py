@@ -1,7 +1,7 @@
 """Generate the keys of the config's schema that settings define: `python -m robustlaws.study.schema FILE...`.
 
-A node of the schema with `x-settings: [MODULE.CLASS, ...]` has the keys of these classes of `robustlaws.settings`,
-beside keys written by hand, which no job setting takes as they are. A new key comes last.
+A node of the schema with `x-settings: [MODULE.CLASS, ...]` has the keys of these classes of `robustlaws.settings`. Keys
+written by hand stand beside them; job settings do not take these as they are. A new key comes last.
 """
 
 import json

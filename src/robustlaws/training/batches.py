@@ -1,7 +1,7 @@
 """The batches of a run: images in memory or from shards, real ones mixed in.
 
-Everything about step g is a pure function of the seed and g, so a run resumes at any step,
-and each of several processes makes its own share of a batch.
+Step g is a pure function of the seed and g. So a run resumes at any step, and each of several processes makes its own
+share of a batch.
 """
 
 from typing import Protocol

@@ -2,9 +2,9 @@
 
     python -m torch.distributed.run ... -m robustlaws.training.distributed JOB.json
 
-Every rank holds the whole network and takes its share of each batch; BatchNorm sees the global batch.
-Gradients are summed once a step: a TRADES step makes 27 passes between two sums, so overlapping them
-with the backward pass, as DistributedDataParallel does, would gain nothing to speak of.
+Every rank holds the whole network and takes its share of each batch; BatchNorm sees the global batch. Gradients are
+summed once a step. A TRADES step makes 27 passes between two sums, so overlapping them with the backward pass, as
+DistributedDataParallel does, would gain little.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Measurements of a run during training: their steps and rows.
 
-Source: spec/training.md 6 and 7. Always the averaged network in eval mode and float32, under PGD on the
-CW objective; the CE attack and the training-set metrics of the paper's rows, 6.7 epochs of work each
-and in none of its fits, are left out (12.6).
+Source: spec/training.md 6 and 7. The averaged network is measured in eval mode and float32, under PGD on the CW
+objective. The paper's CE attack and training-set metrics are left out (12.6): 6.7 epochs of work each, and in none of
+its fits.
 """
 
 from collections.abc import Callable, Collection

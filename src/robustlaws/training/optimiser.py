@@ -1,7 +1,7 @@
 """Stochastic gradient descent with Nesterov momentum, as torch computes it.
 
-The class `torch.optim.SGD` imports torch's compiler when it is made, which costs a job as long as torch
-itself does; the function behind it does not, and a small study is made of many short jobs.
+Making a `torch.optim.SGD` imports torch's compiler, which costs a job as much as importing torch. The function behind
+it does not, and a small study has many short jobs.
 """
 
 import torch

@@ -24,8 +24,8 @@ _LOOKED_AT = 16  # steps between two looks at the losses: reading one waits for 
 class Run:
     """The state of a run and how one step changes it.
 
-    Learning rate, data order and random numbers are pure functions of the seed and the step, so the
-    step stands for all of them in a state.
+    Learning rate, data order and random numbers are pure functions of the seed and the step. So a state needs only the
+    step for all of them.
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ class Run:
     def _parts(self, images, labels):
         """Yield this rank's share of each part of a batch: images and labels on the device, and noise.
 
-        Each part and each share is every so-manieth image: real ones come first in a batch, and
-        contiguous parts would have BatchNorm statistics of their own kind.
+        Each part and each share takes every n-th image. Real images come first in a batch, so contiguous parts would
+        have BatchNorm statistics of their own.
         """
         s, where = self.settings, self.ranks.where
         generator = self.batches.generator(self.step)

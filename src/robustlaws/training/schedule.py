@@ -1,11 +1,10 @@
 """Learning rate and momentum of a run, one pair a step.
 
-Source: spec/training.md 4, 11 (items 1 and 10) and 12.3. One cycle, cosine in both phases. The paper's
-code advances it once per accounting epoch with c = 0.025 E - 1 warm-up epochs; its momentum cycles with
-it, although the paper says 0.9 (equal `momentum_low` and `momentum_high` give a constant one). At E = 40
-c is 0 and below there is no warm-up, so a run of 40 epochs or fewer has no schedule of the paper. Without
-accounting epochs the cycle advances once per step with c = max(1, round(warmup_fraction * steps))
-warm-up steps: a rule of this project, not of the paper.
+Source: spec/training.md 4, 11 (items 1 and 10) and 12.3. One cycle, cosine in both phases. The paper's code advances it
+once per accounting epoch with c = 0.025 E - 1 warm-up epochs. Its momentum cycles with it, although the paper says 0.9.
+(Equal `momentum_low` and `momentum_high` give a constant one.) At E = 40 c is 0, and below there is no warm-up. So a
+run of 40 epochs or fewer has no schedule of the paper. Without accounting epochs the cycle advances once per step, with
+c = max(1, round(warmup_fraction * steps)) warm-up steps. That is a rule of this project, not of the paper.
 """
 
 import math

@@ -75,9 +75,9 @@ def step(
 ) -> Step:
     """Return the :class:`Step` of one batch; call backward on its loss.
 
-    Weights and batch are the same in the target of the attack and in the outer clean pass, so one
-    pass can serve both: 26 forward equivalents are spent where the paper's code spends 27. The running
-    statistics are updated by the clean images first, then by the attacked ones.
+    Weights and batch are the same in the target of the attack and in the outer clean pass, so one pass can serve both.
+    26 forward equivalents are spent where the paper's code spends 27. The running statistics are updated by the clean
+    images first, then by the attacked ones.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ _QUANTITIES = (("params", "N", "model size (parameters)"), ("images", "D", "trai
 def draw(figure, fit, points, dataset, others=()):
     """Draw the contours of `fit` on one dataset: FLOPs against N (left) and against D (right).
 
-    Where the runs do not determine N*, the law is shown only where runs of the study surround it, and N* not at all.
+    If N* is not determined, the law is shown only where runs of the study surround it, and N* is not shown.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def draw(figure, fit, points, dataset, others=()):
 def _fields(fit, fid, points, known):
     """Return the limits of N, D and FLOPs, and {quantity: (FLOPs, its values, losses)}, arrays (m, n).
 
-    Where N* is known each panel is filled. Elsewhere both are spanned by the N and D of the study, no further.
+    Panels with a known N* are filled. Elsewhere both are spanned by the N and D of the study, no further.
     """
     limits = {name: style.padded(points[name], 0.06, least=1.5) for name in ("flops", "params", "images")}
     k = fit.flops_per_parameter_image

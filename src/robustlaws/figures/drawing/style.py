@@ -218,8 +218,8 @@ def _legend_columns(labels, most):
 def below(figure, handles=(), lines=(), columns=3):
     """Put one legend for all panels under them, and under it remarks, one paragraph each.
 
-    The figure grows by what both need; its panels keep their size. (matplotlib would place the legend
-    itself, but on top of the remarks.) Where the labels are long, the legend has fewer columns than `columns`.
+    The figure grows by the space that both need; its panels keep their size. (matplotlib's own placement would cover
+    the remarks.) With long labels the legend has fewer columns than `columns`.
     """
     handles = list(handles)
     columns = _legend_columns([handle.get_label() for handle in handles], columns)

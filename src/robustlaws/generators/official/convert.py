@@ -1,7 +1,7 @@
 """Convert official checkpoints: EDM's pickles, PFGM++'s training states, the pair of discriminator guidance.
 
-Nothing of a file is run; see :mod:`unpickling`. A file says which network it is, as the arguments of its
-constructor or, a bare state dict, by its shapes; its tensors must be exactly those of that network.
+Nothing of a file is run; see :mod:`unpickling`. A file names its network by the arguments of its constructor or, as a
+bare state dict, by its shapes. Its tensors must be exactly those of that network.
 
 Source: spec/generators.md 6, 10.1, 10.4, 10.5, 10.7 and 13.
 """

@@ -4,9 +4,9 @@ Python's own unpickler calls any function that a file names. This one accepts th
 (protocols 2 to 5) and the functions of a given table, and refuses all else. So it returns plain values and the results
 of these functions, within a :class:`Budget` of work and memory.
 
-Not a `pickle.Unpickler` with a `find_class` of its own, which never sees the costly opcodes: hashing one key of nested
-tuples takes twice as long for each 5 bytes more (1 s at 26 levels), and 8 bytes that memoise a value at a high index
-take 2.1 GB (Python 3.11).
+Not a `pickle.Unpickler` with a `find_class` of its own, which never sees the costly opcodes. Hashing one key of nested
+tuples takes twice as long for each 5 bytes more (1 s at 26 levels). 8 bytes that memoise a value at a high index take
+2.1 GB (Python 3.11).
 
 Source: spec/generators.md 10.2 and 10.5; the meaning of each opcode: Python's `pickletools`.
 """

@@ -1,9 +1,9 @@
 """Read checkpoints of networks without running code in them.
 
-Three containers are known: a plain pickle, whose tensors bring their numbers along in streams that are pickles
-again; the zip archive of `torch.save`; and what it wrote before 1.6, one such stream. All are read by
-:class:`machine.Machine` with the functions in GLOBALS, each of which only notes down what the file gives it. No
-module of the file's choice is imported; a tensor is copied out when asked for, within the bounds of its storage.
+Three containers are known: a plain pickle, whose tensors come as streams of further pickles; the zip archive of
+`torch.save`; and its format before 1.6, one such stream. All are read by :class:`machine.Machine` with the functions in
+GLOBALS, each of which only notes down what the file gives it. No module of the file's choice is imported; a tensor is
+copied out when asked for, within the bounds of its storage.
 
 Source: spec/generators.md 10.2 to 10.5.
 """

@@ -10,8 +10,8 @@ _ROUNDS = 8  # more than the 4 that make a Feistel network a pseudo-random permu
 class Order:
     """A keyed permutation of 0..length-1, computed place by place.
 
-    A Feistel network on pairs (left, right) of a grid of at least `length` cells, whose few cells too many
-    are walked over (cycle walking), so it is a permutation of exactly 0..length-1 whatever the length.
+    A Feistel network on pairs (left, right) of a grid of at least `length` cells. Cycle walking skips the surplus
+    cells, so it is a permutation of exactly 0..length-1 for any length.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Already sampled images: an index of their files, and a sampler that reads them in a mixed order.
 
-Published files are sorted by class and up to 154 GB, so nothing is copied that can be read where it lies,
-and nothing is ever held in memory whole.
+Published files are sorted by class and up to 154 GB. So files that can be read in place are not copied, and no file is
+ever held in memory whole.
 
 Source: spec/interop.md 4e.
 """
@@ -266,8 +266,8 @@ def _contiguous(file, name, shape, kind):
 class Sampler:
     """Images of staged files, in an order that mixes them.
 
-    Image i of the dataset is row `Order(N, settings.seed).at(i)` of the N images of the files, so its first images
-    stay the same when the dataset grows, up to N; other files, or one more, make another order.
+    Image i of the dataset is row `Order(N, settings.seed).at(i)` of the N images of the files. Its first images stay
+    the same when the dataset grows, up to N. Other files, or one more, give another order.
 
     Parameters
     ----------

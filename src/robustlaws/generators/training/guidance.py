@@ -1,7 +1,7 @@
 """Train the two networks of discriminator guidance: the feature extractor and the discriminator.
 
-The extractor is a classifier of noisy images under the variance-preserving process, ADM's recipe scaled down;
-the discriminator tells noisy training images from noisy generated ones by the extractor's features.
+The extractor is a classifier of noisy images under the variance-preserving process: ADM's recipe, scaled down. The
+discriminator separates noisy training images from noisy generated ones by the extractor's features.
 
 Source: spec/generators.md 9.1, 9.2 and 9.5 (Kim et al. 2023; Dhariwal and Nichol 2021).
 """
@@ -121,10 +121,10 @@ def train_discriminator(
 
 
 def diffusion_times(uniform):
-    """Return the times at which the discriminator is trained, float32 (batch,), for draws from U(0, 1), float32.
+    """Return the times at which the discriminator is trained, float32 (batch,), for draws from U(0, 1).
 
-    ln sigma^2 is uniform between its values at times 1e-5 and 1. Evaluated in float32 term by term, as
-    published, where 1 + sigma^2 and the ends lose digits: other ways of writing it move times near 0 by 5e-7.
+    ln sigma^2 is uniform between its values at times 1e-5 and 1. Evaluated in float32 term by term, as published.
+    1 + sigma^2 and the ends lose digits there: other formulas move times near 0 by 5e-7.
     """
     slope = _BETA_1 - _BETA_0
     low, high = (_log_variance(torch.tensor(time)) for time in (_FIRST_TIME, _LAST_TIME))

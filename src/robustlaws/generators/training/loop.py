@@ -1,8 +1,7 @@
 """The update loop of generator training; a killed job resumes.
 
-One process on the CPU ends with the same bytes as if never killed; on a GPU this is not tested. What an
-update does is a pure function of the seed and its number, so a state holds nothing but the number, the
-weights and the optimiser.
+One process on the CPU ends with the same bytes as if never killed; on a GPU this is not tested. An update is a pure
+function of the seed and its number. So a state holds only the number, the weights and the optimiser.
 """
 
 import math

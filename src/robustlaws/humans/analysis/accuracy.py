@@ -12,11 +12,11 @@ from robustlaws.seeds import derive
 def table(both, settings):
     """Return the rows of columns.HUMAN_ACCURACY.
 
-    Each participant has exact binomial intervals (Clopper and Pearson 1934); the mean of a kind one of the bootstrap
-    over images and participants, with one participant over images alone. The mean, of both variants, is that of the
-    participants who were shown an adversarial image, or of all where none was
-    (:func:`robustlaws.humans.analysis.responses.who_count`); their answers are pooled. An answer without a class
-    counts as wrong, and among those of any confidence.
+    Each participant has exact binomial intervals (Clopper and Pearson 1934). The mean of a kind has a bootstrap
+    interval over images and participants, or over images alone with one participant. The mean of both variants is over
+    the participants who were shown an adversarial image, or over all if none was
+    (:func:`robustlaws.humans.analysis.responses.who_count`). Their answers are pooled. An answer without a class counts
+    as wrong, and among those of any confidence.
 
     Parameters
     ----------

@@ -67,11 +67,10 @@ def beyond_chance(observed, expected):
 def table(both, settings):
     """Return the rows of columns.AGREEMENT, for each variant that two participants or more were shown.
 
-    Fleiss' kappa of the people (or simulated ones), and of all where there are models too; and of each pair the share
-    of agreement and Cohen's kappa (1960). Only answers with a class count. Intervals: percentiles of the bootstrap over
-    images. Pairs are of the participants who were shown an adversarial image, or of all where nobody was
-    (:func:`robustlaws.humans.analysis.responses.who_count`); of more than PAIRED there are too many to tell anything,
-    and none is given.
+    Fleiss' kappa of the people (or simulated ones), and of all participants if there are models too. For each pair: the
+    share of agreement and Cohen's kappa (1960). Only answers with a class count. Intervals: percentiles of the
+    bootstrap over images. Pairs are of participants who were shown an adversarial image, or of all if none was
+    (:func:`robustlaws.humans.analysis.responses.who_count`). With more than PAIRED participants no pairs are given.
 
     Parameters
     ----------

@@ -11,12 +11,11 @@ from robustlaws.seeds import derive
 def table(network_right, images, responses, verdict, settings):
     """Return the rows of columns.BENCHMARK.
 
-    On all data: the network, the network and the mean person, the network and each participant. The images that the
-    network classifies right under attack count as right for all of them; of the images that fooled it, a participant
-    gets the share right that they got of those they were shown, the mean person that of all people's answers pooled.
-    On valid data the images judged invalid are left out, of numerator and denominator, and of what participants are
-    measured on. Where a part of the images that fooled the network was shown, nobody knows how many of the others are
-    invalid, and there are no rows on valid data.
+    On all data: the network, the network and the mean person, the network and each participant. Images that the network
+    classifies right under attack count as right for all participants. On images that fooled it, a participant gets
+    their share right of those shown to them, and the mean person that of all people's pooled answers. On valid data the
+    images judged invalid are left out, of numerator and denominator, and of what participants are measured on. If only
+    a part of the fooling images was shown, the validity of the others is unknown, and there are no rows on valid data.
 
     The network alone has exact binomial intervals (Clopper and Pearson 1934), the others bootstrap intervals over
     images, the mean person over people too. On valid data the verdicts are held as judged: how far other participants

@@ -1,7 +1,7 @@
 """Bootstrap over images and participants.
 
-Intervals are percentiles of a quantity that is computed again from images, and where it is of several participants
-from participants too, drawn with replacement; the two are drawn independently of each other (Owen 2007).
+Intervals are percentiles of a quantity that is recomputed from images drawn with replacement, and from participants
+drawn with replacement if it covers several. The two are drawn independently (Owen 2007).
 """
 
 import numpy as np
@@ -46,8 +46,8 @@ def participant_weights(rng, participants, resamples):
 def pooled_share(right, among):
     """Return the share right of all that counts, of all participants together.
 
-    Of participants who were shown the same images it is the mean of their shares; of others one weighs as much as they
-    answered, so that somebody who left after an image hardly moves it.
+    If the participants were shown the same images, it is the mean of their shares. Otherwise a participant weighs as
+    much as they answered, so that somebody who left after one image hardly moves it.
 
     Parameters
     ----------

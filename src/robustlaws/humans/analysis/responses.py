@@ -58,8 +58,8 @@ class Responses:
 def who_count(both, among):
     """Return which of some participants are those of the study: who were shown an adversarial image.
 
-    Where none of them was, all count. People who classified clean images elsewhere, as CIFAR-10H's thousands, are so
-    no part of a mean beside the people of the study, whose clean and adversarial images it compares.
+    If none was, all count. So people who classified clean images elsewhere, as CIFAR-10H's thousands, do not count in a
+    mean beside the people of the study. It compares clean and adversarial images.
 
     Parameters
     ----------

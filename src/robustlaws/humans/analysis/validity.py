@@ -10,7 +10,7 @@ def verdicts(responses, settings):
 
     An image is valid if at least `settings.votes` participants classify its adversarial version right, or at least
     `settings.confident` people do with high confidence. Otherwise it is invalid: deceptive if more than half of the
-    people who were shown it give the wrong class that the network gives, else ambiguous. It is unjudged if fewer than
+    people who were shown it chose the network's wrong class, else ambiguous. It is unjudged if fewer than
     `settings.votes` gave it a class, so that no agreement could have made it valid, and no confidence did.
 
     Parameters

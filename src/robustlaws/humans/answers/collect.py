@@ -2,7 +2,7 @@
 
 A file is Parquet or CSV (UTF-8) with columns of human_tables.ANSWERS, one row an answer. Needed are `annotator_id`,
 `cifar10_test_test_idx`, `variant` and `chosen_label` or `chosen_category`; an answer without a class needs a `status`
-that says why. What is missing otherwise is derived, or stays empty. CIFAR-10H's raw table is taken as it is
+that says why. Missing columns are derived where possible, or stay empty. CIFAR-10H's raw table is taken as it is
 (:mod:`robustlaws.humans.answers.cifar10h`).
 """
 
@@ -54,9 +54,9 @@ def write(table_path, csv_path, rows):
 def collect(*, key_path, images_path, answers_paths, table_path, csv_path, settings):
     """Gather the answers to the stimuli of one study, checked against the key, as Parquet and CSV.
 
-    Answers to other images, and those of the other split, are left out; so are simulated ones, unless the study's
-    participants are simulated: then all others are. The log says how many. An answer to an image that is an
-    attention check in this study is one to a check, of CIFAR-10H too, and counts nowhere.
+    Answers to other images and to the other split are left out. Simulated answers are left out too, unless the study's
+    participants are simulated: then all others are. The log says how many. An answer to an image that is an attention
+    check in this study is one to a check, of CIFAR-10H too, and counts nowhere.
 
     Parameters
     ----------

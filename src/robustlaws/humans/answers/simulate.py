@@ -2,16 +2,13 @@
 
 Their answers follow the settings and say nothing of people. In every table their kind is "simulated".
 
-The model, a probit one as of item responses: participant p classifies image i right if
-
-    threshold + SKILL s_p - DIFFICULTY d_i + e > 0,    s_p, d_i, e standard normal,
-
-with the skill of the participant in all answers, the difficulty of the image for all participants and in both variants,
-and e of each answer alone. The sum of the three has the variance 1 + SKILL^2 + DIFFICULTY^2, so that the threshold
-quantile(accuracy) sqrt(1 + SKILL^2 + DIFFICULTY^2) makes the expected accuracy of a variant the one of the settings.
-A wrong answer to an adversarial image is the network's class in the share `follow` of cases, else any other wrong one.
-Confidence is high more often where the answer is right and the image easy; reaction times are lognormal, longer
-for difficult images and at low confidence.
+A probit model as in item response theory. Participant p classifies image i right if threshold + SKILL s_p - DIFFICULTY
+d_i + e > 0, with s_p, d_i, e standard normal. The skill s_p is the participant's in all answers, the difficulty d_i the
+image's for all participants and both variants; e is drawn for each answer. The sum of the three has the variance 1 +
+SKILL^2 + DIFFICULTY^2. So the threshold quantile(accuracy) sqrt(1 + SKILL^2 + DIFFICULTY^2) gives a variant the
+expected accuracy of the settings. A wrong answer to an adversarial image is the network's class in the share `follow`
+of cases, else any other wrong one. High confidence is more frequent for right answers and easy images. Reaction times
+are lognormal, longer for difficult images and at low confidence.
 """
 
 import numpy as np

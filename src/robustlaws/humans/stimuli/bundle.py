@@ -37,12 +37,12 @@ class Bundle:
 
     @property
     def image_seconds(self):
-        """How long an image is shown, or None; the page of a batch has no such limit."""
+        """Seconds that an image is shown, or None; the page of a batch has no such limit."""
         return self.presentation.image_seconds if self.single else None
 
     @property
     def answer_seconds(self):
-        """How long an answer is taken, or None; the page of a batch has no such limit."""
+        """Seconds that an answer is taken, or None; the page of a batch has no such limit."""
         return self.presentation.answer_seconds if self.single else None
 
 

@@ -31,10 +31,9 @@ class _Shown(NamedTuple):
 def make(*, record_path, images_path, stimuli_path, key_path, settings):
     """Write the images that fooled a network as stimuli: part 1 the adversarial versions, part 2 the clean ones.
 
-    Every part holds each image once, in batches of `settings.batch_images` (the last may be smaller) and in a seeded
-    order of its own that depends on which images fooled the network and on nothing else of the record. Attention
-    checks, clean images that nothing fooled, come on top, as many in each batch, and the same ones in both parts.
-    Pixels are rounded to 8 bits.
+    Every part holds each image once, in batches of `settings.batch_images` (the last may be smaller). Its seeded order
+    depends on which images fooled the network and on nothing else in the record. Attention checks, clean images that
+    nothing fooled, come on top, as many in each batch, and the same ones in both parts. Pixels are rounded to 8 bits.
 
     Parameters
     ----------

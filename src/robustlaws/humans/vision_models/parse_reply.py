@@ -1,7 +1,7 @@
 """Parse the class and the confidence at the end of a vision model's reply.
 
-A reply ends with "class, confidence" on its last line. What stands on the lines before tells nothing; whatever leaves a
-doubt on that line leaves the reply without a class: nothing is guessed.
+A reply ends with "class, confidence" on its last line. Earlier lines are ignored. If that line leaves a doubt, the
+reply has no class: nothing is guessed.
 """
 
 import re

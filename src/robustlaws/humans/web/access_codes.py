@@ -1,6 +1,6 @@
 """Access codes and session tokens: generation, normalisation and digests.
 
-A code is drawn by the machine and has 75 random bits, so a digest of it is as good as a slow one of a password.
+A code has 75 random bits, so a fast digest of it is as safe as a slow digest of a password.
 """
 
 import hashlib

@@ -119,9 +119,10 @@ def rows(store, key):
 def _reaction_times(answers):
     """Return the reaction time (ms) of each of all answers, in the order in which they were given.
 
-    A browser measures better than the server, but may say anything. What it says counts where all that it measured
-    since the image was shown fits in that time; else the time counts since the participant could turn to the image.
-    That alone is no bound of an honest time: where the way to the server was cut, answers arrive all at once.
+    A browser measures better than the server, but may say anything. The browser's time counts if all its times since
+    the image was shown fit into the server's. Otherwise the server's time counts, from when the participant could turn
+    to the image. That alone is no bound of an honest time: where the way to the server was cut, answers arrive all at
+    once.
     """
     times, measured = [], defaultdict(list)
     for row in answers:

@@ -31,7 +31,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a participant is; parts and batches count from 1, images are those of all parts."""
+    """Progress of a participant. Parts and batches count from 1; images are those of all parts."""
 
     part: int
     parts: int

@@ -1,7 +1,7 @@
 """The position of a participant in the study.
 
-Batches come in order, those of part 1 before those of part 2, each after all of the one before; after each but the
-last there is a page to rest on, which the participant leaves. So the number of images answered says it all.
+Batches come in order: all of part 1, then all of part 2. After each batch but the last there is a page to rest on,
+which the participant leaves. So the number of images answered says it all.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ NOT_BEGUN, AT_WORK, DONE, CONSENTS_AGAIN = WORDS = ("not begun", "at work", "fin
 
 @dataclass(frozen=True)
 class Place:
-    """Where a participant is.
+    """The place of a participant in the study.
 
     `state` is one of this module's; `batch`: index of the batch at work, or of the one just done; `answered`: images
     answered in all.

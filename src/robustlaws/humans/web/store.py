@@ -317,7 +317,7 @@ class Store:
     def undoable(self, participant, where=None):
         """Return the last answer of the batch at work or just done, if it may be taken back; else None.
 
-        Where time is limited none may: its image would be shown anew, and a limit that can be taken back is none.
+        None under a time limit: the image would be shown anew, which would undo the limit.
         """
         where = where or self.place(participant)
         if where.state == progress.CONSENT or self._limited:

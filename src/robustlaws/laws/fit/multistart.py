@@ -154,10 +154,9 @@ def bootstrap(
 def unresolved(problem: Problem, theta: np.ndarray) -> np.ndarray:
     """Return which coordinates the runs cannot tell apart at `theta` (p,): bool (p,).
 
-    They take part in a change of the coordinates that changes no prediction: a direction in which
-    the predictions' derivatives, each column scaled to length 1, vanish to 1e-7. All runs count here,
-    also those beyond delta, which the Hessian of the Huber loss does not see. Coordinates that are
-    not free are never named.
+    They take part in a change of the coordinates that changes no prediction. Along it the predictions' derivatives,
+    each column scaled to length 1, vanish to 1e-7. All runs count here, also those beyond delta, which the Hessian of
+    the Huber loss does not see. Coordinates that are not free are never named.
     """
     free = np.flatnonzero(problem.free)
     predicted, slopes = problem.slopes(theta[None])

@@ -1,15 +1,14 @@
 """Many minimisations of the summed Huber loss at once, with exact derivatives.
 
-A law gives a `Problem` in scaled coordinates; everything here is batched over S independent
-minimisations (starts or bootstrap refits) of the same n observations and p coordinates.
+A law gives a `Problem` in scaled coordinates. All steps are batched over S independent minimisations (starts or
+bootstrap refits) of the same n observations and p coordinates.
 
-The objective is the SUM over runs of Huber(log predicted - log measured) with delta 0.001. Residuals
-are usually larger than delta, so it is nearly a sum of absolute values: Newton's matrix then sees only
-the few runs within delta, and the reweighted least-squares matrix, which bounds the objective from
-above, is safe but slow. Each iteration tries a damped step of both, along a straight line and along one
-that is straight in the logs of the law's coefficients (a coefficient and its exponent trade along such a
-curve), and keeps the lowest (`spec/laws.md`, last section: the published recipe stops early on this
-objective).
+The objective is the SUM over runs of Huber(log predicted - log measured) with delta 0.001. Residuals are usually larger
+than delta, so it is nearly a sum of absolute values: Newton's matrix then sees only the few runs within delta, and the
+reweighted least-squares matrix, which bounds the objective from above, is safe but slow. Each iteration tries a damped
+step of both along two paths, and keeps the lowest: a straight line, and a line straight in the logs of the law's
+coefficients. A coefficient and its exponent trade along such a curve. (`spec/laws.md`, last section: the published
+recipe stops early on this objective.)
 """
 
 from dataclasses import dataclass
@@ -51,10 +50,10 @@ class Problem(Protocol):
 
 @dataclass(frozen=True)
 class Minima:
-    """Where S minimisations ended.
+    """The ends of S minimisations.
 
-    `theta` (S, p); `objective` (S,); `gradient_norm` (S,): largest component of the gradient that the
-    bounds leave free, over delta times the sum of the weights, so 1 = every run pulls one way.
+    `theta` (S, p); `objective` (S,); `gradient_norm` (S,): largest component of the gradient that the bounds leave
+    free, over delta times the sum of the weights. So 1 means that every run pulls one way.
     """
 
     theta: np.ndarray
@@ -144,8 +143,8 @@ def _solve(matrices, forces):
 def _bounded_step(matrix, gradient, fixed_now, low, high):
     """Return the step (S, p) that lowers gradient step + step |matrix| step / 2, within [low, high].
 
-    Coordinates that run into a bound stay there and the rest is solved again, without ever being let
-    go: close to the bounded minimum, and no step is trusted before its objective is known.
+    Coordinates that run into a bound stay there, and the rest is solved again without releasing them. That is close to
+    the bounded minimum, and each step's objective is checked before it is accepted.
     """
     step, fixed_now = np.zeros_like(gradient), fixed_now.copy()
     diagonal = np.arange(gradient.shape[1])

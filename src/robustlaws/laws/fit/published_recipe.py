@@ -1,8 +1,8 @@
 """The converged fit and the published recipe.
 
-The published recipe minimises the MEAN Huber loss of log residuals in the paper's own coordinates by SciPy's
-L-BFGS-B at its default tolerances, with gradients from finite differences, from every start of a grid, and keeps
-the lowest value. It is here to reproduce printed numbers: it stops before it converges (`spec/laws.md`, last section).
+The published recipe minimises the MEAN Huber loss of log residuals in the paper's own coordinates, from every start of
+a grid, and keeps the lowest value. It uses SciPy's L-BFGS-B at default tolerances, with gradients from finite
+differences. It is here to reproduce printed numbers: it stops before it converges (`spec/laws.md`, last section).
 """
 
 from collections.abc import Callable
