@@ -3,6 +3,7 @@
 import shutil
 import socket
 import threading
+import time
 import uuid
 from collections import namedtuple
 from contextlib import closing, contextmanager
@@ -121,8 +122,9 @@ def by_touch(page, chosen, confidence):
 
 def work(page, who, answer, go_on):
     """Answer all that is left, one step at a time; each yields the number of images answered on this page."""
-    answered = 0
+    answered, end = 0, time.monotonic() + 300
     while (shown := page.evaluate(_SHOWN))["heading"] != "Thank you":
+        assert time.monotonic() < end, page.content()
         if shown["image"] is None:
             go_on(page)
             page.locator(".scripted .answer").wait_for()

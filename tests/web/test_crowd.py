@@ -37,7 +37,9 @@ class Stubborn(Participant):
     def take_part(self):
         """Do all of the study."""
         self.insist(self.enter)
+        end = time.monotonic() + 10 * PATIENCE
         while "Thank you" not in (page := self.insist(self.page).text):
+            assert time.monotonic() < end, page
             if fields(page, "/consent"):
                 self.insist(self.consent)
             elif fields(page, "/continue"):

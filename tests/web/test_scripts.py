@@ -168,7 +168,9 @@ def test_scripts_fetch_an_early_failed_image_again(at_work):
             route.continue_()
 
     def wait(route):
-        while not failures:
+        for _ in range(500):
+            if failures:
+                break
             at_work.wait_for_timeout(20)
         at_work.wait_for_timeout(300)
         route.continue_()

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from robustlaws.attacks import record
 from robustlaws.storage import tables
 from tests.support.checkouts import ROOT, fresh_checkout, jobs_in, listed, without_humans
-from tests.workflow.staleness.studies import write_something
+from tests.workflow.staleness.studies import write_empty
 
 ADDED = Path(__file__).with_name("additions")
 # entry of the ledger -> module, registry, and the line that is added to it
@@ -54,7 +54,7 @@ class Library:
         """Make Snakemake take the study for finished: empty files."""
         for _, outputs in listed(self.snakemake("--dry-run", "--quiet", "host")):
             for output in outputs:
-                write_something(self.folder / "results" / "tiny", output)
+                write_empty(self.folder / "results" / "tiny", output)
         self.snakemake("--touch", "--forceall")
 
     def revisions(self, *arguments):

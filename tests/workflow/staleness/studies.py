@@ -62,7 +62,7 @@ def finished_by_touch(names, folder):
     for name, checkout in checkouts.items():
         (checkout.folder / "study.yaml").write_text(STUDIES[name].config.read_text())
         for given in GIVEN:
-            _write(checkout.folder, f"files/{given}")
+            write_empty(checkout.folder, f"files/{given}")
         stand_in = checkout.folder / "bin" / "conda"
         stand_in.parent.mkdir()
         stand_in.write_text(STAND_IN)
@@ -70,7 +70,7 @@ def finished_by_touch(names, folder):
     for name, said in zip(names, _run_all(checkouts, *DRY), strict=True):
         for _, outputs in listed(said):
             for output in outputs:
-                _write(checkouts[name].folder / "results" / config(name)["study"], output)
+                write_empty(checkouts[name].folder / "results" / config(name)["study"], output)
     _run_all(checkouts, "--touch", "--forceall")
     return checkouts
 
@@ -92,7 +92,8 @@ def with_conda(folder):
     return {"PATH": f"{folder}/bin:{os.environ['PATH']}", "SNAKEMAKE_CONDA_PREFIX": f"{folder}/environments"}
 
 
-def _write(folder, name):
+def write_empty(folder, name):
+    """Write an empty file, or the folder that one output is; large where Snakemake shall compare by time."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.name == "published":  # the one output that is a folder
