@@ -87,7 +87,7 @@ def line(error):
 
 
 def cause(error):
-    """Return what is wrong with the file system behind `error`, which :func:`number` knows: file and reason."""
+    """Return the failure of the file system behind `error` (see :func:`number`): file and reason."""
     code, path = number(error), _path(error)
     if code in LOST:
         what = f"{path}: cannot be read or written" if path and isinstance(error, OSError) else one_line(str(error))

@@ -25,7 +25,7 @@ class Entry:
 
 
 def check(name: str, table: Iterable[str], where: str) -> str:
-    """Return `name` if `table` knows it.
+    """Return `name` if `table` has it.
 
     Raises
     ------

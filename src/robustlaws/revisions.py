@@ -144,7 +144,7 @@ def fingerprint(entry: str, known: Collection[str] | None = None) -> str:
 
 
 def changed() -> list[str]:
-    """Return the entries whose code is not what the ledger knows."""
+    """Return the entries whose code differs from the ledger."""
     known = ledger()
     return [entry for entry in entries() if known.get(entry, {}).get("fingerprint") != fingerprint(entry)]
 

@@ -75,7 +75,7 @@ class Job:
 
 
 def jobs_of(origins):
-    """Return the :class:`Job` behind each file that says so, by name."""
+    """Return the :class:`Job` behind each file with provenance, by name."""
     files_of = defaultdict(list)
     for origin in origins:
         if origin.job:
@@ -262,7 +262,7 @@ def _add_job(graph, job, tool, beside):
 
 
 def _description(facts):
-    """Return what a job was told and ran on, in words."""
+    """Return a job's seeds, threads, machine and starts, in words."""
     hardware, scheduler = facts["hardware"], facts["scheduler"]
     seeds = ", ".join(f"{name} {value}" for name, value in facts["seeds"].items())
     machine = [f"{hardware['cores']} cores", f"{hardware['memory_gb']:.0f} GB", *(hardware["gpus"] or ["no GPU"])]

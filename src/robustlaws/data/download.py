@@ -19,7 +19,7 @@ _DRIVE = "https://drive.google.com/drive/folders"
 
 
 class Published(NamedTuple):
-    """A file that somebody publishes."""
+    """A published file."""
 
     url: str  # of the file, or of the page where a person can get it
     direct: bool = True  # whether `url` is the file itself
@@ -49,7 +49,7 @@ PUBLISHED = {
 
 
 def known(path: Path | str) -> bool:
-    """Return whether the file that `path` names is one that :func:`fetch` knows."""
+    """Return whether :func:`fetch` can fetch the file that `path` names."""
     return Path(path).name in PUBLISHED
 
 

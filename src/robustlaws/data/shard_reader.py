@@ -141,7 +141,7 @@ class Reader:
 
     def _window(self, key):
         if self._windows is None or self._windows.process != os.getpid():
-            # What a forked process has of its parent's files is kept, not closed: closing would unlock them.
+            # A forked process keeps its parent's open files: closing them would unlock them.
             self._windows = _Windows(self._pool, self.order, inherited=self._windows)
         return self._windows.get(key)
 
@@ -328,7 +328,7 @@ class _Windows:
 
 
 class _Ahead(threading.Thread):
-    """Reads one window. Ends after the block at hand when nobody waits for it, also where the program ends."""
+    """Reads one window. Ends after the current block when no reader waits for it, also at the end of the program."""
 
     def __init__(self, key, ranges, pool, files):
         super().__init__(name="robustlaws reading ahead")

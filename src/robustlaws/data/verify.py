@@ -23,7 +23,7 @@ _NAME = re.compile(r"shard-(\d+)\.h5")
 _COMMON = ("dataset", "generator", "sampler", "steps", "seed", "revision", "sources", "source_images", "order")
 _OWN = ("first", "count", "layout")  # of the settings with which a shard was made: what is its own
 _NAMED = 10  # damaged images of one shard that get a line each
-# What HDF5 and h5py raise on content that is not as it should be.
+# Errors of HDF5 and h5py on damaged content.
 _UNREADABLE = (ValueError, OSError, KeyError, RuntimeError, TypeError, AttributeError, MemoryError, OverflowError)
 
 

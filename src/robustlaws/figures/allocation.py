@@ -121,7 +121,7 @@ def _verdict(limits, law, dataset, exponent):
     rows = limits[(limits["law"] == law["law"]) & limits["dataset"].isna() & (limits["quantity"] == exponent)]
     if len(rows):
         return "" if rows["determined"].iloc[0] else rows["why"].iloc[0] or "no reason given"
-    # a law that cannot say it for the datasets themselves cannot for one that nobody has
+    # not determined for the datasets themselves: nor for an imagined one
     unknown = (_verdict(limits, law, entry["dataset"], exponent) for entry in law.get("datasets") or [])
     return next(filter(None, unknown), "")
 
@@ -131,7 +131,7 @@ def _known(table, limits, law, dataset, quantity, exponent):
     here = table["dataset"].isna() & (table["fid"] == 0) if dataset is None else table["dataset"] == dataset
     rows = table[(table["law"] == law["law"]) & here]
     if dataset is None and rows.empty:
-        # not a failure: it knows no FID, or the study has too few
+        # not a failure: the law has no FID, or the study has too few
         return rows, None
     rows = rows.dropna(subset=["flops", quantity]).sort_values("flops")
     why = _verdict(limits, law, dataset, exponent)

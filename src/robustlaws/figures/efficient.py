@@ -11,7 +11,7 @@ from robustlaws.laws.observations import NO_FID, NO_LOSS, REAL, RECIPE
 from robustlaws.storage import tables
 
 _BEYOND = 3.0  # how far past the dearest run the budgets go where an N* is known
-# What is said of runs that no law is fitted to; no line here has these colours. Each kind is drawn on the one before
+# Labels of runs outside all fits, in colours of no line. Each kind is drawn over the one before
 # and smaller, last of all the runs of the laws: of several at one place all are seen.
 _OUTSIDE = {
     REAL: ("mixes real images in", style.Look("#D55E00", "D")),

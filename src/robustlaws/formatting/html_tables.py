@@ -39,8 +39,8 @@ class Table:
     """A table for the page.
 
     `head`: names of the columns; `texts`: those of them that hold words and are set to the left; `groups`: heading of
-    some rows ("" for none) -> rows of `Cell`, one a column; `marked`: how many of the first rows are marked;
-    `reasons`: why cells are not determined, as numbered below the table; empty where each cell says so itself.
+    some rows ("" for none) -> rows of `Cell`, one a column; `marked`: how many of the first rows are marked; `reasons`:
+    why cells are not determined, as numbered below the table; empty where each cell gives its own reason.
     """
 
     label: str

@@ -148,7 +148,7 @@ def not_determined(what, reasons, everything=()):
 
 
 def judges(people, models, simulated):
-    """Return what those are called who judged images; empty if nobody did.
+    """Return the noun for the judges of images; empty without judges.
 
     Parameters
     ----------

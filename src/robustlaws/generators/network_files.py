@@ -110,7 +110,7 @@ def _check(config, path):
 def _described(config, path):
     """Return the network of `config`, with weights that mean nothing yet."""
     try:
-        with torch.random.fork_rng(devices=[]):  # they take nobody's random numbers
+        with torch.random.fork_rng(devices=[]):  # they draw no random numbers of others
             if config["kind"] in DENOISERS:
                 network = settings.Network(**config["network"])
                 return ddpmpp.Preconditioned(ddpmpp.build(network), config["sigma_data"])

@@ -25,7 +25,7 @@ def draw(*, stimuli_path, key_path, answers_path, validity_path, images_path, pa
     """Write the quiz.
 
     The images are drawn at random from those whose attacked version fools the network, so the network gets none of them
-    right. Participants are the people who answered, or simulated ones, called so, where nobody has.
+    right. Participants are the people who answered, or else simulated ones, named so.
 
     Parameters
     ----------

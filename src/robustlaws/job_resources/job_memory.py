@@ -1,6 +1,6 @@
 """The memory of each job, and the size of its forward passes. Imports no torch.
 
-By arithmetic from what the job is told, as in :mod:`robustlaws.job_resources.job_costs`.
+Computed from the job's settings, as in :mod:`robustlaws.job_resources.job_costs`.
 
 Activations: an element-wise layer leaves one number for each of its FLOPs. So the FLOPs that are not products count the
 numbers that a forward pass leaves (`unet_flops.Tally.rest`, `wrn_flops.wrn_touched`). The share of them that a pass
@@ -25,7 +25,7 @@ _INCEPTION = 20_000_000  # bytes an image, without a gradient; 16,000,000
 # weights, gradient, optimiser, average, and what is copied while a state is written
 _SGD, _ADAM, _BARE = 6, 7, 3
 _ASSUMED = 100_000  # images of a split whose size is not known before it is imported
-_UNKNOWN = 4_000_000_000  # bytes of a network of somebody else
+_UNKNOWN = 4_000_000_000  # bytes of a network of unknown size
 _READ = 4096  # images that the moments read from a file at once
 _MOMENTS = 14  # matrices of features: two Gaussians, their factors, the work space of LAPACK; 8 to 11
 

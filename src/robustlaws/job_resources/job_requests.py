@@ -1,7 +1,7 @@
 """Memory and time requests of each job. Imports no torch.
 
 A batch system kills a job that takes more than it asked for, and lets one wait that asks for more than it needs. So
-both are computed from what the job is told, with head room, and raised when it is tried again.
+both are computed from the job's settings, with head room, and raised when it is tried again.
 """
 
 import math

@@ -1,8 +1,8 @@
 """Approach 1: power laws through the lower envelope of one dataset's training curves.
 
-L* = c F^g, N* ~ F^a, D* ~ F^b, each a straight line in log10 through the points of the envelope. It knows
-neither FID nor an asymptote, and predicts no single run. A study without learning curves has for each model the
-curve through the ends of its runs of growing D.
+L* = c F^g, N* ~ F^a, D* ~ F^b, each a straight line in log10 through the points of the envelope. It has neither FID nor
+an asymptote, and predicts no single run. A study without learning curves has for each model the curve through the ends
+of its runs of growing D.
 """
 
 from dataclasses import dataclass

@@ -266,7 +266,7 @@ class FormForecast(Forecast):
 
 @dataclass(frozen=True)
 class EnvelopeForecast(Forecast):
-    """That of approach 1: straight lines in log10 for each dataset; it knows neither FID nor a limit."""
+    """That of approach 1: straight lines in log10 for each dataset, without FID or a limit."""
 
     refits: object  # data frame of tables.REFITS
 

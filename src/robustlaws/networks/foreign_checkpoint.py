@@ -112,7 +112,7 @@ def architecture_of(state, path="state dict"):
 
 
 def import_checkpoint(*, checkpoint_path, weights_path, settings):
-    """Write weights that somebody else trained as our safetensors, with the SHA-256 of their file.
+    """Write weights from elsewhere as safetensors of this project, with the SHA-256 of their file.
 
     Weights of another precision become float32. Counters of BatchNorm that the file leaves out become 0:
     they decide nothing. A `mean` and `std` of the file must be those of the settings.

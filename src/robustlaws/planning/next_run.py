@@ -86,7 +86,7 @@ def noise(predictions, unknowns):
 
 
 def worth_doing(forecast, predictions, fid, flops, settings):
-    """Return the runs that would make the quantity told surer.
+    """Return the runs that would narrow the interval of the quantity.
 
     Parameters
     ----------

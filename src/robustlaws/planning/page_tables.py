@@ -28,7 +28,7 @@ def _flops(value):
 
 
 def _open(entry, text):
-    """Return an entry as a cell; an interval without an upper end says so."""
+    """Return an entry as a cell; an interval may have no upper end."""
     cell = html_tables.value(entry, text)
     if cell.known and entry["low"] is not None and entry["high"] is None:
         return html_tables.Cell(cell.text, f"[{text(entry['low'])}, no end]")

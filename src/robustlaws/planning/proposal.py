@@ -122,12 +122,14 @@ class Proposal:
 
 
 def place(forecast, settings):
-    """Return (dataset, FID) that is planned for: as told, or the dataset of the best FID; (None, None) without runs.
+    """Return (dataset, FID) that is planned for; (None, None) without runs.
+
+    They are as the settings say, or the dataset of the best FID.
 
     Raises
     ------
     ValueError
-        If the law has no run on the dataset told.
+        If the law has no run on that dataset.
     """
     datasets = {dataset: fid for dataset, fid in forecast.places if dataset is not None}
     if settings.fid is not None:
@@ -140,7 +142,7 @@ def place(forecast, settings):
 
 
 def budget(forecast, dataset, fid, speed, settings):
-    """Return the :class:`Budget` that is told in FLOPs, in hours of a device, or as an accuracy to reach."""
+    """Return the :class:`Budget` given in FLOPs, in hours of a device, or as an accuracy to reach."""
     if settings.flops is not None:
         return Budget(settings.flops)
     if settings.gpu_hours is not None:
@@ -203,9 +205,10 @@ def chosen(laws, settings):
 
 
 def networks(forecast, dataset, fid, flops, settings):
-    """Return the real networks that a law likes best at a budget, in shapes like the study's, each with its forecast.
+    """Return the real networks with a law's lowest losses at a budget, each with its forecast.
 
-    Different widths come first: networks of one width and neighbouring depths are nearly the same.
+    Their shapes are like the study's. Different widths come first: networks of one width and neighbouring depths are
+    nearly the same.
     """
     params = forecast.optimum(flops, fid)[0][0, 0]
     affordable = [
@@ -236,7 +239,7 @@ def sizes(forecast, fid, flops, settings):
     """Return the :class:`Sizes` around N* of a budget: the curve, the smallest model, and the study's own models."""
     best, _ = forecast.optimum(flops, fid)
     ratios = np.geomspace(0.05, 8.0, 121)
-    # at fixed N: each refit has an optimum of its own, so that the interval knows how unsure N* is
+    # at fixed N: each refit has its own optimum, so the interval includes the uncertainty of N*
     _, curve = overheads.at_equal_loss(forecast, flops, fid, best[0, 0] * ratios)
     low, high = percentile_interval(np.where(np.isnan(curve[1:]), np.inf, curve[1:]), forecast.level)
     params, images = overheads.smallest(forecast, flops, fid, settings.overhead)
@@ -267,7 +270,7 @@ def sizes(forecast, fid, flops, settings):
 
 
 def _open(forecast, samples):
-    """Return the entry of a number that may be without end; `value` None where the fit itself says so."""
+    """Return the entry of a number that may be without end; `value` is None where the fit has none."""
     if np.isinf(samples[0]):
         return determination.unknown("no number of images does")
     return forecast.entry(samples, lambda low, high: "" if math.isfinite(high) else "no end in some of the refits")

@@ -152,7 +152,7 @@ def _quantity(key, label, group, values, text, log):
         "label": label,
         "group": group,
         "format": _FORMATS.get(text, "number"),
-        # a scale that leaves out points is nobody's first wish
+        # the first scale shows all points
         "log": bool(log and (values[known] > 0).all()),
         "values": [float(value) if ok else None for value, ok in zip(values, known, strict=True)],
         "texts": [text(float(value)) if ok else None for value, ok in zip(values, known, strict=True)],

@@ -34,7 +34,7 @@ def prepare(n_threads, n_gpus=0, taken=None):
     _keep_freed_memory()
     if n_gpus == 0:
         return torch.device("cpu")
-    _seen(n_gpus)  # of each node, by the processes there: nobody else has looked at the others
+    _seen(n_gpus)  # of each node, by its own processes, which alone have seen it
     where = torch.device("cuda", take(n_gpus, 1)[0] if taken is None else taken)
     torch.cuda.set_device(where)
     # said, so that no version of torch decides it: TF32 where a GPU has it, but not in the last layer

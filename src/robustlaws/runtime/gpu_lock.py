@@ -76,10 +76,10 @@ def take(count, names, seconds=None, folder=None):
 def _locked(folder, name):
     """Return the descriptor of the lock file of a GPU, locked by this process; None if another has it.
 
-    PermissionError if the file is of somebody who lets nobody else open it, or the folder takes none.
+    PermissionError if the file is another user's and closed to others, or the folder refuses new files.
     """
     path = folder / f"robustlaws-gpu-{name}.lock"
-    try:  # not with O_CREAT where it is there: in a sticky folder that is refused for the file of somebody else
+    try:  # no O_CREAT if it exists: a sticky folder refuses that for another user's file
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         try:

@@ -42,7 +42,7 @@ def _of_job(snakemake):
         "earlier_starts": [],
         "start": provenance.now(),
     }
-    # as JSON has it, once: a config may hold what YAML knows beyond that, a date or an infinite number
+    # through JSON: YAML may hold more, a date or an infinite number
     return json.loads(json.dumps(facts, default=str), parse_constant=str)
 
 

@@ -22,7 +22,7 @@ from robustlaws.runtime.signals import Stopped
 from robustlaws.storage import provenance
 from robustlaws.storage.atomic import digest, read_json, replacing, write_json
 
-EARLIER = "earlier:"  # before what is told again
+EARLIER = "earlier:"  # before the repeated lines
 _TOLD = 20  # lines of it
 _KEPT = 2  # the newest and the one before it
 

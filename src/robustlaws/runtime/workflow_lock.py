@@ -133,7 +133,7 @@ def holder(folder):
         try:
             if named and process.pid not in mine and os.path.realpath(process.cwd()) == folder:
                 return process.pid
-        except psutil.Error:  # ended meanwhile, or somebody else's
+        except psutil.Error:  # ended meanwhile, or another user's
             continue
     return None
 

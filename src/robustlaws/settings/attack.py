@@ -16,7 +16,7 @@ AUTOATTACK_CLASSES = {"apgd-t": 10, "fab-t": 10, "apgd-dlr": 3}
 
 @dataclass(frozen=True)
 class Checkpoint(Settings):
-    """Stage interop: weights that somebody else trained."""
+    """Stage interop: weights trained elsewhere."""
 
     name: str
     architecture: Architecture
@@ -61,7 +61,7 @@ class Attack(Settings):
     seed: int
     images: Annotated[int | None, Key("First test images to attack; all if left out.", absent=None, minimum=1)]
     batch: Annotated[int, Key("Images attacked at once.", minimum=1)]
-    options: Annotated[dict | None, Key("What this attack alone is told.")] = neutral(None)
+    options: Annotated[dict | None, Key("Options of this attack alone.")] = neutral(None)
     weights: Annotated[str, Key("Weights of a run to attack: last (left out), or best.", enum=["last", "best"])] = (
         neutral("last")
     )

@@ -228,7 +228,7 @@ class Pipeline(Settings):
 
 @dataclass(frozen=True)
 class Staging(Settings):
-    """Stage generate: images that somebody else sampled, made readable in any order."""
+    """Stage generate: images sampled elsewhere, made readable in any order."""
 
     generator: str
     format: Annotated[

@@ -1,6 +1,6 @@
 """A study from its config: runs, datasets, shards, and the settings of each job. Imports no torch.
 
-The Snakefile makes one :class:`Study`; rules ask it for names and settings. It knows no paths.
+The Snakefile makes one :class:`Study`; rules ask it for names and settings. It has no paths.
 """
 
 from collections.abc import Collection
@@ -177,7 +177,7 @@ class Study(Analysing, Generating, Showing):
         """Title and description of the study, for the head of a page."""
         return {"title": self.name, "description": self.config.get("description", "")}
 
-    # what each job is told
+    # settings of each job
 
     def crate(self) -> Crate:
         """Return the settings of the table of origins and of the RO-Crate."""

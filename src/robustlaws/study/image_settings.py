@@ -59,7 +59,7 @@ class Generating(StudyBase):
 
     @property
     def external_files(self) -> list[str]:
-        """Files that the config names and somebody else made: images, checkpoints, networks."""
+        """Files from elsewhere that the config names: images, checkpoints, networks."""
         source, inception = self.config["source"], self.config["quality"].get("inception", {})
         files = [*source.get("train_files", []), *source.get("test_files", []), *inception.values()]
         files += [own["file"] for own in self.config.get("checkpoints", {}).values()]
@@ -90,7 +90,7 @@ class Generating(StudyBase):
         subsets = {quality["images"] * (k + 1) for k in range(quality["subsets"])}
         return subsets.union(quality.get("prefixes", ()))
 
-    # what each job is told
+    # settings of each job
 
     def importing(self) -> Import:
         """Return the settings of the import."""

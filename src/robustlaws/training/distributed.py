@@ -27,7 +27,7 @@ from robustlaws.settings import Compute
 from robustlaws.storage import provenance
 from robustlaws.storage.atomic import read_json, write_json, write_text
 
-_ERRORS = {"ValueError": ValueError, "Stopped": Stopped}  # any other is told as it is
+_ERRORS = {"ValueError": ValueError, "Stopped": Stopped}  # any other is shown as it is
 
 
 class SingleProcess:

@@ -1,7 +1,7 @@
 """Draw lines, points, bands and pictures, and keep their data for the figure's table (`tables.DRAWN`).
 
-Each function draws on matplotlib axes and adds rows to the figure's own list; `style.drawing` writes them. A panel is
-called what `name` says, else as its title, else by its number; two of one name are told apart by " (2)".
+Each function draws on matplotlib axes and adds rows to the figure's own list; `style.drawing` writes them. A panel has
+the name `name`, else its title, else its number. Of two with one name the second gets " (2)".
 """
 
 import numpy as np

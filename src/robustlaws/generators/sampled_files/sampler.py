@@ -338,7 +338,7 @@ class Sampler:
         parts = np.searchsorted(self._begins, rows, side="right") - 1
         size = prod(self._shape)
         images = np.empty((len(rows), size), np.uint8)
-        for k in np.argsort(rows):  # the disk likes them in its order
+        for k in np.argsort(rows):  # in the order of the disk, which is faster
             file, offset = self._parts[parts[k]]
             data = os.pread(file.fileno(), size, offset + int(rows[k] - self._begins[parts[k]]) * size)
             if len(data) != size:

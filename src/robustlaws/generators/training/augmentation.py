@@ -66,7 +66,7 @@ def draw(count, probability, mirror, generator):
 
 
 def labels(parameters):
-    """Return what the network is told of `parameters` (count, 8): float32 (count, 9), all zero for the image itself."""
+    """Return the augmentation labels of `parameters` (count, 8): float32 (count, 9), all zero for the image itself."""
     p = parameters.unbind(1)
     return torch.stack(
         [

@@ -128,7 +128,7 @@ def _batches(fooled, unbroken, variant, record_path, settings):
 
 
 def _opaque(png, taken, seed):
-    """Return a name of an image that nobody without the seed can tell anything from, and add it to those `taken`.
+    """Return a name for an image that reveals nothing without the seed, and add it to those `taken`.
 
     Equal images, such as an attacked image that did not move and its clean version, get names that differ.
     """

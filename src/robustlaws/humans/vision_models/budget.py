@@ -47,7 +47,7 @@ class Spending:
     def cost(self, line):
         """Return what the attempt behind a line of the replies costs; None without a price.
 
-        Without usage it is the upper estimate of a request, and the log says so. An endpoint that refuses by its status
+        Without usage it is the upper estimate of a request, and the log warns. An endpoint that refuses by its status
         charges nothing.
         """
         if self.price is None:

@@ -32,7 +32,7 @@ class Outcome:
 
 
 class Endpoint:
-    """A client of the endpoint at `address` (None: OpenAI's) that never tells its key.
+    """A client of the endpoint at `address` (None: OpenAI's) that never shows its key.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Endpoint:
         if not (self._key.isascii() and self._key.isprintable()):
             raise ValueError(f"environment variable {variable}: holds characters that no key has")
         self._headers = {} if self._key else {"Authorization": openai.Omit()}
-        if address is not None:  # what the environment says of an account at OpenAI is nobody else's business
+        if address is not None:  # another endpoint must not get the account of OpenAI from the environment
             self._headers |= {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
         self._client = openai.AsyncOpenAI(
             api_key=self._key or "none",

@@ -147,7 +147,7 @@ def _size(png, enlarged):
 
 
 def _digest(png, prompt, parameters, address, settings):
-    """Return what tells one request from another: by the pixels, which outlast the encoder of their file."""
+    """Return the digest that identifies a request: by the pixels, which outlast the encoder of their file."""
     picture = _picture(png)
     factor = _factor(picture, settings.enlarged)
     question = {

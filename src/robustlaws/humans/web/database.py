@@ -183,7 +183,7 @@ class Database:
             return connection.execute(query, values).fetchone()
 
     def close(self):
-        """Close all connections; nobody may use them any more."""
+        """Close all connections; they must not be used any more."""
         for connection in self._open:
             connection.close()
 

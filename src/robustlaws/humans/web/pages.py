@@ -1,8 +1,8 @@
 """The pages of the web application, as HTML text.
 
 Every page works without scripts; `static/answers.js` adds the keyboard, the saving of each answer at once and the
-measured times. A page tells nothing of an image but its id and its place: what is shown here is all that a participant
-gets to know. No page holds a script or a style of its own, so that the strictest content policy fits.
+measured times. A page reveals only the id and the place of an image. Participants see nothing beyond these pages. No
+page holds a script or a style of its own, so that the strictest content policy fits.
 """
 
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def consent(*, presentation, csrf, name, images, batches, problem="", simulated=
 
 
 def single(*, presentation, csrf, name, picture, progress, undo, problem="", simulated=False):
-    """Return the page of one image; `undo` tells whether there is an answer to take back."""
+    """Return the page of one image; `undo` is whether there is an answer to take back."""
     return _answering("single", presentation, csrf, name, [picture], progress, undo, problem, simulated)
 
 
@@ -79,7 +79,7 @@ def batch(*, presentation, csrf, name, pictures, progress, undo, problem="", sim
 
 
 def rest(*, presentation, csrf, name, progress, undo=False, simulated=False):
-    """Return the break after a batch, of which `progress` tells; `undo` as of :func:`single`."""
+    """Return the break after the batch that `progress` describes; `undo` as of :func:`single`."""
     return _page(
         "rest",
         presentation=presentation,

@@ -52,7 +52,7 @@ def _run(arguments):
 
 
 def _free(store, start, count, taken):
-    """Return `count` names that nobody has: p1, p2, ..."""
+    """Return `count` unused names: p1, p2, ..."""
     known = {row["name"] for row in store.database.rows("SELECT name FROM participants")} | set(taken)
     number, names = 1, []
     while len(names) < count:

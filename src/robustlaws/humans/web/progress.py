@@ -46,7 +46,7 @@ def place(batches, *, consented, answered, rested):
 
 
 def word(where):
-    """Return which of `WORDS` tells the organiser where a participant is."""
+    """Return the one of `WORDS` that describes a participant's place to the organiser."""
     if where.state == CONSENT:
         return CONSENTS_AGAIN if where.answered else NOT_BEGUN
     return DONE if where.state == FINISHED else AT_WORK

@@ -10,7 +10,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 # Wrong codes only, and no limit for all together: a class behind one address may come in at once and mistype, and
-# nobody can keep others out. At this rate a code of 75 bits is not found in the age of the universe.
+# no participant can lock others out. At this rate a code of 75 bits is not found in the age of the universe.
 _EACH = RateLimitItemPerMinute(100, 5)
 
 

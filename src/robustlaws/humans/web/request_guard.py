@@ -19,7 +19,7 @@ HEADERS = {
     "object-src 'none'",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    # Of another site nobody learns anything; with no-referrer a browser would not say either that a form is our own.
+    # Other sites learn nothing. With no-referrer a browser would not mark our own forms as ours either.
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
