@@ -250,8 +250,9 @@ def test_network_with_sampler_gives_the_official_images(kind, steps, limit, fixt
     if kind == "edm":
         start = start * levels[0]
     else:
-        drawn = [pfgmpp.draw_prior(int(seed), 3072, 2048) for seed in arrays["sample_latents_seeds"]]
-        prior = pfgmpp.prior(*(torch.stack(part) for part in zip(*drawn, strict=True)), 2048, 80.0)
+        dimension, pixels = json.loads(str(arrays["config"]))["outer"]["D"], start[0].numel()
+        drawn = [pfgmpp.draw_prior(int(seed), pixels, dimension) for seed in arrays["sample_latents_seeds"]]
+        prior = pfgmpp.prior(*(torch.stack(part) for part in zip(*drawn, strict=True)), dimension, 80.0)
         held(f"{kind}_tiny", 1e-4, start=(prior.reshape(start.shape), start))
     with torch.no_grad():
         made = heun.integrate(lambda x, sigma: network(x, sigma, onehot), start, levels)

@@ -1,13 +1,20 @@
 """Recorded numbers: their folder, their precisions and the network of an archive."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from robustlaws.networks import wrn
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "data"
 PRECISIONS = {"f32": torch.float32, "f64": torch.float64}
+
+
+def cases(name):
+    """Return the numbers of the cases of an archive."""
+    return range(len(json.loads(str(np.load(REFERENCE / f"{name}.npz")["meta"]))["cases"]))
 
 
 def network(arrays, meta, dtype):
