@@ -53,14 +53,14 @@ class Driver:
 def running(slurm, what):
     """Wait until a job whose comment has `what` runs; return its number."""
 
-    def found():
+    def result():
         return [
             number
             for number, job in slurm.jobs().items()
             if what in job.get("Comment", "") and job["JobState"] == "RUNNING"
         ]
 
-    return until(found, f"a running job of {what}", 600, 0.2)[-1]
+    return until(result, f"a running job of {what}", 600, 0.2)[-1]
 
 
 def time_out(slurm, checkout):

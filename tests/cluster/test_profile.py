@@ -20,10 +20,10 @@ def planned(checkout, *arguments):
     """Return the lines of resources in a dry run, those of each rule or group once."""
     command = [SNAKEMAKE, "--profile", "slurm", "--configfile", "study.yaml", "--nocolor", "--dry-run", *arguments]
     done = subprocess.run(command, cwd=checkout.folder, capture_output=True, text=True, check=False, timeout=120)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
     rule, asked = None, {}
-    for line in map(str.strip, said.splitlines()):
+    for line in map(str.strip, output.splitlines()):
         if line.startswith("rule "):
             rule = line.split()[1].rstrip(":")
         elif line.startswith("resources: "):

@@ -34,12 +34,12 @@ def needs():
     # the commands of the human study, which docs/humans.md starts in that environment
     commands = ("serve", "participants", "export")
     code += [("humans", conda_imports.SOURCE / f"robustlaws/humans/web/{name}.py") for name in commands]
-    found = {name: {} for name in ENVIRONMENTS}
+    results = {name: {} for name in ENVIRONMENTS}
     for environment, path in code:
         for package, modules in conda_imports.needed(path).items():
             if reached := {module for module in modules if (environment, module) not in UNREACHED}:
-                found[environment].setdefault(package, set()).update(reached)
-    return found
+                results[environment].setdefault(package, set()).update(reached)
+    return results
 
 
 def test_every_rule_with_a_script_has_an_environment():
@@ -95,8 +95,8 @@ def test_the_lock_holds_the_pins_of_the_project():
     lines = (line.partition("==") for line in (conda_imports.ROOT / "envs/lock.txt").read_text().split())
     locked = {canonicalize_name(name): version for name, _, version in lines}
     asked = [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["dev"]]
-    assert {one.name: locked.get(canonicalize_name(one.name)) for one in asked} == {
-        one.name: str(one.specifier).removeprefix("==") for one in asked
+    assert {item.name: locked.get(canonicalize_name(item.name)) for item in asked} == {
+        item.name: str(item.specifier).removeprefix("==") for item in asked
     }
     assert robustlaws.__version__ == project["version"]
 

@@ -41,10 +41,10 @@ def test_changed_environment_is_stale_only_with_its_trigger(conda, tmp_path):
     assert checkout.planned() == {}
     assert Checkout(checkout.folder).planned() == {}
     have = {rule for rule, (environment, _) in conda_imports.rules().items() if environment == "analysis"}
-    told = checkout.planned("--rerun-triggers", "mtime", "params", "input", "software-env")
+    settings = checkout.planned("--rerun-triggers", "mtime", "params", "input", "software-env")
     unneeded = {"cost", "fetch_file", "published"}  # by this study, which has no human one either
     unneeded |= {"simulate_participants", "collect_answers", "judge_images", "draw_quiz"}
-    assert set(told) == have - unneeded
+    assert set(settings) == have - unneeded
 
 
 def change(checkout, environment):

@@ -3,8 +3,8 @@
 
 def pytest_terminal_summary(terminalreporter):
     here = [report for report in terminalreporter.stats.get("passed", []) if "tests/reference/" in report.nodeid]
-    said = [(report.nodeid.split("/")[-1], report.capstdout.strip()) for report in here if report.capstdout.strip()]
-    if said:
+    output = [(report.nodeid.split("/")[-1], report.capstdout.strip()) for report in here if report.capstdout.strip()]
+    if output:
         terminalreporter.section("numbers against the recordings")
-        for name, numbers in said:
+        for name, numbers in output:
             terminalreporter.line(f"{name}: {numbers}")

@@ -33,14 +33,14 @@ def off(ours, theirs):
     return np.abs(ours - theirs).max() if ours.shape == theirs.shape else np.inf
 
 
-def held(name, limit, **pairs):
+def check_close(name, limit, **pairs):
     """Print how far each pair is apart, and hold them to the limit."""
     apart = {what: off(*pair) for what, pair in pairs.items()}
     print(f"\n{name}: " + ", ".join(f"{what} off by {value:.1e}" for what, value in apart.items()))
     assert max(apart.values()) < limit
 
 
-def told(**changes):
+def sampling_settings(**changes):
     given = {
         "dataset": "d", "generator": "g", "sampler": "edm", "steps": 5, "sigma_min": 0.002, "sigma_max": 80, "rho": 7,
         "seed": 0, "labels": "random", "classes": 10, "image_size": 32, "channels": 3, "first": 0, "count": 4,
@@ -55,7 +55,7 @@ def test_edm_goes_through_the_official_states(steps, fixture_arrays):
     levels, seen, n = heun.noise_levels(steps), Recording(), f"n{steps}_"
     start = torch.from_numpy(arrays["latents"]) * levels[0]
     made = heun.integrate(analytic_denoisers.mixture_denoiser(arrays), start, levels, record=seen)
-    held(
+    check_close(
         f"edm n = {steps}", 1e-9,
         levels=(levels, arrays[n + "t_steps"]), x=(seen["x"], arrays[n + "x"]),
         x_pred=(seen["x_pred"], arrays[n + "x_pred"]), sigma=(seen["sigma"], arrays[n + "sigma_calls"]),
@@ -69,7 +69,7 @@ def test_edm_without_classes(fixture_arrays):
     levels = heun.noise_levels(18)
     start = torch.from_numpy(arrays["latents"]) * levels[0]
     made = heun.integrate(analytic_denoisers.mixture_denoiser(arrays, labelled=False), start, levels)
-    held("edm without classes", 1e-9, final=(made, arrays["n18_final_nolabel"]))
+    check_close("edm without classes", 1e-9, final=(made, arrays["n18_final_nolabel"]))
 
 
 def test_edm_with_churn(fixture_arrays):
@@ -85,7 +85,9 @@ def test_edm_with_churn(fixture_arrays):
     made = heun.integrate(
         analytic_denoisers.mixture_denoiser(arrays), start, levels, churn=churn, noise=noise, record=seen
     )
-    held("edm with churn", 1e-9, x_hat=(seen["x_hat"], arrays["churn_x_hat"]), final=(made, arrays["churn_final"]))
+    check_close(
+        "edm with churn", 1e-9, x_hat=(seen["x_hat"], arrays["churn_x_hat"]), final=(made, arrays["churn_final"])
+    )
     assert drawn == list(range(10))  # the official stream: also where S_min and S_max silence the noise
 
 
@@ -94,7 +96,7 @@ def test_edm_keeps_to_what_the_network_knows(fixture_arrays):
     levels, seen = heun.noise_levels(6, rho=5, limits=(0.01, 40.0)), Recording()
     start = torch.from_numpy(arrays["latents"]) * levels[0]
     made = heun.integrate(analytic_denoisers.mixture_denoiser(arrays), start, levels, record=seen)
-    held(
+    check_close(
         "edm with limits", 1e-9,
         sigma=(seen["sigma"], arrays["clamp_sigma_calls"]), final=(made, arrays["clamp_final"]),
     )  # fmt: skip
@@ -102,15 +104,15 @@ def test_edm_keeps_to_what_the_network_knows(fixture_arrays):
 
 def test_the_streams_of_images_are_the_official_ones(fixture_arrays):
     arrays, _ = fixture_arrays("edm_sampler")
-    draws = Draws(arrays["rng_seeds"].tolist(), told())
+    draws = Draws(arrays["rng_seeds"].tolist(), sampling_settings())
     latents, labels, noise = draws.normal(), draws.labels(), draws.noise(0)
-    held(
+    check_close(
         "streams", 1e-6,
         latents=(latents, arrays["rng_latents"]), classes=(labels, arrays["rng_classes"]),
         noise=(noise[:, :, ::8, ::8], arrays["rng_noise_step0"]),
     )  # fmt: skip
     small = [torch.randn(3, 8, 8, dtype=torch.float64, generator=each) for each in draws._generators]
-    held("streams afterwards", 1e-6, noise=(torch.stack(small), arrays["rng_noise_next_8x8"]))
+    check_close("streams afterwards", 1e-6, noise=(torch.stack(small), arrays["rng_noise_next_8x8"]))
 
 
 @pytest.mark.parametrize("augmented", DIMENSIONS)
@@ -125,7 +127,7 @@ def test_pfgmpp_goes_through_the_official_states(augmented, kind, steps, fixture
     seen, n = Recording(), f"D{augmented}_{kind}_n{steps}_"
     start = torch.from_numpy(arrays[f"D{augmented}_latents"])
     made = heun.integrate(denoiser, start, heun.noise_levels(steps), record=seen)
-    held(
+    check_close(
         n.rstrip("_"), 1e-9,
         x=(seen["x"], arrays[n + "x"]), x_pred=(seen["x_pred"], arrays[n + "x_pred"]),
         sigma=(seen["sigma"], arrays[n + "sigma_calls"]), final=(made, arrays[n + "final"]),
@@ -141,10 +143,10 @@ def test_the_prior_is_the_official_one(augmented, fixture_arrays):
     beta, gauss = (torch.stack(part) for part in zip(*drawn, strict=True))
     made = pfgmpp.prior(torch.from_numpy(arrays["beta"]), torch.from_numpy(arrays["gauss"]), augmented, 80.0)
     again = pfgmpp.prior(beta, gauss, augmented, 80.0)
-    held(f"prior D = {augmented}: draws", 1e-6, beta=(beta, arrays["beta"]), gauss=(gauss, arrays["gauss"]))
+    check_close(f"prior D = {augmented}: draws", 1e-6, beta=(beta, arrays["beta"]), gauss=(gauss, arrays["gauss"]))
     theirs = arrays["latents"].reshape(4, -1)
-    held(f"prior D = {augmented}: latents", 1e-4, made=(made, theirs), drawn=(again, theirs))
-    assert Draws(arrays["seeds"].tolist(), told()).labels().tolist() == arrays["class_draw"].tolist()
+    check_close(f"prior D = {augmented}: latents", 1e-4, made=(made, theirs), drawn=(again, theirs))
+    assert Draws(arrays["seeds"].tolist(), sampling_settings()).labels().tolist() == arrays["class_draw"].tolist()
 
 
 @pytest.mark.parametrize("augmented", DIMENSIONS)
@@ -152,7 +154,9 @@ def test_the_start_of_small_images_is_the_official_one(augmented, fixture_arrays
     arrays, _ = fixture_arrays("pfgmpp_sampler")
     drawn = [pfgmpp.draw_prior(int(seed), 192, augmented) for seed in arrays[f"D{augmented}_seeds"]]
     made = pfgmpp.prior(*(torch.stack(part) for part in zip(*drawn, strict=True)), augmented, 80.0)
-    held(f"prior of 192 pixels, D = {augmented}", 1e-4, x=(made.reshape(4, 3, 8, 8), arrays[f"D{augmented}_latents"]))
+    check_close(
+        f"prior of 192 pixels, D = {augmented}", 1e-4, x=(made.reshape(4, 3, 8, 8), arrays[f"D{augmented}_latents"])
+    )
 
 
 @pytest.mark.parametrize("augmented", DIMENSIONS)
@@ -167,8 +171,8 @@ def test_the_radius_follows_its_law(augmented, fixture_arrays):
     exact = 80 * np.sqrt(augmented * law.ppf(levels))
     ours, moments = np.quantile(radius, levels), [radius.mean(), radius.std()]
     relative = [
-        np.abs(one / other - 1).max()
-        for one, other in (
+        np.abs(item / other - 1).max()
+        for item, other in (
             (exact, arrays["radius_quantiles_exact"]),
             (ours, arrays["radius_quantiles_official"]),
             (moments, arrays["radius_mean_std_official"]),
@@ -189,18 +193,18 @@ def test_the_radius_follows_its_law(augmented, fixture_arrays):
 @pytest.mark.parametrize("case", ["cond", "default", "window", "off"])
 def test_guidance_goes_through_the_official_states(case, fixture_arrays):
     arrays, _ = fixture_arrays("dg_guidance")
-    told = json.loads(str(arrays["config"]))["cases"][case]
+    options = json.loads(str(arrays["config"]))["cases"][case]
     c = {key.removeprefix(f"{case}_"): value for key, value in arrays.items()}
-    window = {"time_min": told["time_min"], "time_max": told["time_max"]}
-    settings = Guidance(weight=told["w1"], boosting=bool(told["boosting"]), **window)
+    window = {"time_min": options["time_min"], "time_max": options["time_max"]}
+    settings = Guidance(weight=options["w1"], boosting=bool(options["boosting"]), **window)
     guide = dg.Guidance(partial(dg.field, analytic_denoisers.discriminator(arrays), **window), settings)
-    levels, seen = heun.noise_levels(told["n"]), Recording()
+    levels, seen = heun.noise_levels(options["n"]), Recording()
     made = heun.integrate(
         analytic_denoisers.mixture_denoiser(arrays), torch.from_numpy(arrays["latents"]) * levels[0], levels,
         noise=lambda step: torch.from_numpy(c["noise"][step]), guidance=guide, record=seen,
     )  # fmt: skip
-    guided = told["w1"] != 0
-    held(
+    guided = options["w1"] != 0
+    check_close(
         f"dg {case}", 1e-6,
         x_hat=(seen["x_hat"], c["x_hat"]), x_pred=(seen["x_pred"], c["x_pred"]),
         t_hat=(np.stack([np.broadcast_to(t, 6) for t in seen["sigma"][::2]]), c["t_hat"]),
@@ -211,7 +215,7 @@ def test_guidance_goes_through_the_official_states(case, fixture_arrays):
         ratio = np.stack(seen["log_ratio"])
         assert (ratio[~inside] == 1e7).all()
         scale = np.abs(c["guidance"]).max(axis=(1, 2, 3, 4), keepdims=True).clip(1e-30)
-        held(
+        check_close(
             f"dg {case}: field", 3e-5,
             log_ratio=(ratio[inside], c["log_ratio"][inside]),
             guidance=(np.stack(seen["guidance"]) / scale, c["guidance"] / scale),
@@ -237,7 +241,7 @@ def test_the_change_of_time_is_the_official_one(fixture_arrays):
     arrays, _ = fixture_arrays("dg_guidance")
     sigma = torch.from_numpy(arrays["map_sigma"])
     tau = discriminator.tau(sigma)
-    held("time", 1e-9, tau=(tau, arrays["map_tau"]), m=(discriminator.m(tau), arrays["map_mean"]))
+    check_close("time", 1e-9, tau=(tau, arrays["map_tau"]), m=(discriminator.m(tau), arrays["map_mean"]))
 
 
 @pytest.mark.parametrize("kind", ["edm", "pfgmpp"])
@@ -253,10 +257,10 @@ def test_network_with_sampler_gives_the_official_images(kind, steps, limit, fixt
         dimension, pixels = json.loads(str(arrays["config"]))["outer"]["D"], start[0].numel()
         drawn = [pfgmpp.draw_prior(int(seed), pixels, dimension) for seed in arrays["sample_latents_seeds"]]
         prior = pfgmpp.prior(*(torch.stack(part) for part in zip(*drawn, strict=True)), dimension, 80.0)
-        held(f"{kind}_tiny", 1e-4, start=(prior.reshape(start.shape), start))
+        check_close(f"{kind}_tiny", 1e-4, start=(prior.reshape(start.shape), start))
     with torch.no_grad():
         made = heun.integrate(lambda x, sigma: network(x, sigma, onehot), start, levels)
-    held(f"{kind}_tiny n = {steps}", limit, images=(made, arrays[f"sample_n{steps}"]))
+    check_close(f"{kind}_tiny n = {steps}", limit, images=(made, arrays[f"sample_n{steps}"]))
     apart = np.abs(edm.to_uint8(made).numpy().astype(int) - arrays[f"sample_n{steps}_uint8"])
     print(f"uint8: {np.count_nonzero(apart)} of {apart.size} differ, by {apart.max()} at most")
     assert apart.max() <= 1

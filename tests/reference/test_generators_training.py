@@ -29,8 +29,8 @@ def denoiser(fixture_arrays, name):
     config = json.loads(str(arrays["config"]))
     inner, outer, effective = config["inner"], config["outer"], config["effective"]
     names = Network.__dataclass_fields__
-    told = {key: value for part in (effective, inner, outer) for key, value in part.items() if key in names}
-    network = ddpmpp.Preconditioned(ddpmpp.build(Network(**{"channel_mult_emb": 4, **told})), 0.5)
+    settings = {key: value for part in (effective, inner, outer) for key, value in part.items() if key in names}
+    network = ddpmpp.Preconditioned(ddpmpp.build(Network(**{"channel_mult_emb": 4, **settings})), 0.5)
     network.load_state_dict(weights(arrays, "sd/"))
     return network.eval()
 
@@ -145,15 +145,20 @@ def test_the_discriminators_training(fixture_arrays):
     about = json.loads(str(arrays["config"]))
     networks = []
     for name, channels, outputs, table in (("extractor", 3, 10, 0), ("discriminator", 128, 1, 1000)):
-        told = about[f"{name}_args"]
+        settings = about[f"{name}_args"]
         network = discriminator.build(
             Encoder(
-                img_resolution=told["image_size"], in_channels=channels, model_channels=told["classifier_width"],
-                channel_mult=about["channel_mult"][name], depth=told["classifier_depth"],
-                attention=about["attention_downsamplings"][name], outputs=outputs, label_table=table,
+                img_resolution=settings["image_size"],
+                in_channels=channels,
+                model_channels=settings["classifier_width"],
+                channel_mult=about["channel_mult"][name],
+                depth=settings["classifier_depth"],
+                attention=about["attention_downsamplings"][name],
+                outputs=outputs,
+                label_table=table,
                 head_channels=about["num_head_channels"],
             )
-        )  # fmt: skip
+        )
         network.load_state_dict(weights(arrays, f"{name}/"))
         networks.append(network.eval())
     perturbed = guidance.diffused(scaled(given["train_images_uint8"]), given["train_t"], given["train_z"])

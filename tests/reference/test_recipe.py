@@ -12,7 +12,7 @@ from robustlaws.training import distributed, schedule, weight_average
 from robustlaws.training.optimiser import Nesterov
 from robustlaws.training.run_state import Run
 from tests.support.recorded import PRECISIONS, REFERENCE, cases
-from tests.support.training_runs import told
+from tests.support.training_runs import training_settings
 
 # The paper's own float32 and float64 runs drift apart by 2.9e-4 in loss and 2.5e-3 in weights (another recording
 # of the same loop): signs in the attack flip. Three times that also covers another processor.
@@ -32,7 +32,7 @@ class Recorded:
 
 def trained(arrays, meta, dtype, monkeypatch):
     """Return the run after its recorded steps, and what was noted at each of them."""
-    settings = told(
+    settings = training_settings(
         # the batch that gives the recorded number of steps in an epoch of 50,000 images
         architecture=Architecture(10, 1, 10, 3, 32, (0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)),
         images=meta["num_adv_epochs"] * 50_000, epoch_images=50_000, batch=-(-50_000 // meta["per_epoch"]),
@@ -97,7 +97,7 @@ def test_twelve_steps_of_the_papers_trainer(precision, fixture_arrays, monkeypat
 def test_the_decay_of_the_average_is_the_papers(case, fixture_arrays):
     arrays, meta = fixture_arrays("ema")
     told_case = meta["cases"][case]
-    settings = told(images=told_case["epochs"] * 50_000, epoch_images=50_000, batch=told_case["batch"],
+    settings = training_settings(images=told_case["epochs"] * 50_000, epoch_images=50_000, batch=told_case["batch"],
                     warmup_fraction=0.025, real_fraction=0)  # fmt: skip
     assert settings.average_warmup == told_case["warmup_steps"]
     assert settings.steps_per_epoch == told_case["steps_per_epoch"]
@@ -110,7 +110,7 @@ def test_the_decay_of_the_average_is_the_papers(case, fixture_arrays):
 def test_learning_rate_momentum_and_points_are_the_papers(epochs, fixture_arrays):
     arrays, _ = fixture_arrays("lr_schedule")
     for peak in (0.1, 0.2, 0.3):
-        settings = told(images=epochs * 50_000, epoch_images=50_000, batch=2048, learning_rate=peak,
+        settings = training_settings(images=epochs * 50_000, epoch_images=50_000, batch=2048, learning_rate=peak,
                         warmup_fraction=0.025, real_fraction=0)  # fmt: skip
         firsts = range(0, settings.steps, settings.steps_per_epoch)
         rates, momenta = np.array([schedule.at(step, settings) for step in firsts]).T
@@ -142,7 +142,7 @@ def test_weight_decay_spares_batchnorm_only(fixture_arrays):
 def test_batch_rate_and_draws_follow_from_the_size(millions, epochs, batch, rate, draws):
     images = millions * 1_000_000
     assert accounting.batch_and_rate(images) == (batch, rate)
-    settings = told(images=images, epoch_images=accounting.EPOCH_IMAGES, batch=batch, real_fraction=0)
+    settings = training_settings(images=images, epoch_images=accounting.EPOCH_IMAGES, batch=batch, real_fraction=0)
     assert (settings.epochs, settings.draws) == (epochs, round(draws * 1e6))
 
 
@@ -190,6 +190,6 @@ def test_augmentation_is_the_papers(fixture_arrays):
 
 def test_the_paper_charges_27_passes_whatever_is_saved():
     assert wrn_flops.passes_per_step(10) == 27
-    once, twice = told(attack_steps=10), told(attack_steps=10, reuse_clean_pass=False)
+    once, twice = training_settings(attack_steps=10), training_settings(attack_steps=10, reuse_clean_pass=False)
     assert wrn_flops.training_flops(twice, 100)["flops_spent"] == wrn_flops.training_flops(twice, 100)["flops"]
     assert wrn_flops.training_flops(once, 100)["flops_spent"] * 27 == wrn_flops.training_flops(once, 100)["flops"] * 26

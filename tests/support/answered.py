@@ -49,12 +49,12 @@ def table_of(rows):
 
 def attack_record(path, labels, predictions):
     """Write the record of an attack under which the network answers `predictions`."""
-    found = {
+    results = {
         "index": np.arange(len(labels)), "label": labels, "clean_prediction": labels,
         "adversarial_prediction": predictions, "robust": predictions == labels,
     }  # fmt: skip
     with h5py.File(path, "w") as file:
-        for name, values in found.items():
+        for name, values in results.items():
             file[name] = values
         file.attrs["format"] = record.FORMAT
 

@@ -54,10 +54,10 @@ class Page:
                     return message
             if not select.select([self._read], [], [], max(end - time.monotonic(), 0))[0]:
                 raise TimeoutError(f"{what}: no answer within {seconds} s")
-            found = os.read(self._read, 1 << 16)
-            if not found:
+            result = os.read(self._read, 1 << 16)
+            if not result:
                 raise RuntimeError(f"{what}: the browser has gone")
-            self._rest += found
+            self._rest += result
 
     def _note(self, message):
         params = message.get("params", {})
@@ -70,7 +70,7 @@ class Page:
             case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
                 self.errors.append(params["entry"]["text"])
             case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning"):
-                self.errors.append(" ".join(str(one.get("value", one)) for one in params["args"]))
+                self.errors.append(" ".join(str(item.get("value", item)) for item in params["args"]))
 
     def open(self, address, width=1200, height=900, dark=False):
         """Load a page in a window of this size and wait until it has loaded."""
@@ -85,10 +85,10 @@ class Page:
 
     def run(self, script):
         """Return the value of an expression, awaited."""
-        found = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        if "exceptionDetails" in found:
-            raise RuntimeError(found["exceptionDetails"].get("exception", {}).get("description", script))
-        return found["result"].get("value")
+        result = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in result:
+            raise RuntimeError(result["exceptionDetails"].get("exception", {}).get("description", script))
+        return result["result"].get("value")
 
     def press(self, key, code=None):
         """Press one key where the focus is."""
@@ -108,8 +108,8 @@ class Page:
 
     def screenshot(self, path, whole=True):
         """Write a PNG of the page, from top to bottom or of the window."""
-        found = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(found["data"]))
+        result = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        path.write_bytes(base64.b64decode(result["data"]))
 
 
 @contextmanager

@@ -40,8 +40,8 @@ class Checkout:
     def snakemake(self, *arguments, **environment):
         """Run Snakemake here to its end, with more variables in its environment; return the finished process."""
         command, variables = [*SNAKEMAKE, "--cores", "2", *arguments], os.environ | environment
-        told = {"cwd": self.folder, "env": variables, "capture_output": True, "text": True, "timeout": 600}
-        return subprocess.run(command, check=False, **told)
+        settings = {"cwd": self.folder, "env": variables, "capture_output": True, "text": True, "timeout": 600}
+        return subprocess.run(command, check=False, **settings)
 
     def planned(self, *arguments):
         """Return what a dry run lists (see :func:`jobs_in`)."""
@@ -58,18 +58,18 @@ def without_humans(config):
     config["figures"] = [figure for figure in config["figures"] if figure not in shown]
 
 
-def jobs_in(said):
+def jobs_in(output):
     """Return the jobs that a dry run lists, as {rule: set of their first outputs}, without those of no output."""
     jobs = {}
-    for rule, outputs in listed(said):
+    for rule, outputs in listed(output):
         jobs.setdefault(rule, set()).add(outputs[0])
     return jobs
 
 
-def listed(said):
+def listed(output):
     """Yield each job that a dry run lists: its rule and its outputs, below the results of the study."""
     rule = None
-    for line in map(str.strip, said.splitlines()):  # jobs of a group are indented
+    for line in map(str.strip, output.splitlines()):  # jobs of a group are indented
         if line.startswith(("rule ", "localrule ")):
             rule = line.split()[1].rstrip(":")
         elif line.startswith("output: ") and rule:

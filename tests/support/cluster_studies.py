@@ -43,6 +43,6 @@ def site(checkout, **decided):
     path = checkout.folder / "profiles/slurm/config.yaml"
     text = path.read_text()
     for name, value in decided.items():
-        text, found = re.subn(rf"(?m)^  {name}: .*$", f"  {name}: {value}", text)
-        assert found == 1, name
+        text, result = re.subn(rf"(?m)^  {name}: .*$", f"  {name}: {value}", text)
+        assert result == 1, name
     path.write_text(text)

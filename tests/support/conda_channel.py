@@ -38,24 +38,24 @@ def write(folder, wheels=()):
     wheels : iterable of str
         Names of installed distributions.
     """
-    found = metadata.distributions(path=[sysconfig.get_path("purelib")])
-    installed = {canonicalize_name(one.name): one for one in found}
+    result = metadata.distributions(path=[sysconfig.get_path("purelib")])
+    installed = {canonicalize_name(item.name): item for item in result}
     del installed["robustlaws"]  # no environment has it
-    files = {name: _files(one) for name, one in installed.items()}
+    files = {name: _files(item) for name, item in installed.items()}
     owners = {}
     for name, listed in files.items():
         for top in {path.parts[0] for path in listed}:
             owners.setdefault(top, set()).add(name)
     channels = {"conda-forge": [_package(Path(folder, "conda-forge"), *_python())], "bioconda": []}
-    for name, one in installed.items():
+    for name, item in installed.items():
         if name in wheels:
-            _wheel(Path(folder, "wheels"), one, files[name])
+            _wheel(Path(folder, "wheels"), item, files[name])
             continue
         alone = {path.parts[0] for path in files[name] if len(owners[path.parts[0]]) == 1}
         links = [*alone, *(path for path in files[name] if path.parts[0] not in alone)]
-        links = {f"{_SITE}/{path}": str(one.locate_file(path)) for path in links}
+        links = {f"{_SITE}/{path}": str(item.locate_file(path)) for path in links}
         channel = "bioconda" if name.startswith("snakemake") else "conda-forge"
-        about = conda_name(name), one.version.partition("+")[0], _requirements(one), links
+        about = conda_name(name), item.version.partition("+")[0], _requirements(item), links
         channels[channel].append(_package(Path(folder, channel), *about))
     for channel, packages in channels.items():
         for subdir in (SUBDIR, "noarch"):
@@ -73,12 +73,12 @@ def _files(distribution):
 
 def _requirements(distribution):
     """Return what a distribution requires, as conda writes it."""
-    found = [f"python {platform.python_version_tuple()[0]}.{platform.python_version_tuple()[1]}.*"]
+    results = [f"python {platform.python_version_tuple()[0]}.{platform.python_version_tuple()[1]}.*"]
     for line in distribution.requires or ():
         asked = Requirement(line)
         if not asked.marker or asked.marker.evaluate({"extra": ""}):
-            found.append(f"{conda_name(asked.name)} {asked.specifier}".strip())
-    return found
+            results.append(f"{conda_name(asked.name)} {asked.specifier}".strip())
+    return results
 
 
 def _python():

@@ -45,12 +45,12 @@ def pip_section(file):
 
 def rules():
     """Return {rule: (name of its environment file or None, its script or None)}."""
-    found = {}
+    match = {}
     for path in sorted(ROOT.glob("workflow/rules/*.smk")):
         for name, body in _RULE.findall(path.read_text()):
-            told, script = re.search(r"envs/(\w+)\.yaml", body), re.search(r"scripts/(\w+\.py)", body)
-            found[name] = (told and told[1], script and ROOT / "workflow/scripts" / script[1])
-    return found
+            settings, script = re.search(r"envs/(\w+)\.yaml", body), re.search(r"scripts/(\w+\.py)", body)
+            match[name] = (settings and settings[1], script and ROOT / "workflow/scripts" / script[1])
+    return match
 
 
 def snakefiles():
@@ -60,7 +60,7 @@ def snakefiles():
 
 def needed(path):
     """Return what the file at `path` needs of conda's packages, as {name at conda: modules that import it}."""
-    found, seen, queue = {}, set(), [path]
+    result, seen, queue = {}, set(), [path]
     while queue:
         path = queue.pop()
         if path in seen:
@@ -72,8 +72,8 @@ def needed(path):
                 parts = name.split(".")
                 queue += filter(Path.is_file, (_file(parts[:end]) for end in range(1, len(parts) + 1)))
             elif top not in sys.stdlib_module_names:
-                found.setdefault(conda_name(_distributions()[top][0]), set()).add(_name(path))
-    return found
+                result.setdefault(conda_name(_distributions()[top][0]), set()).add(_name(path))
+    return result
 
 
 @lru_cache
@@ -87,10 +87,10 @@ def _imported(path):
     if path.suffix != ".py":  # a Snakefile is no Python, but its imports are
         return [name for line in _IMPORT.findall(text) for name in _statement(ast.parse(line).body[0])]
     tree = ast.parse(text)
-    found = [name for node in ast.walk(tree) for name in _statement(node)]
+    results = [name for node in ast.walk(tree) for name in _statement(node)]
     if path.name != "__init__.py":  # a package's tables count where they are loaded
-        found += [name for node in ast.walk(tree) for name in _named(node)]
-    return found + _of_tables(path, tree)
+        results += [name for node in ast.walk(tree) for name in _named(node)]
+    return results + _of_tables(path, tree)
 
 
 def _statement(node):
@@ -118,15 +118,15 @@ def _of_tables(path, tree):
     """Return the modules in the tables of names that the file loads from."""
     places = {alias.asname or alias.name: (_file(node.module.split(".")), alias.name)
               for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}  # fmt: skip
-    found = []
+    results = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "registry.load":
             place, name = places.get(node.args[1].id, (path, node.args[1].id))
             table = ast.parse(place.read_text())
             lines = [line for line in table.body if isinstance(line, ast.Assign) and line.targets[0].id == name]
             # a table that is derived from another has no targets of its own
-            found += [target for line in lines for target in _targets(line)] or _targets(table)
-    return found
+            results += [target for line in lines for target in _targets(line)] or _targets(table)
+    return results
 
 
 def _targets(node):

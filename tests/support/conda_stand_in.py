@@ -35,8 +35,8 @@ def main(home, *words):
     elif words[:2] == ("config", "--get"):
         print(json.dumps({"get": {"channel_priority": "strict"}, "success": True}))
     elif words[:2] == ("env", "create"):
-        told = dict(zip(words, words[1:], strict=False))
-        create(Path(home), yaml.safe_load(Path(told["--file"]).read_text()), Path(told["--prefix"]))
+        settings = dict(zip(words, words[1:], strict=False))
+        create(Path(home), yaml.safe_load(Path(settings["--file"]).read_text()), Path(settings["--prefix"]))
     elif words[0] != "clean":  # what it fetched, which is nothing
         raise ValueError(f"not known here: {' '.join(words)}")
 

@@ -47,8 +47,8 @@ class Login(Checkout):
         (place,) = [line.split()[-1] for line in text.splitlines() if "Python of" in line]
         assert place.startswith(str(self.home / "envs")), text
         made = (self.home / "envs" / f"{place.rpartition('/')[2]}.yaml").read_text()
-        (found,) = [path.stem for path in (self.folder / "envs").glob("*.yaml") if path.read_text() == made]
-        return found
+        (result,) = [path.stem for path in (self.folder / "envs").glob("*.yaml") if path.read_text() == made]
+        return result
 
 
 def small(config):

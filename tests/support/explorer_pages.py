@@ -20,15 +20,15 @@ DATASETS = {"edm-18": 2.0, "edm-5": 8.8}
 
 def rows():
     """Return eight runs on two datasets, and one of a mixture without a FID by another recipe."""
-    found = [
+    results = [
         run(model, dataset, size, fid=fid, params=params, flops=8000.0 * params * size,
             adv_loss=3 * params**-0.1 + size**-0.05 + fid / 20, adv_acc=0.3 + size / 1e5, depth=10, width=width)
         for model, params, width in (("wrn-10-1", 80_000, 1), ("wrn-10-2", 300_000, 2))
         for dataset, fid in DATASETS.items()
         for size in (2000, 20_000)
     ]  # fmt: skip
-    found.append(run(dataset="half-real", recipe="fast", fid=None, real_fraction=0.5, adv_acc=None, test_images=None))
-    return found
+    results.append(run(dataset="half-real", recipe="fast", fid=None, real_fraction=0.5, adv_acc=None, test_images=None))
+    return results
 
 
 def law(name="additive", cell=KNOWN, **parameters):

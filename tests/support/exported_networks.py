@@ -43,10 +43,15 @@ def settings_of(architecture, **changes):
 
 
 def write_record(path, architecture, predictions, robust, labels, weights):
-    told = PgdCw(RUN, architecture, Threat("Linf", 8 / 255), 1, 5, 0.01, 5.0, None, 10)
+    settings = PgdCw(RUN, architecture, Threat("Linf", 8 / 255), 1, 5, 0.01, 5.0, None, 10)
     columns = {"clean_prediction": np.array(predictions), "adversarial_prediction": np.array(predictions)}
     record.write(
-        path, np.array(labels), np.array(robust), columns, told, {"attacks": ["a"], "weights_sha256": digest(weights)}
+        path,
+        np.array(labels),
+        np.array(robust),
+        columns,
+        settings,
+        {"attacks": ["a"], "weights_sha256": digest(weights)},
     )
 
 

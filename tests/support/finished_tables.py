@@ -51,8 +51,8 @@ def write_csv(path, table):
 
 def changed(row=None, drop=(), **cells):
     """Return the rows with columns dropped and cells changed: in row number `row` (from 0), or in all."""
-    made = [{name: value for name, value in one.items() if name not in drop} for one in rows()]
-    for index, one in enumerate(made):
+    made = [{name: value for name, value in item.items() if name not in drop} for item in rows()]
+    for index, item in enumerate(made):
         if row in (None, index):
-            one.update({name: value(one) if callable(value) else value for name, value in cells.items()})
+            item.update({name: value(item) if callable(value) else value for name, value in cells.items()})
     return made

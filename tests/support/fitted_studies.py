@@ -58,12 +58,12 @@ def fitted(folder, rows, laws=("additive", "bottleneck"), refits=20, small_on_la
     paths |= {"laws": [folder / f"{law}.json" for law in laws]}
     paths |= {noun: [folder / f"{law}_{noun}.parquet" for law in laws] for noun in NOUNS}
     for index, law in enumerate(laws):
-        told = settings.LawFit(
+        options = settings.LawFit(
             law=law, observations="final", min_train_fraction=0.5, huber_delta=1e-3, refits=refits, level=0.9,
             budgets=12, extrapolate=100.0, seed=1, small_on_large=small_on_large, starts="small",
             two_stage=two_stage if law == "additive_two_stage" else None,
         )  # fmt: skip
         written = {f"{noun}_path": paths[noun][index] for noun in NOUNS}
         fit_jobs.fit_law(runs_path=paths["runs"], curves_path=paths["curves"], law_path=paths["laws"][index], **written,
-                       settings=told)  # fmt: skip
+                       settings=options)  # fmt: skip
     return paths

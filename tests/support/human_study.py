@@ -18,9 +18,9 @@ def write(folder, record_path, images_path, kind="person", participants=3, peopl
     people = participants if people is None else people
     paths = {name: folder / f"{name}.parquet" for name in ("stimuli", "key", "human_accuracy", "validity")}
     run = record.read(record_path)[1]["run"]
-    told = Stimuli(run=run, split="test", batch_images=10, seed=1)
+    settings = Stimuli(run=run, split="test", batch_images=10, seed=1)
     stimuli.make(record_path=record_path, images_path=images_path, stimuli_path=paths["stimuli"],
-                 key_path=paths["key"], settings=told)  # fmt: skip
+                 key_path=paths["key"], settings=settings)  # fmt: skip
     key = records.read(paths["key"], human_tables.STIMULUS_KEY)
     fooled = key[key["variant"] == "adversarial"].sort_values("index")
     validity = [
@@ -44,14 +44,14 @@ def accuracy_rows(kind, participants, images=50):
     rows = []
     for variant, least in (("clean", 0.9), ("adversarial", 0.4)):
         for confidence, gain in (("any", 0.02), ("low", 0.0), ("high", 0.04)):
-            found = []
+            results = []
             for number in range(participants):
                 right = min(round(images * (least + gain + 0.02 * number)), images)
-                found.append(right / images)
-                rows.append(_row(f"P{number + 1}", kind, variant, confidence, images, right, found[-1]))
-            if found:
-                mean = sum(found) / len(found)
-                rows.append(_row(None, kind, variant, confidence, images * len(found), 0, mean))
+                results.append(right / images)
+                rows.append(_row(f"P{number + 1}", kind, variant, confidence, images, right, results[-1]))
+            if results:
+                mean = sum(results) / len(results)
+                rows.append(_row(None, kind, variant, confidence, images * len(results), 0, mean))
     return rows
 
 

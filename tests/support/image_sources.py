@@ -15,9 +15,9 @@ def some_images(count, size=4, channels=1):
     return RNG.integers(0, 256, (count, size, size, channels), dtype=np.uint8)
 
 
-def import_files(folder, source, train_files, test_files=(), **told):
+def import_files(folder, source, train_files, test_files=(), **changes):
     asked = {"train_images": None, "test_images": None, "image_column": None, "label_column": None}
-    asked |= {"size": 8, "channels": 1, "classes": 12, **told}
+    asked |= {"size": 8, "channels": 1, "classes": 12, **changes}
     paths = folder / "train.h5", folder / "test.h5"
     sources.import_source(
         train_path=paths[0],

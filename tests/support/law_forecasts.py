@@ -64,5 +64,5 @@ def drawn(name, truth=None, **others):
 
 def forecast(name, table=None, line=LINE, lines=None, summary=None, level=0.9):
     table = drawn(name) if table is None else table
-    one = Line.of(line, lines)
-    return forecasts.read(summary or summary_of(name), table, one, MEASURED, level)
+    item = Line.of(line, lines)
+    return forecasts.read(summary or summary_of(name), table, item, MEASURED, level)

@@ -15,7 +15,7 @@ CURVE = {
 }  # fmt: skip
 
 
-def told(rule, outputs, inputs=(), wildcards=None, **changes):
+def job_facts(rule, outputs, inputs=(), wildcards=None, **changes):
     """Return what is known of a job, as `provenance.of` takes it."""
     about = {
         "study": "made",
@@ -48,7 +48,7 @@ def build(folder, **changes):
     weights, best, curve = (f"{where}/{name}" for name in ("weights.json", "best.json", "curve.parquet"))
 
     def job(rule, outputs, inputs, wildcards=None):
-        return provenance.of(told(rule, outputs, inputs, wildcards, **changes))
+        return provenance.of(job_facts(rule, outputs, inputs, wildcards, **changes))
 
     with job("sample_shard", [shard], ["models/net.pkl"], {"dataset": "d", "shard": "00000"}):
         images = np.arange(4 * 8 * 8, dtype=np.uint8).reshape(4, 8, 8, 1)

@@ -24,7 +24,7 @@ def some(count):
     return images, np.arange(count) * CLASSES // count
 
 
-def staging(kind, **told):
+def staging(kind, **changes):
     return Staging(
         **{
             "generator": "theirs",
@@ -34,32 +34,32 @@ def staging(kind, **told):
             "image_size": SIZE,
             "channels": 3,
             "classes": CLASSES,
-            **told,
+            **changes,
         }
     )
 
 
-def sampling(count, first=0, **told):
+def sampling(count, first=0, **changes):
     kept = {"steps": None, "sigma_min": 0.002, "sigma_max": 80.0, "rho": 7.0, "labels": "balanced"}
     shape = {"classes": CLASSES, "image_size": SIZE, "channels": 3, "batch": 64, "seed": 1}
     names = {"dataset": "theirs", "generator": "theirs", "sampler": "files"}
-    return Sampling(**{**names, **kept, **shape, "first": first, "count": count, **told})
+    return Sampling(**{**names, **kept, **shape, "first": first, "count": count, **changes})
 
 
-def staged(folder, paths, kind, **told):
-    asked = {key: told.pop(key) for key in ("compute",) if key in told}
+def staged(folder, paths, kind, **changes):
+    asked = {key: changes.pop(key) for key in ("compute",) if key in changes}
     files.stage(
         sample_paths=paths,
         samples_path=folder / "samples.h5",
         state_path=folder / "state",
-        settings=staging(kind, **told),
+        settings=staging(kind, **changes),
         compute=asked.get("compute", Compute()),
     )
     return folder / "samples.h5"
 
 
-def sampler(index, count, **told):
-    return files.Sampler({"samples": index}, sampling(count, **told), None)
+def sampler(index, count, **changes):
+    return files.Sampler({"samples": index}, sampling(count, **changes), None)
 
 
 def encoded(pixels):

@@ -61,7 +61,7 @@ def files(tmp_path_factory):
     return base | {"dg": base["edm"] | pair}
 
 
-def told(sampler="edm", **changes):
+def sampling_settings(sampler="edm", **changes):
     given = {
         "dataset": "d-3", "generator": "g", "sampler": sampler, "steps": 3, "sigma_min": 0.002, "sigma_max": 80,
         "rho": 7, "seed": 5, "labels": "balanced", "classes": 10, "image_size": 8, "channels": 1, "first": 0,

@@ -91,11 +91,11 @@ def run(*command, check=True):
 def until(true, what, seconds=60, pause=0.1):
     """Wait until `true()`; return what it returned."""
     end = time.monotonic() + seconds
-    while not (found := true()):
+    while not (result := true()):
         if time.monotonic() > end:
             raise TimeoutError(f"not within {seconds} s: {what}")
         time.sleep(pause)
-    return found
+    return result
 
 
 def tracks_processes():
@@ -164,12 +164,12 @@ class Cluster:
 
     def jobs(self):
         """Return all jobs that SLURM still knows, as {id: {field: value}}, finished ones too."""
-        found = {}
+        results = {}
         for line in run("scontrol", "--oneliner", "show", "job", check=False).splitlines():
             fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
             if "JobId" in fields:
-                found[int(fields["JobId"])] = fields
-        return found
+                results[int(fields["JobId"])] = fields
+        return results
 
     def _daemon(self, *command):
         log = (self.folder / f"{command[0]}.out").open("a")

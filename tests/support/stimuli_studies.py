@@ -42,16 +42,16 @@ def folder(path, *, batches=2, images=4, checks=1, name="test", seed=0, secrets=
     variants = ("adversarial", "clean") if secrets % 2 == 0 else ("clean", "adversarial")
     key = [
         {
-            "id": one["id"],
+            "id": item["id"],
             "split": name,
             "index": int(index),
-            "variant": variants[one["part"] - 1],
+            "variant": variants[item["part"] - 1],
             "is_attn_check": place < checks if secrets % 2 == 0 else place >= len(stimuli) - checks,
             "label": int(labels[index]),
             "clean_prediction": int(hidden.integers(0, 10)),
             "adversarial_prediction": int(hidden.integers(0, 10)),
         }
-        for place, (one, index) in enumerate(zip(stimuli, indices, strict=False))
+        for place, (item, index) in enumerate(zip(stimuli, indices, strict=False))
     ]
     files = path / "humans" / name
     tables.write(files / "stimuli.parquet", stimuli, human_tables.STIMULI)

@@ -6,7 +6,7 @@ import torch
 from robustlaws.data import shards
 from robustlaws.networks import checkpoint, wrn
 from robustlaws.settings import Architecture, Compute, InnerAttack, Threat
-from tests.support.training_runs import told
+from tests.support.training_runs import training_settings
 
 EPSILON, STEP, STEPS, SEED = 0.1, 0.03, 7, 11
 
@@ -20,7 +20,7 @@ def files(folder, count=40):
     network = wrn.build(ARCHITECTURE)
     network.train()(torch.rand(64, 1, 8, 8))  # statistics that are not those of the start
     network.eval()
-    checkpoint.save(folder / "weights.safetensors", network, told(architecture=ARCHITECTURE))
+    checkpoint.save(folder / "weights.safetensors", network, training_settings(architecture=ARCHITECTURE))
     images = np.random.default_rng(3).integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
     with torch.no_grad():
         labels = network(torch.from_numpy(images).permute(0, 3, 1, 2) / 255).argmax(1).numpy()

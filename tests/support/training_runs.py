@@ -10,7 +10,7 @@ from robustlaws.training.batches import Batches, ImagesInMemory
 ARCHITECTURE = Architecture(10, 1, 10, 1, 8, (0.3,), (0.38,))
 
 
-def told(**changes):
+def training_settings(**changes):
     given = {
         "run": "wrn-10-1/edm-3/128/1", "architecture": ARCHITECTURE, "threat": Threat("Linf", 0.15), "seed": 3,
         "images": 128, "real_fraction": 0.125, "batch": 16, "beta": 5, "label_smoothing": 0.1, "attack_steps": 1,
@@ -32,7 +32,7 @@ def train(folder, name, settings=None, shard_names=("shard",), **compute):
         best_path=paths[1],
         curve_path=paths[2],
         state_path=folder / f"{name}.partial",
-        settings=settings or told(),
+        settings=settings or training_settings(),
         revision="train-r1",
         compute=Compute(**compute),
     )

@@ -32,7 +32,7 @@ def launch(playwright):
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", mark])
     processes = [child for child in psutil.Process().children(recursive=True) if mark in _arguments(child)]
     # what it has just forked looks like it for a moment, until it is another program
-    return browser, min(processes, key=lambda one: one.create_time())
+    return browser, min(processes, key=lambda item: item.create_time())
 
 
 def _arguments(process):
@@ -46,18 +46,18 @@ def problems(page):
     """Return what is wrong with a page for people with disabilities, in light and in dark, and on a narrow phone."""
     from axe_playwright_python.sync_playwright import Axe  # here: where it is not installed, these tests are skipped
 
-    found = []
+    results = []
     size = page.viewport_size
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        for one in Axe().run(page).response["violations"]:
-            found.append((scheme, one["id"], [node["target"] for node in one["nodes"]]))
+        for item in Axe().run(page).response["violations"]:
+            results.append((scheme, item["id"], [node["target"] for node in item["nodes"]]))
     page.emulate_media(color_scheme="null")
     page.set_viewport_size({"width": 360, "height": 640})
     if (width := page.evaluate("document.documentElement.scrollWidth")) > 360:
-        found.append(("phone", "wider than the screen", width))
+        results.append(("phone", "wider than the screen", width))
     page.set_viewport_size(size)
-    return found
+    return results
 
 
 def come_in(page, address, code):

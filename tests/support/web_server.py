@@ -44,10 +44,10 @@ class Server:
             self.told += line
             if line.startswith("to stop:"):
                 break
-        if found := re.search(r"address: (\S+)", self.told):
-            self.address = found[1]
-        if found := re.search(r"code, shown only now: (\S+)", self.told):
-            self.organiser = found[1]
+        if match := re.search(r"address: (\S+)", self.told):
+            self.address = match[1]
+        if match := re.search(r"code, shown only now: (\S+)", self.told):
+            self.organiser = match[1]
         if self.address is None:
             self.process.wait()
             raise RuntimeError(self.told)
@@ -74,9 +74,9 @@ class Server:
 
 def fields(page, action="/answers"):
     """Return the hidden fields of each form of a page that goes to `action`."""
-    found = _Forms()
-    found.feed(page)
-    return [names for where, names in found.forms if where == action]
+    result = _Forms()
+    result.feed(page)
+    return [names for where, names in result.forms if where == action]
 
 
 class _Forms(HTMLParser):
@@ -191,11 +191,11 @@ class Inside:
 
     def participant(self, name="p1", kind="person", consents=True):
         """Return a new participant who has come in."""
-        one = Participant(self.client(), self.store.add([name], kind)[name])
-        assert one.enter().status_code == 200
+        item = Participant(self.client(), self.store.add([name], kind)[name])
+        assert item.enter().status_code == 200
         if consents:
-            assert one.consent().status_code == 200
-        return one
+            assert item.consent().status_code == 200
+        return item
 
     def exported(self):
         """Return the answers as they are exported."""

@@ -31,8 +31,8 @@ def unannotated(source):
 def test_public_functions_are_annotated(chapter):
     files = sorted((ROOT / "src/robustlaws" / chapter).rglob("*.py"))
     assert files
-    found = [f"{path.name}: {name}" for path in files for name in unannotated(path.read_text(encoding="utf-8"))]
-    assert found == []
+    results = [f"{path.name}: {name}" for path in files for name in unannotated(path.read_text(encoding="utf-8"))]
+    assert results == []
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ def inside():
         return begun[-1]
 
     yield begin
-    for one in begun:
-        one.store.close()
+    for item in begun:
+        item.store.close()
 
 
 @pytest.fixture(scope="module")

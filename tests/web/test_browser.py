@@ -33,13 +33,13 @@ def exported(study):
     paths = bundle.locate(study)
     key = tables.read(paths.key, human_tables.STIMULUS_KEY)
     ids = dict(zip(zip(key["index"], key["variant"], strict=True), key["id"], strict=True))
-    found = {}
+    results = {}
     for row in tables.read(paths.table, human_tables.ANSWERS).itertuples():
-        answers = found.setdefault(row.annotator_id, {})
+        answers = results.setdefault(row.annotator_id, {})
         name = ids[row.cifar10_test_test_idx, row.variant]
         assert name not in answers, "twice in the table"
         answers[name] = (int(row.chosen_label), row.confidence)
-    return found
+    return results
 
 
 def with_marked_key(study):
@@ -99,17 +99,17 @@ def test_browser_two_people_finish_one_after_a_crash(playwright, open_page, serv
 
 def fits_a_thumb(page):
     """Check that image and buttons are on one screen of a phone, and large enough to touch."""
-    boxes = [one.bounding_box() for one in page.locator(".picture img, .confidence button").all()]
+    boxes = [item.bounding_box() for item in page.locator(".picture img, .confidence button").all()]
     assert boxes[0]["y"] >= 0
     assert max(box["y"] + box["height"] for box in boxes) <= web_browser.PHONE["viewport"]["height"]
-    assert min(min(one.bounding_box()["height"], one.bounding_box()["width"])
-               for one in page.locator(".choice, button:visible").all()) >= 44  # fmt: skip
+    assert min(min(item.bounding_box()["height"], item.bounding_box()["width"])
+               for item in page.locator(".choice, button:visible").all()) >= 44  # fmt: skip
 
 
 def nothing_secret(responses, study):
     """Check all that browsers received for what they must not know."""
     pngs = set(bundle.read(bundle.locate(study)).png.values())
-    assert len([one for one in responses if one.body in pngs]) >= 200  # the tap does hear
+    assert len([item for item in responses if item.body in pngs]) >= 200  # the tap does hear
     fields = set()
     for status, head, body in responses:
         assert status < 400, head
@@ -137,32 +137,32 @@ def test_browser_batch_page_saves_answers_across_an_outage(open_page, serve, tmp
     def card(position):
         return page.locator(f"#image-{position}")
 
-    def said(position, text):
+    def output(position, text):
         playwright_api.expect(card(position).get_by_role("status")).to_contain_text(text)
 
     card(1).get_by_role("radio", name="cat").press("Space")
     page.keyboard.press("Enter")  # on a choice: goes on to the confidence
     playwright_api.expect(card(1).get_by_role("button", name="Low")).to_be_focused()
     by_keyboard(page, 4, "high")
-    said(1, "Saved")
+    output(1, "Saved")
     playwright_api.expect(card(2)).to_have_class(re.compile("current"))
     page.keyboard.press("u")
     playwright_api.expect(card(1).get_by_role("status")).to_be_empty()
     assert card(1).locator(".answer input:checked").count() == 0
     by_keyboard(page, 8, "low")
-    said(1, "Saved")
+    output(1, "Saved")
 
     page.context.set_offline(True)
     by_keyboard(page, 2, "high")
     card(4).locator(".choice", has_text="dog").click()
     card(4).get_by_role("button", name="High").click()
     for position in (2, 4):
-        said(position, "Not saved yet")
+        output(position, "Not saved yet")
     assert page.get_by_text("2 not saved yet").count() == 1
     assert leaving_is_asked_about(page)
     page.context.set_offline(False)
     for position in (2, 4):
-        said(position, "Saved")
+        output(position, "Saved")
     assert not leaving_is_asked_about(page)
 
     page.reload()
@@ -171,7 +171,7 @@ def test_browser_batch_page_saves_answers_across_an_outage(open_page, serve, tmp
     assert page.get_by_role("progressbar", name="3 of 6 answered").get_attribute("value") == "3"
     page.keyboard.press("ArrowDown")  # from image 3 on to 5, the next that is open
     by_keyboard(page, 0, "low")
-    said(5, "Saved")
+    output(5, "Saved")
     for _ in range(2):
         by_keyboard(page, 1, "low")
     page.get_by_role("heading", name="Part 1 of 2 is done").wait_for()

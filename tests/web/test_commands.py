@@ -22,30 +22,30 @@ def test_codes_are_made_and_revoked_while_the_server_runs(study, serve, capsys):
     made = dict(re.findall(r"^(\S+) +(\w{5}-\w{5}-\w{5})$", capsys.readouterr().out, re.MULTILINE))
     assert list(made) == ["ada", "p2", "p1", "p3"]
     with client(server) as http:
-        one = Participant(http, made["p1"])
-        one.enter()
-        one.consent()
-        one.answer(fields(one.page().text)[0], 1)
+        item = Participant(http, made["p1"])
+        item.enter()
+        item.consent()
+        item.answer(fields(item.page().text)[0], 1)
         assert cli.main(["participants", str(study), "--revoke", "p1"]) == 0
         assert http.get("/work").headers["location"] == "/"
         assert http.post("/undo", data={"csrf": ""}).status_code == 401
-        assert one.enter().status_code == 403
-        assert one.http.post("/enter", data={"code": server.organiser}).headers["location"] == "/organiser"
+        assert item.enter().status_code == 403
+        assert item.http.post("/enter", data={"code": server.organiser}).headers["location"] == "/organiser"
         assert cli.main(["participants", str(study), "--organiser"]) == 0
         assert http.get("/organiser").headers["location"] == "/"
     capsys.readouterr()
     assert cli.main(["participants", str(study)]) == 0
-    told = capsys.readouterr().out
-    assert re.search(r"^p1 +person +1 of 16 images  at work, code revoked$", told, re.MULTILINE)
+    settings = capsys.readouterr().out
+    assert re.search(r"^p1 +person +1 of 16 images  at work, code revoked$", settings, re.MULTILINE)
     for code in made.values():
-        assert code not in told
+        assert code not in settings
     assert cli.main(["participants", str(study), "--renew", "p1"]) == 0
     renewed = re.fullmatch(r"the new code of p1, shown only now: (\w{5}-\w{5}-\w{5})\n", capsys.readouterr().out)[1]
     with client(server) as http:
         assert Participant(http, made["p1"]).enter().status_code == 403
-        one = Participant(http, renewed)
-        assert one.enter().status_code == 200
-        assert one.post("/undo").json()["answered"] == 0  # the same participant, where they were
+        item = Participant(http, renewed)
+        assert item.enter().status_code == 200
+        assert item.post("/undo").json()["answered"] == 0  # the same participant, where they were
     assert cli.main(["participants", str(study), "--renew", "nobody"]) == 2
     assert "'nobody': there is none" in capsys.readouterr().err
     assert cli.main(["participants", str(study), "--names", "ada"]) == 2
@@ -54,15 +54,15 @@ def test_codes_are_made_and_revoked_while_the_server_runs(study, serve, capsys):
 
 def refusal(study):
     """Return the one line with which a server of a study ends at once."""
-    with pytest.raises(RuntimeError) as told:
+    with pytest.raises(RuntimeError) as settings:
         Server(study).kill()
-    lines = str(told.value).splitlines()
+    lines = str(settings.value).splitlines()
     assert len(lines) == 1
     return lines[0]
 
 
 def test_what_cannot_be_served_is_told_in_a_line(tmp_path, study, serve, capsys):
-    for arguments, told in (
+    for arguments, settings in (
         (["serve", "nowhere"], "nowhere: no such folder; give the one of a study"),
         (["serve", str(tmp_path)], "stimuli.parquet: not there; set up `humans`"),
         (["serve", str(study), "--bundle", "train"], "stimuli.parquet: not there"),
@@ -75,9 +75,9 @@ def test_what_cannot_be_served_is_told_in_a_line(tmp_path, study, serve, capsys)
         (["participants", str(study), "--add", "-1"], "--add: -1 is not within"),
     ):
         assert cli.main(arguments) == 2
-        said = capsys.readouterr().err.splitlines()
-        assert len(said) == 1
-        assert told in said[0]
+        output = capsys.readouterr().err.splitlines()
+        assert len(output) == 1
+        assert settings in output[0]
     other = stimuli_studies.folder(tmp_path / "other")
     server = serve(study)
     assert cli.main(["serve", str(other), "--port", str(server.port)]) == 2
@@ -101,11 +101,11 @@ def test_answers_are_taken_while_they_cannot_be_exported(study, serve):
     paths.table.mkdir()
     server = serve(study)
     with client(server) as http:
-        one = Participant(http, made["p1"])
-        one.enter()
-        one.finish(choice)
+        item = Participant(http, made["p1"])
+        item.enter()
+        item.finish(choice)
         until(lambda: "no export" in (paths.folder / "server.log").read_text())
-        assert "Thank you" in one.page().text
+        assert "Thank you" in item.page().text
     assert server.stop() == 0
     assert "all answers are in" not in server.told
     paths.table.rmdir()

@@ -65,44 +65,44 @@ def test_crowd_keeps_acknowledged_answers_once_across_kills(tmp_path, serve):
     made = codes(study, *(f"p{number}" for number in range(PEOPLE)), kind="simulated")
     server = serve(study)
     people = {name: Stubborn(client(server), code, name) for name, code in made.items()}
-    threads = [threading.Thread(target=one.take_part, daemon=True) for one in people.values()]
+    threads = [threading.Thread(target=item.take_part, daemon=True) for item in people.values()]
     for thread in threads:
         thread.start()
     whole = PEOPLE * 2 * BATCHES * IMAGES
     for share in (0.15, 0.4, 0.7):
-        while sum(len(one.acknowledged) for one in people.values()) < share * whole:
+        while sum(len(item.acknowledged) for item in people.values()) < share * whole:
             time.sleep(0.01)
             assert any(thread.is_alive() for thread in threads)
-        told = {name: dict(one.acknowledged) for name, one in people.items()}
+        settings = {name: dict(item.acknowledged) for name, item in people.items()}
         port = server.port
         server.kill()
-        check(bundle.locate(study).database, told, people)
+        check(bundle.locate(study).database, settings, people)
         server = serve(study, port=port)
     end = time.monotonic() + PATIENCE
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     assert not any(thread.is_alive() for thread in threads)
-    assert [one.refused for one in people.values() if one.refused] == []
-    told = {name: one.acknowledged for name, one in people.items()}
-    assert {len(one) for one in told.values()} == {2 * BATCHES * IMAGES}
-    check(bundle.locate(study).database, told, people)
+    assert [item.refused for item in people.values() if item.refused] == []
+    settings = {name: item.acknowledged for name, item in people.items()}
+    assert {len(item) for item in settings.values()} == {2 * BATCHES * IMAGES}
+    check(bundle.locate(study).database, settings, people)
     assert server.stop() == 0
     exported = pd.read_parquet(bundle.locate(study).table)
     assert len(exported) == whole
     assert set(exported["kind"]) == {"simulated"}
 
 
-def check(database, told, people):
+def check(database, settings, people):
     """Check that what was acknowledged is in the database, once, and nothing there was not sent."""
-    with sqlite3.connect(database) as one:
-        assert one.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        rows = one.execute(
+    with sqlite3.connect(database) as item:
+        assert item.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        rows = item.execute(
             "SELECT name, stimulus, class, confidence FROM answers JOIN participants ON participants.id = participant"
         ).fetchall()
-    one.close()
+    item.close()
     there = {(name, image): (chosen, confidence) for name, image, chosen, confidence in rows}
     assert len(there) == len(rows)
-    for name, answers in told.items():
+    for name, answers in settings.items():
         for image, answer in answers.items():
             assert there[name, image] == answer
     for (name, image), answer in there.items():

@@ -13,10 +13,10 @@ from robustlaws.humans.web.request_guard import Refusal
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_form_or_refused(body):
     try:
-        found = forms.fields(body, "csrf", "image")
+        result = forms.fields(body, "csrf", "image")
     except Refusal:
         return
-    assert set(found) == {"csrf", "image"}
+    assert set(result) == {"csrf", "image"}
 
 
 @given(st.fixed_dictionaries({"csrf": st.text(max_size=60), "image": st.text(max_size=60)}))
@@ -35,10 +35,10 @@ def test_a_form_is_read_as_it_was_written(found):
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
 def test_an_answer_is_a_class_and_a_confidence_or_refused(chosen, confidence, elapsed):
     try:
-        found = forms.answer({"class": chosen, "confidence": confidence, "elapsed": elapsed}, 10)
+        result = forms.answer({"class": chosen, "confidence": confidence, "elapsed": elapsed}, 10)
     except Refusal:
         return
-    assert found[:2] == (None, None) or (found[0] in range(10) and found[1] in ("low", "high"))
+    assert result[:2] == (None, None) or (result[0] in range(10) and result[1] in ("low", "high"))
 
 
 @settings(max_examples=30, deadline=None)

@@ -72,17 +72,17 @@ def test_who_is_silent_is_not_waited_for(listening):
         for _ in range(3):
             drips.sendall(b"G")
             time.sleep(SECONDS / 5)
-        assert [ended(one)[1] for one in (silent, begins, drips)] == [b""] * 3
+        assert [ended(item)[1] for item in (silent, begins, drips)] == [b""] * 3
 
 
 def test_connection_limit_serves_slow_requests_then_closes(listening):
     port = listening(seconds=SECONDS)
-    with connect(port) as one:
+    with connect(port) as item:
         for _ in range(4):  # together longer than the time of one head
-            assert ask(one).startswith(b"HTTP/1.1 200")
+            assert ask(item).startswith(b"HTTP/1.1 200")
             time.sleep(SECONDS / 2)
-        one.sendall(HEAD)  # a next request that never ends
-        seconds, got = ended(one)
+        item.sendall(HEAD)  # a next request that never ends
+        seconds, got = ended(item)
         assert got == b""
         assert seconds < 4  # that is, not by uvicorn's own 5 s
     form = (
@@ -98,9 +98,9 @@ def test_connection_limit_serves_slow_requests_then_closes(listening):
 def test_one_address_does_not_hold_all_connections(listening, caplog):
     port = listening(each=3, overall=5)
     with contextlib.ExitStack() as opened:
-        held = [opened.enter_context(connect(port)) for _ in range(3)]
-        for one in held:
-            assert ask(one).startswith(b"HTTP/1.1 200")
+        kept = [opened.enter_context(connect(port)) for _ in range(3)]
+        for item in kept:
+            assert ask(item).startswith(b"HTTP/1.1 200")
         refused = ended(opened.enter_context(connect(port)))[1]
         assert refused.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
         assert b"\r\ncontent-security-policy: default-src 'self'" in refused
@@ -109,7 +109,7 @@ def test_one_address_does_not_hold_all_connections(listening, caplog):
         for _ in range(2):
             assert ask(opened.enter_context(connect(port, "127.0.0.2"))).startswith(b"HTTP/1.1 200")
         assert b" 503 " in ended(opened.enter_context(connect(port, "127.0.0.3")))[1]  # of all
-        held[0].close()
+        kept[0].close()
         until(lambda: b" 200 " in ask(opened.enter_context(connect(port, "127.0.0.3")), keep=False))
 
 
@@ -183,8 +183,8 @@ def test_codes_are_guessed_a_few_times_and_no_more(study, serve):
         assert response.status_code == 429
         assert not response.cookies
         assert known.get("/work").status_code == 200
-        told = (bundle.locate(study).folder / "server.log").read_text()
-        assert "429 POST /enter from 127.0.0.1, nobody: too many wrong codes" in told
+        settings = (bundle.locate(study).folder / "server.log").read_text()
+        assert "429 POST /enter from 127.0.0.1, nobody: too many wrong codes" in settings
         ((name, cookie),) = known.cookies.items()
         guessing.get(f"/{made['p2']}?code={made['p2']}", headers={"cookie": f"{name}={cookie}"})
     server.stop()

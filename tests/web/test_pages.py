@@ -53,13 +53,13 @@ def every_page(text="ann", simulated=False, **changes):
     """Return each page by its name, with `text` wherever somebody else's words are shown."""
     shown = presentation(**changes)
     known = {"presentation": shown, "csrf": "secret", "name": text, "simulated": simulated}
-    told = {"progress": PROGRESS, "undo": True, "problem": text}
+    settings = {"progress": PROGRESS, "undo": True, "problem": text}
     rows = [ROW | {"name": text, "last_seen": text}]
     return {
         "enter": pages.enter(study=shown.study, problem=text),
         "consent": pages.consent(**known, images=600, batches=6, problem=text),
-        "single": pages.single(**known, picture=picture(), **told),
-        "batch": pages.batch(**known, pictures=[picture(1, chosen=3, confidence="low"), picture(2)], **told),
+        "single": pages.single(**known, picture=picture(), **settings),
+        "batch": pages.batch(**known, pictures=[picture(1, chosen=3, confidence="low"), picture(2)], **settings),
         "rest": pages.rest(**known, progress=PROGRESS),
         "finished": pages.finished(**known, progress=PROGRESS),
         "organiser": pages.organiser(
@@ -88,23 +88,23 @@ class Elements(HTMLParser):
 
     def forms(self):
         """Return {action: [fields of each of its forms]}, a field as (name, value)."""
-        found, fields = {}, None
+        results, fields = {}, None
         for tag, attributes in self.elements:
             if tag == "form":
                 assert attributes["method"] == "post"
                 fields = []
-                found.setdefault(attributes["action"], []).append(fields)
+                results.setdefault(attributes["action"], []).append(fields)
             elif tag in ("input", "button") and "name" in attributes:
                 fields.append((attributes["name"], attributes.get("value")))
-        return found
+        return results
 
 
 @pytest.mark.parametrize("name", every_page())
 def test_words_of_others_are_shown_as_words(name):
     page = every_page(HOSTILE, study=HOSTILE, contact=HOSTILE, consent=HOSTILE, classes=[HOSTILE, "b"])[name]
     elements = Elements(page)
-    assert all(tag != "script" or set(found) == {"type", "src"} for tag, found in elements.elements)
-    assert not any(attribute.startswith("on") for _, found in elements.elements for attribute in found)
+    assert all(tag != "script" or set(result) == {"type", "src"} for tag, result in elements.elements)
+    assert not any(attribute.startswith("on") for _, result in elements.elements for attribute in result)
     assert all(image["src"].startswith("/images/") for image in elements.named("img"))
     assert HOSTILE in "".join(elements.text)  # the parser undoes the escapes: nothing was lost either
 
@@ -112,11 +112,11 @@ def test_words_of_others_are_shown_as_words(name):
 @pytest.mark.parametrize("name", every_page())
 def test_pages_load_nothing_beyond_their_content_policy(name):
     elements = Elements(every_page()[name])
-    for tag, found in elements.elements:
+    for tag, match in elements.elements:
         assert tag not in ("style", "base", "iframe"), tag
-        assert "style" not in found, (tag, found)
+        assert "style" not in match, (tag, match)
         for attribute in ("src", "href", "action"):
-            assert re.match(r"/(?!/)", found.get(attribute, "/")), (tag, found)
+            assert re.match(r"/(?!/)", match.get(attribute, "/")), (tag, match)
 
 
 @pytest.mark.parametrize("name", every_page())
@@ -124,7 +124,7 @@ def test_a_page_has_a_language_a_title_and_one_main_heading(name):
     elements = Elements(every_page()[name])
     assert elements.named("html") == [{"lang": "en"}]
     assert len(elements.named("h1")) == len(elements.named("title")) == len(elements.named("main")) == 1
-    ids = [found["id"] for _, found in elements.elements if "id" in found]
+    ids = [result["id"] for _, result in elements.elements if "id" in result]
     assert len(ids) == len(set(ids))
 
 
@@ -162,16 +162,16 @@ def test_the_forms_send_the_fields_that_the_server_takes():
 
 def test_pages_show_a_given_answer_as_final():
     elements = Elements(every_page()["batch"])
-    checked = [found["value"] for found in elements.named("input") if "checked" in found]
-    given = [found["value"] for found in elements.named("button") if found.get("class") == "given"]
+    checked = [result["value"] for result in elements.named("input") if "checked" in result]
+    given = [result["value"] for result in elements.named("button") if result.get("class") == "given"]
     assert (checked, given) == (["3"], ["low"])
-    assert ["disabled" in found for found in elements.named("fieldset")] == [True, True, False, False]
+    assert ["disabled" in result for result in elements.named("fieldset")] == [True, True, False, False]
 
 
 def test_undo_is_offered_where_there_is_something_to_undo():
     known = {"presentation": presentation(), "csrf": "", "name": "ann", "picture": picture(), "progress": PROGRESS}
     disabled = [
-        "disabled" in [found for found in Elements(page).named("button") if found.get("class") == "quiet"][1]
+        "disabled" in [result for result in Elements(page).named("button") if result.get("class") == "quiet"][1]
         for page in (pages.single(**known, undo=True), pages.single(**known, undo=False))
     ]
     assert disabled == [False, True]
@@ -195,8 +195,8 @@ def test_keys_of_the_classes(classes, keys):
         presentation=presentation(classes=classes), csrf="", name="ann", picture=picture(), progress=PROGRESS, undo=True
     )
     inputs = Elements(page).named("input")
-    assert [found["data-key"] for found in inputs if "data-key" in found] == keys
-    assert len([found for found in inputs if found.get("name") == "class"]) == len(classes)
+    assert [result["data-key"] for result in inputs if "data-key" in result] == keys
+    assert len([result for result in inputs if result.get("name") == "class"]) == len(classes)
 
 
 @pytest.mark.parametrize(
@@ -204,10 +204,10 @@ def test_keys_of_the_classes(classes, keys):
 )
 @pytest.mark.parametrize("smooth", [True, False])
 def test_an_image_is_enlarged_in_its_proportions(image, size, smooth):
-    (found,) = Elements(every_page(image=image, smooth=smooth)["single"]).named("img")
-    assert (found["width"], found["height"]) == size
-    assert found["class"] == ("smooth" if smooth else "pixelated")
-    assert found["src"] == "/images/id1"
+    (result,) = Elements(every_page(image=image, smooth=smooth)["single"]).named("img")
+    assert (result["width"], result["height"]) == size
+    assert result["class"] == ("smooth" if smooth else "pixelated")
+    assert result["src"] == "/images/id1"
 
 
 def test_time_limits_are_told_before_and_counted_on_the_page():
@@ -218,17 +218,17 @@ def test_time_limits_are_told_before_and_counted_on_the_page():
         presentation=presentation(), csrf="", name="ann", progress=PROGRESS, undo=False,
         picture=picture(seconds_left=6.25, image_seconds_left=0.0),
     )  # fmt: skip
-    (form,) = [found for found in Elements(page).named("form") if found["action"] == "/answers"]
+    (form,) = [result for result in Elements(page).named("form") if result["action"] == "/answers"]
     assert (form["data-seconds"], form["data-image-seconds"]) == ("6.25", "0.0")
 
 
 @pytest.mark.parametrize("name", ["consent", "single", "batch", "rest", "finished", "organiser", "problem"])
 def test_what_is_simulated_is_called_so(name):
-    said = [
+    output = [
         "simulated" in "".join(Elements(every_page(simulated=simulated)[name]).text).lower()
         for simulated in (True, False)
     ]
-    assert said == [True, False]
+    assert output == [True, False]
 
 
 def test_the_consent_of_the_study_is_shown_in_its_paragraphs():

@@ -38,9 +38,9 @@ def at_work(open_page, running):
 
 def answer(page, *chosen):
     """Answer the images that follow."""
-    for one in chosen:
+    for item in chosen:
         before = token(page)
-        by_keyboard(page, one, "low")
+        by_keyboard(page, item, "low")
         changed(page, before)
 
 

@@ -27,8 +27,8 @@ def costs(checkout):
     return done.stdout, json.loads((folder / "cost.json").read_text())
 
 
-def jobs(found, which):
-    return {entry["stage"]: entry[which]["jobs"] for entry in found["stages"] if entry[which]["jobs"]}
+def jobs(result, which):
+    return {entry["stage"]: entry[which]["jobs"] for entry in result["stages"] if entry[which]["jobs"]}
 
 
 def of_stages(planned):
@@ -40,34 +40,36 @@ def of_stages(planned):
 
 def test_before_a_study_all_is_left_and_nothing_is_run(tmp_path):
     checkout = fresh_checkout(tmp_path / "checkout")
-    text, found = costs(checkout)
+    text, result = costs(checkout)
     expected = of_stages(checkout.planned())
-    assert jobs(found, "left") == jobs(found, "all") == expected
-    assert found["total"]["left"]["jobs"] == sum(expected.values())
+    assert jobs(result, "left") == jobs(result, "all") == expected
+    assert result["total"]["left"]["jobs"] == sum(expected.values())
     assert f"tiny: all of {sum(expected.values())} jobs are left" in text
-    assert found["speed"]["source"] == "unknown"
+    assert result["speed"]["source"] == "unknown"
     written = {path.name for path in (checkout.folder / "results").rglob("*") if path.is_file()}
     assert written == {"cost.json", "cost.txt", "cost.log"}
 
 
 def test_after_a_study_nothing_is_left_and_what_is_added_is(checkout):
     whole = of_stages(fresh_jobs(checkout))
-    text, found = costs(checkout)
-    assert (jobs(found, "left"), jobs(found, "all")) == ({}, whole)
+    text, result = costs(checkout)
+    assert (jobs(result, "left"), jobs(result, "all")) == ({}, whole)
     assert "tiny: nothing is left" in text
-    assert (found["speed"]["source"], found["speed"]["runs"]) == ("measured", whole["training"])
+    assert (result["speed"]["source"], result["speed"]["runs"]) == ("measured", whole["training"])
     assert checkout.planned() == {}
 
     checkout.configure(lambda config: config["grid"][0]["sizes"].append(64))
-    found = costs(checkout)[1]
-    assert jobs(found, "left") == of_stages(checkout.planned())
-    assert jobs(found, "left")["training"] == 2
-    assert jobs(found, "all")["training"] == whole["training"] + 2
-    assert found["speed"]["runs"] == whole["training"]
+    result = costs(checkout)[1]
+    assert jobs(result, "left") == of_stages(checkout.planned())
+    assert jobs(result, "left")["training"] == 2
+    assert jobs(result, "all")["training"] == whole["training"] + 2
+    assert result["speed"]["runs"] == whole["training"]
     # 64 images, two attack steps with the clean pass shared: ten passes
-    training = next(entry for entry in found["stages"] if entry["stage"] == "training")
+    training = next(entry for entry in result["stages"] if entry["stage"] == "training")
     assert training["left"]["images"] == 2 * 64
-    assert training["left"]["device_hours"] * found["speed"]["value"] * 3600 == pytest.approx(training["left"]["flops"])
+    assert training["left"]["device_hours"] * result["speed"]["value"] * 3600 == pytest.approx(
+        training["left"]["flops"]
+    )
 
 
 def fresh_jobs(checkout):

@@ -25,11 +25,11 @@ def write_official_files(folder):
     checkpoint.tensors = ddpmpp.Preconditioned(ddpmpp.build(grey), 0.5).state_dict()
     with official_checkpoints.registered():
         official_checkpoints.write(folder / "edm.pkl", checkpoint.content(), "pickle 4")
-    for name, told in (
+    for name, settings in (
         ("extractor", Encoder(8, 1, 64, (1, 2), 1, (), 10)),
         ("discriminator", Encoder(4, 128, 64, (1,), 1, (1,), 1, 10)),
     ):
-        torch.save(discriminator.build(told).state_dict(), folder / f"{name}.pt")
+        torch.save(discriminator.build(settings).state_dict(), folder / f"{name}.pt")
 
 
 def write_samples(folder):

@@ -31,10 +31,10 @@ def test_a_run_goes_out_and_comes_back(checkout, tmp_path):
 
     copy.configure(export)
     done = copy.snakemake("export")
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    assert "rule export_run:" in said
-    assert "rule train_run:" not in said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert "rule export_run:" in output
+    assert "rule train_run:" not in output
     runs = copy.folder / "results/tiny/runs"
     # the weights that AutoAttack met, chosen on held-out images
     ours = load_file(runs / RUN / "best.safetensors")

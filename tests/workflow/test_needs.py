@@ -12,15 +12,15 @@ SNAKEMAKES = 400  # MB, for the two that carry a job of a cluster
 def asked(finished):
     """Return the resources of each job that left a benchmark, as {its path: {resource: value}}."""
     done = finished.snakemake("--dry-run", "--forceall", "--quiet", "host")
-    found, path = {}, None
+    results, path = {}, None
     for line in map(str.strip, (done.stdout + done.stderr).splitlines()):
         if line.startswith("benchmark: "):
             path = finished.folder / line.removeprefix("benchmark: ")
         elif line.startswith("resources: ") and path:
-            found[path] = dict(re.findall(r"(\w+)=([^,]+)", line))
+            results[path] = dict(re.findall(r"(\w+)=([^,]+)", line))
             path = None
-    assert len(found) > 50
-    return found
+    assert len(results) > 50
+    return results
 
 
 def took(path):

@@ -49,5 +49,5 @@ def test_the_commands_of_show_make_a_file_again(finished, tmp_path):
     after = provenance.read(copy / REMADE)
     assert after["start"] > before[0]["end"]
     assert provenance.content_digest(copy / REMADE) == before[1]
-    told = ("rule", "output", "inputs", "settings", "config", "revision")
-    assert [after[name] for name in told] == [before[0][name] for name in told]
+    settings = ("rule", "output", "inputs", "settings", "config", "revision")
+    assert [after[name] for name in settings] == [before[0][name] for name in settings]

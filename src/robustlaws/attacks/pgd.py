@@ -3,7 +3,7 @@
 Source: spec/training.md 7.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -152,23 +152,47 @@ def evaluate(
         nats: cross-entropy, and that + beta KL(clean || attacked)); and `adversarial`, float32
         (count, height, width, channels) in [0, 1].
     """
-    where = next(network.parameters()).device
-    columns: dict[str, list[np.ndarray]] = {}
-    for start in range(0, len(images), batch):
-        x, y = to_network(images[start : start + batch], where), labels[start : start + batch].to(where)
-        noise = torch.stack([unit_noise(x.shape[1:], seed, first + start + i) for i in range(len(x))]).to(where)
+
+    def outcome(x, y, noise):
         attacked = attack(network, x, y, noise, epsilon=epsilon, step_size=step_size, steps=steps, objective=objective)
         with torch.no_grad():
             logits, attacked_logits = network(x).double(), network(attacked).double()
         clean_loss = F.cross_entropy(logits, y, reduction="none")
-        part = {
+        return {
             "clean_prediction": logits.argmax(1),
             "adversarial_prediction": attacked_logits.argmax(1),
             "clean_loss": clean_loss,
             "adversarial_loss": clean_loss + beta * divergence(logits, attacked_logits),
             "adversarial": attacked.permute(0, 2, 3, 1),
         }
-        for name, values in part.items():
+
+    return in_batches(network, images, labels, outcome, seed=seed, batch=batch, first=first, progress=progress)
+
+
+def in_batches(
+    network: nn.Module, images: Tensor, labels: Tensor, outcome: Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]],
+    *, seed: int, batch: int, first: int = 0, progress: Progress | None = None,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Return the outcomes of an attack on all images, joined.
+
+    Parameters
+    ----------
+    network, images, labels, seed, batch, first, progress
+        As of :func:`evaluate`.
+    outcome : function
+        Of x, float (batch, channels, height, width) in [0, 1], y, int64 (batch,), and the unit noise of the random
+        starts, as x; returns {name: tensor (batch, ...)}.
+
+    Returns
+    -------
+    dict of numpy arrays (count, ...)
+    """
+    where = next(network.parameters()).device
+    columns: dict[str, list[np.ndarray]] = {}
+    for start in range(0, len(images), batch):
+        x, y = to_network(images[start : start + batch], where), labels[start : start + batch].to(where)
+        noise = torch.stack([unit_noise(x.shape[1:], seed, first + start + i) for i in range(len(x))]).to(where)
+        for name, values in outcome(x, y, noise).items():
             columns.setdefault(name, []).append(values.cpu().numpy())
         if progress:
             progress.advance(len(x))

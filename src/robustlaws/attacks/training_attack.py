@@ -58,11 +58,8 @@ def evaluate(
         `clean_prediction`, `adversarial_prediction` (int64); and `adversarial`, float32 (count, height, width,
         channels) in [0, 1].
     """
-    where = next(network.parameters()).device
-    columns: dict[str, list[np.ndarray]] = {}
-    for first in range(0, len(images), batch):
-        x, y = to_network(images[first : first + batch], where), labels[first : first + batch].to(where)
-        noise = torch.stack([pgd.unit_noise(x.shape[1:], seed, first + i) for i in range(len(x))]).to(where)
+
+    def outcome(x, y, noise):
         with torch.no_grad():
             logits = network(x)
         target = F.softmax(logits, dim=1) if objective == "kl" else y
@@ -71,16 +68,13 @@ def evaluate(
             attacked_prediction = network(attacked).argmax(1)
         prediction = logits.argmax(1)
         right = prediction == y
-        part = {
+        return {
             "clean_prediction": prediction,
             "adversarial_prediction": torch.where(right, attacked_prediction, prediction),
             "adversarial": torch.where(right[:, None, None, None], attacked, x).permute(0, 2, 3, 1),
         }
-        for name, values in part.items():
-            columns.setdefault(name, []).append(values.cpu().numpy())
-        if progress:
-            progress.advance(len(x))
-    return {name: np.concatenate(values) for name, values in columns.items()}
+
+    return pgd.in_batches(network, images, labels, outcome, seed=seed, batch=batch, progress=progress)
 
 
 def attack_as_in_training(

@@ -56,15 +56,8 @@ def draw(*, paths, runs, accuracy, accuracy_refits):
                          marker=look.marker, color=look.colour, alpha=0.85)  # fmt: skip
         handles, remarks = style.dataset_handles(looks, order), []
         if len(left_out):
-            plotted_data.points(
-                axes,
-                left_out["adv_loss"],
-                left_out["adv_acc"],
-                series=_LEFT_OUT,
-                label=left_out["run"],
-                color=style.FAINT,
-                **_HOLLOW,
-            )
+            plotted_data.points(axes, left_out["adv_loss"], left_out["adv_acc"], series=_LEFT_OUT,
+                         label=left_out["run"], color=style.FAINT, **_HOLLOW)  # fmt: skip
             handles.append(style.handle(_LEFT_OUT, style.FAINT, marker="o", **_HOLLOW))
         losses = runs["adv_loss"] if shown.empty else shown["adv_loss"]
         if known and len(losses):

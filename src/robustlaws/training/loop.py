@@ -43,15 +43,13 @@ def train(
     real_path, test_path : path
         Real training images (read only if the run mixes them in or holds some out) and test images.
     shard_paths : list of path
-        The shards that hold the run's synthetic images, in order. Of a mixture: for each dataset exactly those that
-        hold the images of it that the run needs (`settings.parts`), one dataset after the other.
+        The shards of the run's synthetic images, in order; of a mixture, those of `settings.parts`, by dataset.
     weights_path, best_path, curve_path : path
-        Written at the end: safetensors of the averaged weights after the last step and of those with the
-        best accuracy on the held-out images under attack (the last ones where none are held out), and
-        Parquet of tables.CURVES.
+        Written at the end: safetensors of the averaged weights after the last step; of those with the best accuracy
+        under attack on the held-out images (the last if there are none); Parquet of tables.CURVES.
     state_path : path
-        Folder where the states of an unfinished run are kept; a run that finds its own state there goes on
-        from it and ends with the same bytes as one that was never interrupted (same machine, one CPU process).
+        Folder of the states of an unfinished run. A run resumes from its own state, and ends with the bytes of an
+        uninterrupted one (same machine, one CPU process).
     settings : Training
     revision : str
         Of the code: a state of another one is not taken up.
@@ -61,23 +59,18 @@ def train(
     Raises
     ------
     ValueError
-        If the shards hold too few images or more than are needed, or are damaged, the loss is no longer finite,
-        a state is of other settings, or a GPU is asked for where there is none.
+        If the shards are damaged or have too few or too many images, the loss is not finite, a state is of other
+        settings, or there is no GPU.
     OSError
         If the disk is full at the end. One that is full for a while costs a state, not the run.
-    Stopped
-        After SIGTERM, SIGUSR1 or Ctrl-C, or when the time budget is used up: the state is saved.
-    errors.ReportedError
-        If a GPU fails: the newest state is kept.
+    Stopped, errors.ReportedError
+        After SIGTERM, SIGUSR1, Ctrl-C or the time budget, or if a GPU fails: the newest state is kept.
     """
+    paths = {"test": test_path, "weights": weights_path, "best": best_path, "curve": curve_path, "state": state_path}
     job: dict[str, Any] = {
         "real_path": real_path and str(real_path),
-        "test_path": str(test_path),
         "shard_paths": [str(path) for path in shard_paths],
-        "weights_path": str(weights_path),
-        "best_path": str(best_path),
-        "curve_path": str(curve_path),
-        "state_path": str(state_path),
+        **{f"{name}_path": str(path) for name, path in paths.items()},
         "settings": as_params(settings),
         "revision": revision,
         "compute": as_params(compute),

@@ -46,12 +46,12 @@ def write_appended(path, layout="contiguous"):
 
 
 def write_record(path):
-    told = settings.PgdCw(
+    options = settings.PgdCw(
         run="a/b/1/1", architecture=SHAPE, threat=settings.Threat("Linf", 0.1), seed=1, images=4, steps=1,
         step_size=0.1, beta=5.0, batch=4,
     )  # fmt: skip
     right, columns = np.arange(4), {"clean_prediction": np.arange(4), "adversarial": np.zeros((4, 8, 8, 1), "f4")}
-    record.write(path, right, right > 1, columns, told, {"attacks": ["pgd_cw"], "clean_acc": 1.0})
+    record.write(path, right, right > 1, columns, options, {"attacks": ["pgd_cw"], "clean_acc": 1.0})
 
 
 def write_moments(path):

@@ -107,8 +107,8 @@ def test_a_file_that_says_nothing_is_listed_and_not_followed(here):
     build(here)
     root = type(here)(FOLDER)
     write_json(root / "laws/additive.json", {"law": "additive"})
-    found = {origin.file: origin.job for origin in lineage.gather([root / "laws/additive.json"], root)}
-    assert found == {"laws/additive.json": None}
+    results = {origin.file: origin.job for origin in lineage.gather([root / "laws/additive.json"], root)}
+    assert results == {"laws/additive.json": None}
 
 
 def test_a_file_of_another_folder_is_no_file_of_the_study(here):
@@ -127,41 +127,43 @@ def test_a_damaged_file_is_named(here):
 def test_the_crate_can_be_read_and_has_what_its_profiles_ask_for(here):
     _, root = collect(here)
     (root / "report.html").write_text("")
-    found = ROCrate(root)
-    described = {unquote(entity.id) for entity in found.data_entities}
+    result = ROCrate(root)
+    described = {unquote(entity.id) for entity in result.data_entities}
     beside = {"figures/envelope.png", "figures/envelope.svg", "plan.html", "report.html", "tables/provenance.parquet"}
     assert described == LED_THERE | beside | {"workflow/Snakefile", "workflow/config.yaml"}
     assert all((root / name).is_file() for name in described)
-    assert (found.name, found.description) == ("made", "Made up.")
-    assert found.root_dataset["datePublished"] == max(action["endTime"] for action in found.get_by_type("CreateAction"))
-    assert found.license
-    assert {entity.id for entity in found.root_dataset["conformsTo"]} == PROFILES
-    assert {"File", "SoftwareSourceCode", "ComputationalWorkflow"} <= set(found.mainEntity.type)
-    assert found.mainEntity["programmingLanguage"]["name"] == "Snakemake"
-    assert {tool["name"] for tool in found.mainEntity["hasPart"]} == {
+    assert (result.name, result.description) == ("made", "Made up.")
+    assert result.root_dataset["datePublished"] == max(
+        action["endTime"] for action in result.get_by_type("CreateAction")
+    )
+    assert result.license
+    assert {entity.id for entity in result.root_dataset["conformsTo"]} == PROFILES
+    assert {"File", "SoftwareSourceCode", "ComputationalWorkflow"} <= set(result.mainEntity.type)
+    assert result.mainEntity["programmingLanguage"]["name"] == "Snakemake"
+    assert {tool["name"] for tool in result.mainEntity["hasPart"]} == {
         f"rule {rule}" for rule in ("sample_shard", "train_run", "collect_runs", "fit_law", "draw_figure")
     }
-    (run,) = [one for one in found.get_by_type("CreateAction") if one["instrument"] == found.mainEntity]
-    assert found.get("workflow/config.yaml") in run["object"]
-    assert {found.get("report.html"), found.get("laws/additive.json")} <= set(run["result"])
+    (run,) = [item for item in result.get_by_type("CreateAction") if item["instrument"] == result.mainEntity]
+    assert result.get("workflow/config.yaml") in run["object"]
+    assert {result.get("report.html"), result.get("laws/additive.json")} <= set(run["result"])
 
 
 def test_crate_describes_each_job_as_an_action(here):
     _, root = collect(here)
-    found = ROCrate(root)
-    (training,) = [one for one in found.get_by_type("CreateAction") if one["name"].startswith("train_run")]
-    assert training["object"] == found.get("datasets/d/shard-00000.h5")
+    result = ROCrate(root)
+    (training,) = [item for item in result.get_by_type("CreateAction") if item["name"].startswith("train_run")]
+    assert training["object"] == result.get("datasets/d/shard-00000.h5")
     assert {unquote(file.id).split("/")[-1] for file in training["result"]} == {
         "weights.json", "best.json", "curve.parquet",
     }  # fmt: skip
     assert training["instrument"]["softwareVersion"] == "train_run-r1"
     assert training["startTime"] == "2026-01-02T03:04:05.000+00:00"
     assert training["endTime"] > training["startTime"]
-    (drawing,) = [one for one in found.get_by_type("CreateAction") if one["name"].startswith("draw_figure")]
+    (drawing,) = [item for item in result.get_by_type("CreateAction") if item["name"].startswith("draw_figure")]
     assert {file.id for file in drawing["result"]} == {f"figures/envelope.{kind}" for kind in ("parquet", "png", "svg")}
-    (sampling,) = [one for one in found.get_by_type("CreateAction") if one["name"].startswith("sample_shard")]
+    (sampling,) = [item for item in result.get_by_type("CreateAction") if item["name"].startswith("sample_shard")]
     assert (sampling["object"].type, sampling["object"]["name"]) == ("CreativeWork", "models/net.pkl")
-    software = {one["name"]: one["softwareVersion"] for one in training["instrument"]["softwareRequirements"]}
+    software = {item["name"]: item["softwareVersion"] for item in training["instrument"]["softwareRequirements"]}
     assert software["numpy"] == np.__version__
 
 
@@ -174,8 +176,8 @@ def test_every_reference_leads_somewhere(here):
     def references(value):
         if isinstance(value, dict):
             yield value["@id"]
-        for one in value if isinstance(value, list) else []:
-            yield from references(one)
+        for item in value if isinstance(value, list) else []:
+            yield from references(item)
 
     met = {ref for entity in graph for key, value in entity.items() if key != "@id" for ref in references(value)}
     outside = {name for name in met - set(names) if not name.startswith("https://")}
@@ -192,7 +194,7 @@ def test_two_states_of_the_code_are_two_tools_of_one_step(here):
     entities = {entity["@id"]: entity for entity in described([*before, another])["@graph"]}
     tools = {name for name in entities if name.startswith("#rule-train_run")}
     assert len(tools) == 2
-    assert {one["@id"] for one in entities["#step-train_run"]["workExample"]} == tools
+    assert {item["@id"] for item in entities["#step-train_run"]["workExample"]} == tools
     assert len(entities["#control-train_run"]["object"]) == 2
 
 
@@ -209,10 +211,10 @@ def test_licence_and_authors_are_said_where_the_config_has_them(here):
     licence, orcid = "https://spdx.org/licenses/CC-BY-4.0", "https://orcid.org/0000-0002-1825-0097"
     people = ({"name": "Josiah Carberry", "orcid": orcid}, {"name": "A. N. Other"})
     _, root = collect(here, {"license": licence, "authors": people})
-    found = ROCrate(root)
-    assert found.license.id == licence
-    assert [person["name"] for person in found.root_dataset["author"]] == ["Josiah Carberry", "A. N. Other"]
-    assert found.root_dataset["author"][0].id == orcid
+    result = ROCrate(root)
+    assert result.license.id == licence
+    assert [person["name"] for person in result.root_dataset["author"]] == ["Josiah Carberry", "A. N. Other"]
+    assert result.root_dataset["author"][0].id == orcid
     words = "CC-BY-4.0: see LICENSE"
     _, root = collect(here, {"license": words})
     assert ROCrate(root).root_dataset["license"] == words

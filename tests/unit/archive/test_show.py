@@ -77,8 +77,8 @@ def installed(tmp_path, monkeypatch):
 
 def test_the_commands_are_ready_to_paste(commands, law, installed, tmp_path, monkeypatch):
     first, second, last = commands(law)
-    told = [".venv/bin/robustlaws", "show", str(law), "--config", ">", "remake.yaml", "&&"]
-    assert shlex.split(first.removesuffix("\\")) == told
+    settings = [".venv/bin/robustlaws", "show", str(law), "--config", ">", "remake.yaml", "&&"]
+    assert shlex.split(first.removesuffix("\\")) == settings
     assert second == f"git checkout {'c' * 40} && \\"
     asked = ["--force", str(law), "--configfile", "remake.yaml"]
     assert shlex.split(last) == [".venv/bin/snakemake", "--cores", "2", *asked]

@@ -48,7 +48,7 @@ def outcomes(tmp_path):
     return paths
 
 
-def told(*names):
+def collecting(*names):
     of = {
         "pgd": (RUN, "run", "last", "pgd_cw"),
         "auto": (RUN, "run", "last", "autoattack"),
@@ -60,13 +60,15 @@ def told(*names):
 
 
 def test_best_and_last_weights_have_a_clean_row_each(outcomes, tmp_path):
-    attacks.collect(outcome_paths=outcomes[:2], table_path=tmp_path / "t.parquet", settings=told("pgd", "best"))
+    attacks.collect(outcome_paths=outcomes[:2], table_path=tmp_path / "t.parquet", settings=collecting("pgd", "best"))
     rows = tables.read(tmp_path / "t.parquet", tables.ATTACKS)
     assert rows.loc[rows["attack"] == "clean", "weights"].tolist() == ["last", "best"]
 
 
 def test_each_victim_has_a_row_for_each_stage(outcomes, tmp_path):
-    attacks.collect(outcome_paths=outcomes, table_path=tmp_path / "t.parquet", settings=told("pgd", "auto", "zoo"))
+    attacks.collect(
+        outcome_paths=outcomes, table_path=tmp_path / "t.parquet", settings=collecting("pgd", "auto", "zoo")
+    )
     rows = tables.read(tmp_path / "t.parquet", tables.ATTACKS)
     assert rows[["victim", "kind", "attack", "right"]].to_records(index=False).tolist() == [
         (RUN, "run", "clean", 8),
@@ -89,5 +91,7 @@ def test_each_victim_has_a_row_for_each_stage(outcomes, tmp_path):
 def test_a_record_of_another_victim_is_refused(outcomes, tmp_path):
     with pytest.raises(ValueError, match="zoo.h5: the record of zoo, not of m/d/1/1"):
         attacks.collect(
-            outcome_paths=[outcomes[0], outcomes[2]], table_path=tmp_path / "t.parquet", settings=told("pgd", "auto")
+            outcome_paths=[outcomes[0], outcomes[2]],
+            table_path=tmp_path / "t.parquet",
+            settings=collecting("pgd", "auto"),
         )

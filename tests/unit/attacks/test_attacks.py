@@ -14,7 +14,7 @@ from robustlaws.runtime import job_log
 from robustlaws.runtime import progress as progress_
 from robustlaws.settings import Architecture, AutoAttack, Compute, PgdCw, Threat, Training
 from robustlaws.storage.atomic import digest
-from tests.support.training_runs import told
+from tests.support.training_runs import training_settings
 
 ARCHITECTURE = Architecture(10, 1, 10, 1, 8, (0.3,), (0.38,))
 
@@ -63,8 +63,8 @@ def test_wrong_images_keep_their_noise_only(network, images):
 
 @pytest.mark.parametrize("batch", [5, 24])
 def test_the_start_of_an_image_does_not_depend_on_its_batch(network, images, batch):
-    one, other = evaluate(network, *images, steps=0), evaluate(network, *images, steps=0, batch=batch)
-    assert np.array_equal(one["adversarial"], other["adversarial"])
+    item, other = evaluate(network, *images, steps=0), evaluate(network, *images, steps=0, batch=batch)
+    assert np.array_equal(item["adversarial"], other["adversarial"])
 
 
 def test_dropping_misclassified_images_changes_nothing(network, monkeypatch):
@@ -142,9 +142,9 @@ def test_failing_job_logs_its_traceback_and_prints_one_line(tmp_path, capfd):
     assert "at work" in text
     assert "half way" in text
     assert "Traceback" in text
-    said = capfd.readouterr().err
-    assert said.count("\n") == 1
-    assert said.startswith("the file is empty (log: ")
+    output = capfd.readouterr().err
+    assert output.count("\n") == 1
+    assert output.startswith("the file is empty (log: ")
 
 
 def test_progress_says_rate_and_time_left(caplog):
@@ -157,6 +157,6 @@ def test_progress_says_rate_and_time_left(caplog):
 
 
 def test_synthetic_images_of_a_mixed_run():
-    mixed = told(images=4096, batch=32)
+    mixed = training_settings(images=4096, batch=32)
     assert isinstance(mixed, Training)
     assert (mixed.synthetic_per_batch, mixed.synthetic_images, mixed.steps) == (28, 3584, 128)

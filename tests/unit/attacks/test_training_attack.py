@@ -115,13 +115,13 @@ def test_the_record_says_what_became_of_each_image(tmp_path):
 def test_the_statistics_of_the_network_are_not_those_of_a_batch(tmp_path):
     """In train mode an image would be judged by its batch: alone it would be another one."""
     given = files(tmp_path)
-    found = []
+    results = []
     for batch, count in ((40, None), (1, 12)):
         training_attack.attack_as_in_training(**given, settings=attack(batch=batch, images=count))
-        found.append(record.read(given["outcome_path"])[0])
-    assert len(found[1]["index"]) == 12
+        results.append(record.read(given["outcome_path"])[0])
+    assert len(results[1]["index"]) == 12
     # the kernels round differently with the batch, which a sign can turn into a step
-    near = np.abs(found[0]["adversarial"][:12] - found[1]["adversarial"]) < 1e-6
+    near = np.abs(results[0]["adversarial"][:12] - results[1]["adversarial"]) < 1e-6
     assert near.mean() > 0.99
     training_attack.attack_as_in_training(**given, settings=attack(images=1000))
     assert len(record.read(given["outcome_path"])[0]["index"]) == 40
@@ -133,10 +133,10 @@ def test_it_starts_where_the_attack_of_the_evaluation_starts(tmp_path):
     paths = {"weights_path": given["weights_path"], "test_path": given["images_path"]}
     told_pgd = PgdCw("a/run", ARCHITECTURE, Threat("Linf", 0.02), SEED, 0, 0.01, 5.0, None, 16)
     pgd.pgd_cw(**paths, outcome_path=tmp_path / "pgd.h5", settings=told_pgd, compute=Compute())
-    one, other = (record.read(tmp_path / name)[0] for name in ("inner.h5", "pgd.h5"))
-    right = one["clean_prediction"] == one["label"]  # the others are left alone by this one
+    item, other = (record.read(tmp_path / name)[0] for name in ("inner.h5", "pgd.h5"))
+    right = item["clean_prediction"] == item["label"]  # the others are left alone by this one
     assert right.sum() == 36
-    assert np.array_equal(one["adversarial"][right], other["adversarial"][right])
+    assert np.array_equal(item["adversarial"][right], other["adversarial"][right])
 
 
 def test_weights_of_another_network_are_refused_in_one_line(tmp_path):

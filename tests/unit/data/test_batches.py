@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from robustlaws.data.augment import augment
 from robustlaws.data.sample_order import Walk
 from robustlaws.training.batches import Batches, ImagesInMemory
-from tests.support.training_runs import told
+from tests.support.training_runs import training_settings
 
 
-def held(count, offset=0, seed=3, shuffle=True):
+def window(count, offset=0, seed=3, shuffle=True):
     images = torch.zeros(count, 2, 2, 1, dtype=torch.uint8)
     return ImagesInMemory(images, torch.arange(offset, offset + count), seed, "order", shuffle=shuffle)
 
@@ -23,14 +23,14 @@ def drawn(batches):
 @given(images=st.integers(1, 200), batch=st.integers(1, 40), seed=st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
 def test_a_pass_draws_every_image_once(images, batch, seed):
-    own = told(images=images, batch=batch, real_fraction=0, seed=seed)
-    labels = torch.cat(drawn(Batches(held(images, seed=seed), None, own)))
+    own = training_settings(images=images, batch=batch, real_fraction=0, seed=seed)
+    labels = torch.cat(drawn(Batches(window(images, seed=seed), None, own)))
     assert sorted(labels.tolist()) == list(range(images))
 
 
 def test_one_real_to_seven_synthetic_in_every_batch():
-    own = told(images=128, batch=16, real_fraction=0.125)
-    each = drawn(Batches(held(112), held(10, offset=1000), own))
+    own = training_settings(images=128, batch=16, real_fraction=0.125)
+    each = drawn(Batches(window(112), window(10, offset=1000), own))
     assert all((labels >= 1000).sum() == 2 and (labels[:2] >= 1000).all() for labels in each)
     everything = torch.cat(each)
     assert sorted(everything[everything < 1000].tolist()) == list(range(112))
@@ -54,37 +54,37 @@ def test_walk_resumes_anywhere_and_meets_each_once(length, position, count):
 
 def test_accounting_epochs_draw_full_batches_past_the_end():
     # 2 epochs of 50 images in batches of 16: 4 batches an epoch, 128 draws from 100 images
-    own = told(images=100, epoch_images=50, batch=16, real_fraction=0)
-    each = drawn(Batches(held(100), None, own))
+    own = training_settings(images=100, epoch_images=50, batch=16, real_fraction=0)
+    each = drawn(Batches(window(100), None, own))
     assert [len(labels) for labels in each] == [16] * 8
     everything = torch.cat(each).tolist()
     assert (own.draws, own.synthetic_images) == (128, 100)
     assert sorted(everything[:100]) == list(range(100))
     assert len(set(everything[100:])) == 28
-    wide = told(images=100, epoch_images=50, batch=16, real_fraction=0, pool="draws")
+    wide = training_settings(images=100, epoch_images=50, batch=16, real_fraction=0, pool="draws")
     assert wide.synthetic_images == 128
-    assert sorted(torch.cat(drawn(Batches(held(128), None, wide))).tolist()) == list(range(128))
+    assert sorted(torch.cat(drawn(Batches(window(128), None, wide))).tolist()) == list(range(128))
 
 
 def test_unshuffled_images_come_as_stored():
-    own = told(images=64, batch=16, real_fraction=0.125)
-    each = drawn(Batches(held(56, shuffle=False), held(10, offset=1000, shuffle=False), own))
+    own = training_settings(images=64, batch=16, real_fraction=0.125)
+    each = drawn(Batches(window(56, shuffle=False), window(10, offset=1000, shuffle=False), own))
     assert each[0].tolist() == [1000, 1001, *range(14)]
     assert each[1].tolist() == [1002, 1003, *range(14, 28)]
 
 
 def test_a_batch_depends_on_the_seed_and_its_number_only():
-    own = told(images=64, batch=16, real_fraction=0)
-    one, two = (Batches(held(64), None, own) for _ in range(2))
-    later = one.batch_at(3)[1]
+    own = training_settings(images=64, batch=16, real_fraction=0)
+    item, two = (Batches(window(64), None, own) for _ in range(2))
+    later = item.batch_at(3)[1]
     assert torch.equal(later, drawn(two)[3])
-    assert not torch.equal(later, Batches(held(64, seed=6), None, own).batch_at(3)[1])
+    assert not torch.equal(later, Batches(window(64, seed=6), None, own).batch_at(3)[1])
 
 
 @pytest.mark.parametrize("given", [63, 65])
 def test_too_few_or_too_many_images_are_refused(given):
     with pytest.raises(ValueError, match=f"64 synthetic images needed for .*, {given} given"):
-        Batches(held(given), None, told(images=64, batch=16, real_fraction=0))
+        Batches(window(given), None, training_settings(images=64, batch=16, real_fraction=0))
 
 
 def test_augmentation_only_shifts_and_mirrors():

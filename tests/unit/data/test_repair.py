@@ -35,16 +35,16 @@ def damage(name, at=-1):
 @pytest.fixture
 def snakemake(tmp_path, monkeypatch):
     """Put two shards into an empty folder; return what replaces Snakemake: its status, what it makes, its calls."""
-    told = SimpleNamespace(status=0, makes=NAMES, seed=0, calls=[], configs=[])
+    settings = SimpleNamespace(status=0, makes=NAMES, seed=0, calls=[], configs=[])
 
     def run(command, check):
         assert not any(Path(name).exists() for name in command[3:] if name in NAMES)
-        told.calls.append(command[3:])
-        told.configs += [json.loads(Path(word).read_text()) for word in command if word.endswith(".json")]
+        settings.calls.append(command[3:])
+        settings.configs += [json.loads(Path(word).read_text()) for word in command if word.endswith(".json")]
         for name in command[3:]:
-            if name in told.makes:
-                write(name, told.seed)
-        return SimpleNamespace(returncode=told.status)
+            if name in settings.makes:
+                write(name, settings.seed)
+        return SimpleNamespace(returncode=settings.status)
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(repair, "subprocess", SimpleNamespace(run=run))
@@ -54,7 +54,7 @@ def snakemake(tmp_path, monkeypatch):
         os.utime(name, ns=(10**18, 10**18))
         note = Path(name).with_name(f".{Path(name).name}.json")
         note.write_text(json.dumps(json.loads(note.read_text()) | {"time_ns": 10**18}))
-    return told
+    return settings
 
 
 def hidden():

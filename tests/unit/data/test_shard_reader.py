@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from robustlaws.data import shard_reader, shards
 from robustlaws.data.sample_order import Order, permutation
 from robustlaws.data.shard_reader import Part, Reader, split
-from tests.support.training_runs import told
+from tests.support.training_runs import training_settings
 
 ROOT = Path(__file__).parents[3]
 
@@ -55,12 +55,12 @@ def orders(draw):
 
 def whole_pass(order, turn):
     """Return a pass as its windows say it, one after the other."""
-    found, key = [], (turn, 0)
+    results, key = [], (turn, 0)
     while key[0] == turn:
-        held = np.concatenate([np.arange(*one) for one in order.ranges(key)])
-        found += [held[order.inside(key).numpy()].tolist()]
+        kept = np.concatenate([np.arange(*item) for item in order.ranges(key)])
+        results += [kept[order.inside(key).numpy()].tolist()]
         key = order.after(key)
-    return found
+    return results
 
 
 @given(order=orders(), turn=st.integers(0, 3))
@@ -129,9 +129,9 @@ def test_the_reader_meets_what_the_order_says_from_any_position(data, layout, ve
     order = Order(len(virtual), 1, "x", **shape)
     expected = [virtual[i] for turn in range(2) for window in whole_pass(order, turn) for i in window]
     step = data.draw(st.integers(1, 90))
-    found = [met(reading, at, min(step, len(expected) - at)) for at in range(0, len(expected), step)]
-    assert list(chain(*found)) == expected
-    assert sorted(chain(*found)) == sorted(2 * virtual)
+    results = [met(reading, at, min(step, len(expected) - at)) for at in range(0, len(expected), step)]
+    assert list(chain(*results)) == expected
+    assert sorted(chain(*results)) == sorted(2 * virtual)
     for _ in range(3):
         position = data.draw(st.integers(0, len(expected)))
         count = data.draw(st.integers(0, len(expected) - position))
@@ -253,7 +253,7 @@ def test_a_flat_list_of_shards_is_split_among_the_datasets(tmp_path):
 )
 @settings(max_examples=60, deadline=None)
 def test_shares_of_a_mixture_add_up_and_are_off_by_less_than_one(shares, batches, unique):
-    own = told(images=16 * batches, shares=tuple(shares), unique_images=unique)
+    own = training_settings(images=16 * batches, shares=tuple(shares), unique_images=unique)
     assert sum(draws for _, draws in own.parts) == own.synthetic_images
     for share, (images, draws) in zip(shares, own.parts, strict=True):
         assert abs(draws - own.synthetic_images * share / sum(shares)) < 1
@@ -262,12 +262,12 @@ def test_shares_of_a_mixture_add_up_and_are_off_by_less_than_one(shares, batches
 
 def test_the_mixtures_of_the_paper():
     # 500M: EDM-20 x1.5, DG x1.5, PFGM++ x2 of 100M each, 1:7 real; draws are 512M in accounting epochs
-    big = told(
+    big = training_settings(
         images=500_000_000, epoch_images=50_000, batch=2048, shares=(3, 3, 4), unique_images=100_000_000, pool="draws"
     )
     assert big.parts == [(100_000_000, 134_400_000), (100_000_000, 134_400_000), (100_000_000, 179_200_000)]
-    assert told(images=128).parts == [(112, 112)]
-    assert told(images=128, unique_images=50).parts == [(50, 112)]
+    assert training_settings(images=128).parts == [(112, 112)]
+    assert training_settings(images=128, unique_images=50).parts == [(50, 112)]
 
 
 MEMORY = """
@@ -318,12 +318,12 @@ def sparse(path, size):
 
 def test_memory_stays_below_a_gigabyte_whatever_the_size(tmp_path):
     small, _ = peak(tmp_path / "small", 2, 170_000)
-    large, held = peak(tmp_path / "large", 16, 1_020_000)
+    large, kept = peak(tmp_path / "large", 16, 1_020_000)
     on_disk = sum(path.stat().st_blocks * 512 for path in (tmp_path / "large").iterdir())
     print(
-        f"\n{held / 1e9:.0f} GB in 16 shards ({on_disk / 1e6:.0f} MB on disk): peak {large / 1e6:.0f} MB;"
+        f"\n{kept / 1e9:.0f} GB in 16 shards ({on_disk / 1e6:.0f} MB on disk): peak {large / 1e6:.0f} MB;"
         f" 1 GB: {small / 1e6:.0f} MB"
     )
-    assert held > 50e9
+    assert kept > 50e9
     assert large < 1e9
     assert large < small + 100e6

@@ -251,12 +251,12 @@ def test_an_error_keeps_what_is_there(tmp_path, monkeypatch):
 @pytest.mark.parametrize("other", ["owner", "count", "shape", "journal", "images"])
 def test_work_of_others_or_damaged_work_is_not_taken_up(tmp_path, caplog, other):
     images, partial = some_images(40), tmp_path / "s.h5.partial"
-    told = {"owner": OWNER, "count": 40, "image_shape": (4, 4, 1)}
-    told |= {"owner": {"owner": {"seed": 4}}, "count": {"count": 41}, "shape": {"image_shape": (4, 2, 2)}}.get(
+    options = {"owner": OWNER, "count": 40, "image_shape": (4, 4, 1)}
+    options |= {"owner": {"owner": {"seed": 4}}, "count": {"count": 41}, "shape": {"image_shape": (4, 2, 2)}}.get(
         other, {}
     )
-    with shards.Writer(tmp_path / "s.h5", state_path=partial, **told) as writer:
-        writer.append(np.zeros((16, *told["image_shape"]), np.uint8), np.zeros(16, int))
+    with shards.Writer(tmp_path / "s.h5", state_path=partial, **options) as writer:
+        writer.append(np.zeros((16, *options["image_shape"]), np.uint8), np.zeros(16, int))
     if other == "journal":
         (partial / "journal.json").write_text("{")
     elif other == "images":
@@ -267,7 +267,7 @@ def test_work_of_others_or_damaged_work_is_not_taken_up(tmp_path, caplog, other)
 
 
 def test_two_processes_exclude_each_other(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder_lock, "held", functools.partial(folder_lock.locked, seconds=0.2))
+    monkeypatch.setattr(folder_lock, "locked", functools.partial(folder_lock.locked, seconds=0.2))
     with shards.Writer(tmp_path / "s.h5", 4, (4, 4, 1), OWNER, tmp_path / "p"):
         with pytest.raises(ValueError, match="another process"):
             shards.Writer(tmp_path / "s.h5", 4, (4, 4, 1), OWNER, tmp_path / "p").__enter__()

@@ -24,9 +24,9 @@ CIFAR10 = Path(__file__).parents[4] / "shared" / "cifar10"
 
 
 def import_digits(folder, seed=1, test_images=300):
-    told = Import("digits", seed, None, test_images, None, None, 8, 1, 10)
+    settings = Import("digits", seed, None, test_images, None, None, 8, 1, 10)
     paths = folder / "train.h5", folder / "test.h5"
-    sources.import_source(train_path=paths[0], test_path=paths[1], train_files=[], test_files=[], settings=told)
+    sources.import_source(train_path=paths[0], test_path=paths[1], train_files=[], test_files=[], settings=settings)
     return [shards.read(path) for path in paths]
 
 
@@ -61,9 +61,11 @@ def hub_file(path, images, labels, names=("no", "yes"), kind="PNG"):
 
 def import_hub(folder, files, **wanted):
     given = [wanted.get(name) for name in ("train", "test")]
-    told = Import("hub_parquet", 1, *given, "img", "label", wanted.get("size", 8), wanted.get("channels", 3), 10)
+    settings = Import("hub_parquet", 1, *given, "img", "label", wanted.get("size", 8), wanted.get("channels", 3), 10)
     paths = folder / "train.h5", folder / "test.h5"
-    sources.import_source(train_path=paths[0], test_path=paths[1], train_files=files, test_files=files, settings=told)
+    sources.import_source(
+        train_path=paths[0], test_path=paths[1], train_files=files, test_files=files, settings=settings
+    )
     return paths
 
 
@@ -237,9 +239,9 @@ def test_a_folder_is_read_with_its_class_names_and_mixed(tmp_path):
     picture_folders(tmp_path / "all/train", images[:30])
     picture_folders(tmp_path / "all/test", images[30:])
     splits = import_files(tmp_path, "folder", [tmp_path / "all"], channels=3)
-    for (found, labels), there, first in zip(splits, (images[:30], images[30:]), (0, 30), strict=True):
+    for (result, labels), there, first in zip(splits, (images[:30], images[30:]), (0, 30), strict=True):
         row_of = {image.tobytes(): k for k, image in enumerate(images)}
-        rows = [row_of[image.tobytes()] for image in found]
+        rows = [row_of[image.tobytes()] for image in result]
         assert sorted(rows) == list(range(first, first + len(there)))
         assert [(row - first) % 2 for row in rows] == labels.tolist()
         assert sorted(labels.tolist()) != labels.tolist()  # not class after class
@@ -260,9 +262,9 @@ def test_pictures_are_shrunk_by_the_mean_over_each_new_pixel(tmp_path):
     for split in ("train", "test"):
         for name in ("a", "b"):
             picture(tmp_path / split / name / "x.png", wide)
-    (found, _), _ = import_files(tmp_path, "folder", [tmp_path], image_size=4, size=4, channels=3)
+    (result, _), _ = import_files(tmp_path, "folder", [tmp_path], image_size=4, size=4, channels=3)
     mean = image.reshape(4, 4, 4, 4, 3).mean((1, 3))
-    assert np.abs(found[0] - mean).max() <= 1  # two roundings
+    assert np.abs(result[0] - mean).max() <= 1  # two roundings
 
 
 def test_pictures_that_do_not_fit_together_are_named(tmp_path):
@@ -331,9 +333,10 @@ def test_npz_files_of_two_shapes_are_refused(tmp_path):
     first, second = tmp_path / "a.npz", tmp_path / "b.npz"
     np.savez(first, image=some_images(4, 8), label=np.arange(4))
     np.savez(second, image=some_images(4, 6), label=np.arange(4))
-    for files in ([first, second], [first]), ([first], [second]):
-        with pytest.raises(ValueError, match=r"b.npz: .*6x6 pixels in grey; 8x8 pixels in grey wanted"):
-            import_files(tmp_path, "npz", *files)
+    with pytest.raises(ValueError, match=r"b.npz: .*6x6 pixels in grey; 8x8 pixels in grey wanted"):
+        import_files(tmp_path, "npz", [first, second], [first])
+    with pytest.raises(ValueError, match=r"b.npz: 'image' is uint8 \(4, 6, 6, 1\); uint8 \(count, 8, 8, 1\) is wanted"):
+        import_files(tmp_path, "npz", [first], [second])
 
 
 def test_grey_npz_without_channels_is_read(tmp_path):

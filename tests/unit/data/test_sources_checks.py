@@ -11,9 +11,9 @@ def test_images_of_another_shape_than_the_studys_are_refused(tmp_path):
     for split in ("train", "test"):
         picture_folders(tmp_path / split, some_images(4, 8, 3))
 
-    def refused(match, **told):
+    def refused(match, **settings):
         with pytest.raises(ValueError, match=f"^{match}$"):
-            import_files(tmp_path, "folder", [tmp_path], **{"channels": 3, **told})
+            import_files(tmp_path, "folder", [tmp_path], **{"channels": 3, **settings})
         assert not list(tmp_path.glob("*.h5"))
 
     refused("image.size: 32 given, source folder has images of 8x8 pixels", size=32)
@@ -43,10 +43,10 @@ def test_sorted_files_one_after_the_other_are_mixed(tmp_path):
     for name, part in (("a", slice(0, 40)), ("b", slice(40, 80))):
         np.savez(tmp_path / f"{name}.npz", image=images[part], label=labels[part])
     files = [tmp_path / "a.npz", tmp_path / "b.npz"]
-    (found, found_labels), _ = import_files(tmp_path, "npz", files, files[:1], train_images=40)
+    (result, found_labels), _ = import_files(tmp_path, "npz", files, files[:1], train_images=40)
     assert np.bincount(found_labels, minlength=4).min() >= 4
     label_of = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
-    assert [label_of[image.tobytes()] for image in found] == found_labels.tolist()
+    assert [label_of[image.tobytes()] for image in result] == found_labels.tolist()
 
 
 def test_sources_keep_the_order_of_mixed_images():

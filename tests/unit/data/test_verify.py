@@ -57,7 +57,7 @@ def test_a_whole_dataset_has_no_findings(dataset, tmp_path, capsys):
 
 
 @pytest.fixture(scope="module", params=["contiguous", "chunked", "gzip", "zstd", "lz4"])
-def one(request, tmp_path_factory):
+def one_shard(request, tmp_path_factory):
     """Return a shard of one layout, its bytes, and where the plain bytes of its images are."""
     if request.param in ("zstd", "lz4"):
         pytest.importorskip("hdf5plugin")
@@ -67,8 +67,8 @@ def one(request, tmp_path_factory):
 
 @given(data=st.data())
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_one_bad_byte_anywhere_is_found(one, data):
-    path, content, raw = one
+def test_one_bad_byte_anywhere_is_found(one_shard, data):
+    path, content, raw = one_shard
     # everything that is not an image is small: half of the bytes tried are of that kind
     edges = (0, raw.image or 0, (raw.image or 0) + 40 * SIZE, len(content))
     where = data.draw(st.sampled_from([(0, len(content) - 1), (edges[2], edges[3] - 1), (0, max(edges[1] - 1, 511))]))
@@ -88,8 +88,8 @@ def test_one_bad_byte_anywhere_is_found(one, data):
 
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_other_damage_is_found_too(one, data):
-    path, content, _ = one
+def test_any_other_damage_is_found_too(one_shard, data):
+    path, content, _ = one_shard
     damaged = bytearray(content)
     kind = data.draw(st.sampled_from(["cut", "grown", "zeros", "moved", "noise"]))
     at = data.draw(st.integers(0, len(content) - 1))
@@ -146,8 +146,8 @@ def test_shards_of_different_origin_are_told_apart(dataset):
         f"{path}: steps is 6; 5 in shard-00000.h5",
     ]
     for number in range(4):
-        told = {"steps": 5, "sigma_max": 80.0 + (number == 3), "first": 30 * number, "layout": "contiguous"}
-        write(dataset, number, images_of(number, 30), 30 * number, settings=told)
+        options = {"steps": 5, "sigma_max": 80.0 + (number == 3), "first": 30 * number, "layout": "contiguous"}
+        write(dataset, number, images_of(number, 30), 30 * number, settings=options)
     path = dataset / "shard-00003.h5"
     assert verify([dataset]).findings == [f"{path}: settings.sigma_max is 81.0; 80.0 in shard-00000.h5"]
     path = write(dataset, 3, images_of(3, 30)[:, :6], 90, settings={"steps": 5, "sigma_max": 80.0})
@@ -155,8 +155,14 @@ def test_shards_of_different_origin_are_told_apart(dataset):
 
 
 def test_shards_may_come_from_different_machines(dataset):
-    told = {"device": "NVIDIA H100 80GB HBM3", "torch": "2.14.0", "robustlaws": "0.2.0", "numpy": "3.0", "h5py": "4.0"}
-    write(dataset, 2, images_of(2, 30), 60, last_index=89, seed_range=[60, 89], **told)
+    options = {
+        "device": "NVIDIA H100 80GB HBM3",
+        "torch": "2.14.0",
+        "robustlaws": "0.2.0",
+        "numpy": "3.0",
+        "h5py": "4.0",
+    }
+    write(dataset, 2, images_of(2, 30), 60, last_index=89, seed_range=[60, 89], **options)
     assert verify([dataset]).findings == []
 
 
@@ -188,8 +194,8 @@ def test_real_images_may_be_the_same(tmp_path, capsys):
     images[13] = images[3]
     shards.write(tmp_path / "data" / "train.h5", images, np.arange(20) % 10, {"source": "digits"})
     assert cli.main(["verify", str(tmp_path)]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said == [
+    output = capsys.readouterr().out.splitlines()
+    assert output == [
         f"note: {tmp_path / 'data' / 'train.h5'} image 13 is the same as train.h5 image 3",
         "1 shard, 20 images: all whole",
     ]
@@ -210,7 +216,7 @@ def test_same_digests_of_different_images_are_no_repetition(tmp_path, monkeypatc
 def test_repetitions_are_those_of_a_plain_search_in_any_memory(data, tmp_path_factory):
     folder, kinds = tmp_path_factory.mktemp("d"), images_of(5, 12)
     sizes = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
-    held = data.draw(st.integers(1, 30))
+    kept = data.draw(st.integers(1, 30))
     chosen = [data.draw(st.integers(0, 11)) for _ in range(sum(sizes))]
     ends, paths = np.cumsum(sizes), []
     for number, (size, end) in enumerate(zip(sizes, ends, strict=True)):
@@ -222,7 +228,7 @@ def test_repetitions_are_those_of_a_plain_search_in_any_memory(data, tmp_path_fa
         if kind in chosen[:at]:
             (a, b), (c, d) = places[at], places[chosen.index(kind)]
             expected.append(f"{paths[a]} image {b} is the same as {paths[c].name} image {d}")
-    assert repeated_images.find(paths, sizes, held) == expected
+    assert repeated_images.find(paths, sizes, kept) == expected
 
 
 def test_other_files_are_passed_over_and_unfinished_ones_noted(dataset, tmp_path):

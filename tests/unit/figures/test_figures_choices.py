@@ -29,11 +29,11 @@ def test_samples_read_only_the_first_images_of_each_class(monkeypatch, shard):
     rgb = mosaics.as_rgb(images)
     for column, label in enumerate([3, 0, 7, 1]):
         wanted = list(rgb[labels == label][:3])
-        found = [row[column] for row in tiles if row[column] is not None]
-        assert len(found) == len(wanted)
-        assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
-        told = [row[column] for row in indices if row[column] is not None]
-        assert told == list(np.flatnonzero(labels == label)[:3])
+        results = [row[column] for row in tiles if row[column] is not None]
+        assert len(results) == len(wanted)
+        assert all(np.array_equal(a, b) for a, b in zip(results, wanted, strict=True))
+        settings = [row[column] for row in indices if row[column] is not None]
+        assert settings == list(np.flatnonzero(labels == label)[:3])
     assert samples._block(path, [7], 2) == ([[None], [None]],) * 2
 
 

@@ -269,13 +269,13 @@ def logs_of(form, given_parameters):
 def test_the_numerical_overhead_is_the_closed_form_of_approach_2(alpha, beta, flops, fid, ratio):
     law = published.ADDITIVE | {"alpha": alpha, "beta": beta}
     expected = additive.overhead(law, ratio)
-    found = overheads.overhead(additive.FORM, logs_of(additive, law), np.array([ratio]), np.log(flops / K), fid)
+    result = overheads.overhead(additive.FORM, logs_of(additive, law), np.array([ratio]), np.log(flops / K), fid)
     edge = 1 - (ratio**-alpha - 1) * beta / alpha  # at 0 no amount of data suffices
     if edge > 1e-3 and expected[0] < 1e12:  # more data than that is beyond any search
-        assert found[0][0, 0] == pytest.approx(expected[0], rel=1e-6)
-        assert found[1][0, 0] == pytest.approx(expected[1], rel=1e-6, abs=1e-6)
+        assert result[0][0, 0] == pytest.approx(expected[0], rel=1e-6)
+        assert result[1][0, 0] == pytest.approx(expected[1], rel=1e-6, abs=1e-6)
     elif edge < 0:
-        assert np.isinf(found[1]).all()
+        assert np.isinf(result[1]).all()
 
 
 @pytest.mark.parametrize("ratio", [0.3, 0.7, 1.0, 3.0])
@@ -283,7 +283,7 @@ def test_the_overhead_of_approach_3_buys_the_same_loss(ratio):
     law, fid, flops = published.BOTTLENECK, 1.65, 1e20
     params, images = bottleneck.optimum(law, flops, fid, K)
     form, logs = bottleneck.FORM, logs_of(bottleneck, law)
-    more, cost = (one[0, 0] for one in overheads.overhead(form, logs, np.array([ratio]), np.log(flops / K), fid))
+    more, cost = (item[0, 0] for item in overheads.overhead(form, logs, np.array([ratio]), np.log(flops / K), fid))
     target = bottleneck.loss(law, params, images, fid)
     assert bottleneck.loss(law, ratio * params, more * images, fid) == pytest.approx(target, rel=1e-9)
     assert cost == pytest.approx(ratio * more - 1)
@@ -310,13 +310,13 @@ def test_fit_panels_draw_two_stages_only_if_they_say_more(monkeypatch):
 
     monkeypatch.setattr(fitted_laws, "FORMS", dict.fromkeys(fitted_laws.ADDITIVE, fitted_laws.FORMS["additive"]))
     monkeypatch.setattr(fitted_laws.parametric, "samples", lambda form, table: {"alpha": np.ones(3)})
-    for two, one, expected in (
+    for two, item, expected in (
         (True, True, "additive_two_stage"),
         (True, False, "additive_two_stage"),
         (False, True, "additive"),
         (False, False, "additive"),
     ):
-        assert fitted_laws.additive([law("additive", one), law("additive_two_stage", two)], None)[0].name == expected
+        assert fitted_laws.additive([law("additive", item), law("additive_two_stage", two)], None)[0].name == expected
     assert fitted_laws.additive([law("additive_two_stage", False)], None)[0].name == "additive_two_stage"
     unsure = law("additive", True) | {"fit": {"converged": False}}
     assert fitted_laws.additive([unsure], None) == (None, "the fit has not converged")

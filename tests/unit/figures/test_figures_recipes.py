@@ -66,8 +66,8 @@ def accuracies(**shares):
 )  # fmt: skip
 def test_the_interval_of_a_difference_is_newcombes(one, two, low, high):
     """Newcombe 1998, table II, method 10."""
-    found = recipe_looks.lead(one[0] / one[1], one[1], two[0] / two[1], two[1])
-    assert found == pytest.approx((one[0] / one[1] - two[0] / two[1], low, high), abs=6e-5)
+    result = recipe_looks.lead(one[0] / one[1], one[1], two[0] / two[1], two[1])
+    assert result == pytest.approx((one[0] / one[1] - two[0] / two[1], low, high), abs=6e-5)
 
 
 def test_hyperparameters_name_the_best_recipe_with_its_lead(tmp_path):
@@ -141,7 +141,7 @@ def test_replacement_pairs_curves_by_run(tmp_path):
         run(size=4000), run(size=4000, recipe="with-replacement", seed=1),
         run(dataset="edm-18"), run(model="wrn-16-1", recipe="with-replacement"),
     ]  # fmt: skip
-    text, table = draw("replacement", tmp_path, runs=runs, curves=[row for one in runs for row in curve(one)])[1:]
+    text, table = draw("replacement", tmp_path, runs=runs, curves=[row for item in runs for row in curve(item)])[1:]
     assert set(table["label"]) == {"wrn-10-1/edm-5/2000/0", "wrn-10-1@with-replacement/edm-5/2000/0"}
     assert "+0.250 nats" in text
     assert "the curves are measured on fewer" in text
@@ -155,7 +155,7 @@ def test_replacement_pairs_curves_by_run(tmp_path):
 @pytest.mark.parametrize("images", [1000, None])
 def test_replacement_notes_fewer_test_images_only_if_known(tmp_path, images):
     runs = [run(), run(recipe="with-replacement")]
-    curves = [row | {"test_images": images} for one in runs for row in curve(one)]
+    curves = [row | {"test_images": images} for item in runs for row in curve(item)]
     text = draw("replacement", tmp_path, runs=runs, curves=curves)[1]
     assert "with-replacement" in text
     assert "fewer" not in text
@@ -163,7 +163,7 @@ def test_replacement_notes_fewer_test_images_only_if_known(tmp_path, images):
 
 def test_replacement_prefers_its_recipe_among_many(tmp_path):
     runs = [run(recipe=name) for name in (None, "a", "b", "c", "with-replacement")]
-    curves = [row for one in runs for row in curve(one)]
+    curves = [row for item in runs for row in curve(item)]
     text = draw("replacement", tmp_path / "all", runs=runs, curves=curves)[1]
     assert "with-replacement" in text
     assert "3 further recipes of the study not shown." in text
@@ -185,7 +185,7 @@ def test_replacement_prefers_its_recipe_among_many(tmp_path):
     ],
 )
 def test_figures_of_recipes_say_why_there_is_nothing(tmp_path, figure, runs, with_curves, why):
-    curves = [row for one in runs for row in curve(one)] if with_curves else []
+    curves = [row for item in runs for row in curve(item)] if with_curves else []
     picture, text, table = draw(figure, tmp_path, runs=runs, curves=curves)
     assert why in text
     assert np.ptp(picture[..., :3]) == 1

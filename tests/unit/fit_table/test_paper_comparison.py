@@ -28,10 +28,10 @@ def test_paper_runs_are_220_with_exact_networks_and_fids():
     exact = {f"wrn-{depth}-{width}": wrn_flops.wrn_parameters(depth, width) for depth, width in networks}
     assert runs["params"].tolist() == [exact[model] for model in runs["model"]]
     assert {name: round(count / 1e6) for name, count in exact.items()} == {
-        name: one["params_millions"] for name, one in paper.MODELS.items()
+        name: item["params_millions"] for name, item in paper.MODELS.items()
     }
     assert dict(zip(runs["dataset"], runs["fid"], strict=True)) == {
-        name: one["fid"] for name, one in paper.GENERATORS.items()
+        name: item["fid"] for name, item in paper.GENERATORS.items()
     }
     # what the paper says it trained: 100M images of four datasets, 30M of three; four networks of EDM-5 are hidden
     assert runs.groupby("dataset").size().to_dict() == {
@@ -62,8 +62,8 @@ def test_paper_other_runs_are_excluded_from_laws():
     forward = [wrn_flops.wrn_forward_flops(row.depth, row.width, 32) for row in others.itertuples()]
     assert np.allclose(others["flops"], 27 * np.array(forward, dtype=float) * others["images"], rtol=1e-3)
 
-    told = SimpleNamespace(observations="final", small_on_large=paper.SMALL_ON_LARGE)
-    seen = observe(paper_runs.everything(), tables.table([], tables.CURVES), told)
+    settings = SimpleNamespace(observations="final", small_on_large=paper.SMALL_ON_LARGE)
+    seen = observe(paper_runs.everything(), tables.table([], tables.CURVES), settings)
     assert set(seen.run) < set(paper_runs.runs()["run"])
     assert len(seen) == 168
     assert (seen.dataset == "DG").sum() == 28
@@ -100,10 +100,10 @@ def compared(fitted):
     table = tables.read(fitted / "comparison.parquet", tables.COMPARISON)
 
     def row(law, quantity, fid=None):
-        found = table[(table["law"] == law) & (table["quantity"] == quantity)]
-        found = found[found["fid"].isna() if fid is None else found["fid"] == fid]
-        assert len(found) == 1, (law, quantity, fid)
-        return found.iloc[0]
+        result = table[(table["law"] == law) & (table["quantity"] == quantity)]
+        result = result[result["fid"].isna() if fid is None else result["fid"] == fid]
+        assert len(result) == 1, (law, quantity, fid)
+        return result.iloc[0]
 
     return row
 
@@ -156,16 +156,16 @@ def test_the_kept_result_of_the_recipe_is_what_it_says(compared):
     kept = json.loads(paper_runs.RECIPE.read_text(encoding="utf-8"))
     assert kept["laws"].keys() == kept["fits"].keys() == {"additive_two_stage", "bottleneck"}
     stages = {
-        f"{paper_comparison.OBJECTIVE}, stage {1 + i}": one
-        for i, one in enumerate(kept["fits"]["additive_two_stage"]["stages"])
+        f"{paper_comparison.OBJECTIVE}, stage {1 + i}": item
+        for i, item in enumerate(kept["fits"]["additive_two_stage"]["stages"])
     }
     for law, quantity, fit in (
-        *(("additive_two_stage", quantity, one) for quantity, one in stages.items()),
+        *(("additive_two_stage", quantity, item) for quantity, item in stages.items()),
         ("bottleneck", paper_comparison.OBJECTIVE, kept["fits"]["bottleneck"]),
     ):
         assert compared(law, quantity)["recipe"] == pytest.approx(fit["mean_objective"], rel=1e-9)
         assert not fit["converged"]
-    assert [one["starts"] for one in stages.values()] == [3125, 12]
+    assert [item["starts"] for item in stages.values()] == [3125, 12]
     assert kept["fits"]["bottleneck"]["starts"] == 648
     # the search leaves B where it started, as the paper's did: neither is a fitted number
     assert min(abs(kept["laws"]["bottleneck"]["B"] - start) for start in paper.BOTTLENECK_STARTS["B"]) < 1e-3

@@ -33,7 +33,7 @@ TABLES = {
 
 def contents(path):
     """{name: bytes} of all files in a folder."""
-    return {one.relative_to(path).as_posix(): one.read_bytes() for one in path.rglob("*") if one.is_file()}
+    return {item.relative_to(path).as_posix(): item.read_bytes() for item in path.rglob("*") if item.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +85,8 @@ def test_the_laws_are_those_of_the_library(filled):
     work = pipeline.Work(out, *tables_of(out), ("additive",), pipeline.Choices(refits=20), "mine")
     direct = additive.fit(work.runs, work.curves, work.law_settings("additive"))
     assert json.loads((out / "laws/additive.json").read_text()) == direct.summary
-    found = determination.values(direct.summary["parameters"])
-    assert found["alpha"] == pytest.approx(published.ADDITIVE["alpha"], rel=0.3)
+    result = determination.values(direct.summary["parameters"])
+    assert result["alpha"] == pytest.approx(published.ADDITIVE["alpha"], rel=0.3)
     assert direct.summary["n_runs"] == 72
 
 
@@ -149,9 +149,9 @@ def test_a_wrong_option_is_refused_in_one_line(case, table, tmp_path, capsys):
     words, expected = OPTIONS[case]
     words = [word.format(table=table) for word in words]
     assert cli.main(["fit", *words, "--out", str(tmp_path / "out")]) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert expected in told
+    settings = capsys.readouterr().err
+    assert settings.count("\n") == 1
+    assert expected in settings
     assert not (tmp_path / "out").exists()
 
 
@@ -164,9 +164,9 @@ def test_a_folder_that_is_not_ours_is_left_alone(table, tmp_path, capsys):
     for out, expected in ((file, "a file; give a folder"), (theirs, "holds something else")):
         before = out.read_bytes() if out is file else contents(out)
         assert cli.main(["fit", str(table), "--out", str(out), *QUICK]) == 2
-        told = capsys.readouterr().err
-        assert told.count("\n") == 1
-        assert expected in told
+        settings = capsys.readouterr().err
+        assert settings.count("\n") == 1
+        assert expected in settings
         assert (out.read_bytes() if out is file else contents(out)) == before
 
 
@@ -236,16 +236,16 @@ def test_output_folder_killed_between_moves_is_marked_unfinished(moves, tmp_path
     if moves < 3:
         with pytest.raises(Killed):
             fill("new", ("a", "b", "c"))
-        found = contents(out)
-        for name in found.keys() - {"fit.json"}:
-            assert found[name].decode() in (f"old {name}", f"new {name}")
-        assert not json.loads(found["fit.json"])["finished"]
+        result = contents(out)
+        for name in result.keys() - {"fit.json"}:
+            assert result[name].decode() in (f"old {name}", f"new {name}")
+        assert not json.loads(result["fit.json"])["finished"]
         monkeypatch.undo()
     fill("new", ("a", "b", "c"))
-    found = contents(out)
-    assert {name: found[name].decode() for name in ("a", "b", "c")} == {n: f"new {n}" for n in ("a", "b", "c")}
-    assert found.keys() == {"a", "b", "c", "fit.json"}
-    assert json.loads(found["fit.json"])["finished"]
+    result = contents(out)
+    assert {name: result[name].decode() for name in ("a", "b", "c")} == {n: f"new {n}" for n in ("a", "b", "c")}
+    assert result.keys() == {"a", "b", "c", "fit.json"}
+    assert json.loads(result["fit.json"])["finished"]
 
 
 def test_killed_fit_leaves_no_finished_file_and_next_succeeds(table, tmp_path, monkeypatch, capsys):
@@ -283,12 +283,12 @@ def test_a_table_that_says_little_is_fitted_without_a_traceback(case, tmp_path, 
     monkeypatch.setattr(pipeline, "STEPS", pipeline.STEPS[:4])
     path = made.write_csv(tmp_path / "mine.csv", LITTLE[case])
     assert cli.main(["fit", str(path), "--out", str(tmp_path / "out"), "--refits", "20", "--human", "0.9"]) == 0
-    told = capsys.readouterr().out
+    settings = capsys.readouterr().out
     limits = tables.read(tmp_path / "out/laws/limits.parquet", tables.APPROACHES)
     assert (limits.loc[~limits["determined"], "why"] != "").all()
     if case in ("two runs", "one size", "losses all one"):
         assert not limits.loc[limits["quantity"] == "N_star", "determined"].any()
-        assert "not determined" in told
+        assert "not determined" in settings
 
 
 def test_laws_are_those_that_the_runs_allow():
@@ -302,9 +302,9 @@ def test_help_explains_every_column_and_loads_no_torch(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["fit", "--help"])
     assert ended.value.code == 0
-    told = capsys.readouterr().out
+    settings = capsys.readouterr().out
     for word in ("params, n, n_params", "adversarial loss, nats (has to be there)", "autoattack", "train_fraction"):
-        assert word in told
+        assert word in settings
     program = (
         "import sys; from robustlaws import cli; from robustlaws.fit_table import pipeline, terminal_summary; "
         "assert 'torch' not in sys.modules"

@@ -200,37 +200,37 @@ def test_parquet_is_refused_with_rows_instead_of_lines(tmp_path, capsys):
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_good_table_becomes_records(kind, tmp_path):
-    brought = made.rows()
+    table = made.rows()
     path = tmp_path / f"mine.{kind}"
-    made.write_csv(path, brought) if kind == "csv" else pd.DataFrame(brought).to_parquet(path)
-    found = run_table.runs(path)
-    pd.testing.assert_frame_equal(tables.table(found, tables.RUNS), found)
-    expected = pd.DataFrame(brought)
-    assert (found["params"] == expected["params"]).all()
-    assert (found["images"] == expected["images"]).all()
-    assert (found["size"] == expected["images"]).all()
+    made.write_csv(path, table) if kind == "csv" else pd.DataFrame(table).to_parquet(path)
+    result = run_table.runs(path)
+    pd.testing.assert_frame_equal(tables.table(result, tables.RUNS), result)
+    expected = pd.DataFrame(table)
+    assert (result["params"] == expected["params"]).all()
+    assert (result["images"] == expected["images"]).all()
+    assert (result["size"] == expected["images"]).all()
     for ours, theirs in {"adv_loss": "loss", "flops": "flops", "fid": "fid", "adv_acc": "accuracy"}.items():
-        assert (found[ours] == expected[theirs]).all()
-    assert found["run"].tolist()[:2] == ["wrn-28-4/DG/5000000/1", "wrn-28-4/DG/10000000/1"]
-    assert (found["real_fraction"] == 0).all()
-    assert found["recipe"].isna().all()
-    assert found["autoattack_acc"].isna().all()
+        assert (result[ours] == expected[theirs]).all()
+    assert result["run"].tolist()[:2] == ["wrn-28-4/DG/5000000/1", "wrn-28-4/DG/10000000/1"]
+    assert (result["real_fraction"] == 0).all()
+    assert result["recipe"].isna().all()
+    assert result["autoattack_acc"].isna().all()
 
 
 def test_other_spellings_defaults_and_columns_of_no_meaning(tmp_path, caplog):
-    brought = [
+    table = [
         {"N": row["params"], "D": row["images"], "Adv Loss": row["loss"], "comment": "x"} for row in made.rows()[:24]
     ]
-    path = made.write_csv(tmp_path / "mine.csv", brought)
+    path = made.write_csv(tmp_path / "mine.csv", table)
     with pytest.raises(ValueError, match="give FLOPs, or --flops-per-parameter-image"):
         run_table.runs(path)
     with caplog.at_level("INFO", logger="robustlaws"):
-        found = run_table.runs(path, flops_per_parameter_image=7822)
+        result = run_table.runs(path, flops_per_parameter_image=7822)
     assert "not used: comment" in caplog.text
-    assert np.allclose(found["flops"], 7822.0 * found["params"] * found["images"])
-    assert set(found["dataset"]) == {"all"}
-    assert (found["fid"] == 0).all()
-    assert found["run"].iloc[0] == "n-5849050/all/5000000/1"
+    assert np.allclose(result["flops"], 7822.0 * result["params"] * result["images"])
+    assert set(result["dataset"]) == {"all"}
+    assert (result["fid"] == 0).all()
+    assert result["run"].iloc[0] == "n-5849050/all/5000000/1"
 
 
 def test_a_dataset_without_a_fid_is_kept_but_left_to_itself(tmp_path):
@@ -238,27 +238,27 @@ def test_a_dataset_without_a_fid_is_kept_but_left_to_itself(tmp_path):
     for row in table:
         row["fid"] = "" if row["dataset"] == "EDM-7" else row["fid"]
     table[0]["fid"] = ""  # another row says it
-    found = run_table.runs(made.write_csv(tmp_path / "mine.csv", table))
-    assert found["fid"].isna().sum() == 24
-    assert (found.loc[found["dataset"] == "DG", "fid"] == 1.65).all()
+    result = run_table.runs(made.write_csv(tmp_path / "mine.csv", table))
+    assert result["fid"].isna().sum() == 24
+    assert (result.loc[result["dataset"] == "DG", "fid"] == 1.65).all()
 
 
 def test_every_spelling_means_one_column():
-    spelt = [columns.spelt(name) for key, one in columns.RUNS.items() for name in (key, *one.aliases)]
+    spelt = [columns.spelt(name) for key, item in columns.RUNS.items() for name in (key, *item.aliases)]
     assert len(set(spelt)) == len(spelt)
-    assert {one.target for one in columns.RUNS.values()} <= set(tables.RUNS)
+    assert {item.target for item in columns.RUNS.values()} <= set(tables.RUNS)
     assert columns.spelt(" Adv-Loss ") == "adv_loss"
 
 
 def test_shape_check_passes_over_other_networks(tmp_path):
-    brought = [row | {"depth": 50, "width": 1, "model": f"r{row['params']}"} for row in made.rows()]
-    assert len(run_table.runs(made.write_csv(tmp_path / "mine.csv", brought))) == 72
+    table = [row | {"depth": 50, "width": 1, "model": f"r{row['params']}"} for row in made.rows()]
+    assert len(run_table.runs(made.write_csv(tmp_path / "mine.csv", table))) == 72
 
 
 def test_many_classes_are_within_what_a_wide_resnet_can_have(tmp_path):
-    brought = made.changed(params=lambda row: wrn_flops.wrn_parameters(row["depth"], row["width"], classes=1000))
-    brought = [row | {"flops": 7822.0 * row["params"] * row["images"]} for row in brought]
-    assert len(run_table.runs(made.write_csv(tmp_path / "mine.csv", brought))) == 72
+    table = made.changed(params=lambda row: wrn_flops.wrn_parameters(row["depth"], row["width"], classes=1000))
+    table = [row | {"flops": 7822.0 * row["params"] * row["images"]} for row in table]
+    assert len(run_table.runs(made.write_csv(tmp_path / "mine.csv", table))) == 72
 
 
 def own_tables(tmp_path):
@@ -301,10 +301,10 @@ def test_curves_find_their_runs_by_whatever_names_them(tmp_path):
     shape = runs.set_index("run").loc[curves["run"], ["depth", "width"]].reset_index(drop=True)
     named = curves.drop(columns=["run", "model", "train_fraction", "flops"]).assign(**shape)
     named.to_csv(tmp_path / "curves.csv", index=False)
-    found = learning.curves(tmp_path / "curves.csv", runs)
-    assert (found["run"] == curves["run"]).all()
-    assert np.allclose(found["flops"], curves["flops"])
-    assert np.allclose(found["train_fraction"], curves["train_fraction"], atol=0.01)
+    result = learning.curves(tmp_path / "curves.csv", runs)
+    assert (result["run"] == curves["run"]).all()
+    assert np.allclose(result["flops"], curves["flops"])
+    assert np.allclose(result["train_fraction"], curves["train_fraction"], atol=0.01)
 
     for broken, expected in {
         "no run has": named.assign(dataset="other"),
@@ -336,18 +336,18 @@ def test_table_reader_reads_or_refuses_any_cell_in_one_line(data, tmp_path):
         row, name = data.draw(st.integers(0, 11)), data.draw(st.sampled_from(list(table[0])))
         table[row][name] = data.draw(CELLS)
     path = made.write_csv(tmp_path / "mine.csv", table)
-    found = refusal = None
+    result = refusal = None
     try:
-        found = run_table.runs(path)
+        result = run_table.runs(path)
     except ValueError as error:
         refusal = str(error)
-    if found is None:
+    if result is None:
         assert refusal.startswith(str(path))
         assert len(refusal.splitlines()) == 1
     else:
-        assert len(found) == 12
-        assert (found[["params", "images", "flops", "adv_loss"]] > 0).all(axis=None)
-        assert np.isfinite(found["fid"]).all()
+        assert len(result) == 12
+        assert (result[["params", "images", "flops", "adv_loss"]] > 0).all(axis=None)
+        assert np.isfinite(result["fid"]).all()
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -362,15 +362,15 @@ def test_numbers_come_through_unchanged(losses, params, images, ratio, tmp_path)
         {"params": params, "images": images, "loss": loss, "flops": ratio * params * images, "seed": seed}
         for seed, loss in enumerate(losses)
     ]
-    found = run_table.runs(made.write_csv(tmp_path / "mine.csv", table))
-    assert found["adv_loss"].tolist() == losses
-    assert (found["params"] == params).all()
-    assert (found["images"] == images).all()
-    assert (found["flops"] == ratio * params * images).all()
+    result = run_table.runs(made.write_csv(tmp_path / "mine.csv", table))
+    assert result["adv_loss"].tolist() == losses
+    assert (result["params"] == params).all()
+    assert (result["images"] == images).all()
+    assert (result["flops"] == ratio * params * images).all()
 
 
 def test_the_published_table_can_be_brought_like_any_other():
-    found, ours = run_table.runs(Path(str(paper_runs.TABLE))), paper_runs.runs()
-    assert len(found) == len(ours) == 220
+    result, ours = run_table.runs(Path(str(paper_runs.TABLE))), paper_runs.runs()
+    assert len(result) == len(ours) == 220
     for name in ("params", "images", "flops", "adv_loss", "fid", "dataset", "model"):
-        assert (found[name] == ours[name]).all()
+        assert (result[name] == ours[name]).all()

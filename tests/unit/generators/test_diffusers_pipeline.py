@@ -61,22 +61,22 @@ def classifier(folders):
     return path
 
 
-def sampling(source, *, steps=3, count=8, channels=1, **told):
+def sampling(source, *, steps=3, count=8, channels=1, **changes):
     names = {"dataset": "theirs", "generator": "theirs", "sampler": "pipeline", "steps": steps}
-    kept = {"sigma_min": 0.002, "sigma_max": 80.0, "rho": 7.0, "seed": 1, "labels": told.pop("labels", "balanced")}
-    shape = {"classes": 10, "image_size": told.pop("image_size", 8), "channels": channels}
-    rest = {"first": 0, "count": count, "batch": 4, "seeds": told.pop("seeds", "derived")}
-    return Sampling(**names, **kept, **shape, **rest, pipeline=Pipeline(source=str(source), **told))
+    kept = {"sigma_min": 0.002, "sigma_max": 80.0, "rho": 7.0, "seed": 1, "labels": changes.pop("labels", "balanced")}
+    shape = {"classes": 10, "image_size": changes.pop("image_size", 8), "channels": channels}
+    rest = {"first": 0, "count": count, "batch": 4, "seeds": changes.pop("seeds", "derived")}
+    return Sampling(**names, **kept, **shape, **rest, pipeline=Pipeline(source=str(source), **changes))
 
 
-def ddpm(folders, classifier, **told):
-    asked = sampling(folders / told.pop("folder", "ddpm"), classifier=CLASSIFIER, **told)
+def ddpm(folders, classifier, **changes):
+    asked = sampling(folders / changes.pop("folder", "ddpm"), classifier=CLASSIFIER, **changes)
     return diffusers_pipeline.Sampler({"classifier": classifier}, asked, CPU)
 
 
-def dit(folders, **told):
-    arguments = told.pop("arguments", {"guidance_scale": 2.0})
-    asked = sampling(folders / "dit", channels=3, class_argument="class_labels", arguments=arguments, **told)
+def dit(folders, **changes):
+    arguments = changes.pop("arguments", {"guidance_scale": 2.0})
+    asked = sampling(folders / "dit", channels=3, class_argument="class_labels", arguments=arguments, **changes)
     return diffusers_pipeline.Sampler({}, asked, CPU)
 
 
@@ -107,14 +107,14 @@ def test_conditional_pipeline_equals_diffusers_by_class(folders):
 @pytest.mark.parametrize("scheduler", [None, "DDIMScheduler", "DPMSolverMultistepScheduler"])
 def test_an_image_is_a_function_of_its_index(folders, classifier, scheduler):
     first = ddpm(folders, classifier, scheduler=scheduler)
-    one, other = first.batch(range(4)), first.batch(range(4, 8))
+    item, other = first.batch(range(4)), first.batch(range(4, 8))
     torch.manual_seed(9)  # what else was drawn does not matter
     again = ddpm(folders, classifier, scheduler=scheduler)
     assert np.array_equal(again.batch(range(4, 8))[0], other[0])
-    assert np.array_equal(again.batch(range(4))[0], one[0])
+    assert np.array_equal(again.batch(range(4))[0], item[0])
     alone = again.batch(range(2, 3))[0][0].astype(int)
-    assert np.abs(alone - one[0][2].astype(int)).max() <= 1  # the network may round otherwise
-    assert len({image.tobytes() for image in np.concatenate([one[0], other[0]])}) == 8
+    assert np.abs(alone - item[0][2].astype(int)).max() <= 1  # the network may round otherwise
+    assert len({image.tobytes() for image in np.concatenate([item[0], other[0]])}) == 8
 
 
 def test_pipeline_scheduler_noise_depends_on_the_batch(folders):
@@ -134,8 +134,8 @@ def test_classes_share_their_seeds_where_labels_say_so(folders):
 
 
 def test_scheduler_and_steps_are_those_of_the_settings(folders, classifier):
-    def images(**told):
-        return ddpm(folders, classifier, **told).batch(range(4))[0]
+    def images(**settings):
+        return ddpm(folders, classifier, **settings).batch(range(4))[0]
 
     made = ddpm(folders, classifier, scheduler="DDIMScheduler", scheduler_arguments={"timestep_spacing": "trailing"})
     scheduler = made._pipeline.scheduler
@@ -197,9 +197,9 @@ def test_grey_and_colour_become_each_other_and_nothing_else():
 
 
 def test_schedulers_that_do_not_fit_are_refused(folders, classifier):
-    def refused(match, **told):
+    def refused(match, **settings):
         with pytest.raises(ValueError, match=match):
-            ddpm(folders, classifier, **told).batch(range(4))
+            ddpm(folders, classifier, **settings).batch(range(4))
 
     refused(r"unknown 'EulerScheduler'; diffusers has DDIMScheduler", scheduler="EulerScheduler")
     refused(r"unknown 'UNet2DModel'", scheduler="UNet2DModel")
@@ -281,9 +281,9 @@ def test_folders_that_are_no_pipeline_are_refused(folders, tmp_path):
 
 
 def test_a_name_that_the_hub_does_not_give_is_refused(monkeypatch):
-    def offline(*_, **told):
-        assert told["use_safetensors"] is True
-        assert told["trust_remote_code"] is False
+    def offline(*_, **settings):
+        assert settings["use_safetensors"] is True
+        assert settings["trust_remote_code"] is False
         raise OSError("no route to the hub\nsecond line")
 
     monkeypatch.setattr(diffusers.DiffusionPipeline, "download", offline)

@@ -47,9 +47,9 @@ def test_absent_labels_are_zero_vectors_and_given_ones_matter(net):
     zeros, augmented = torch.zeros(3, 10), torch.zeros(3, 9)
     assert torch.allclose(net(X, SIGMA), net(X, SIGMA, zeros), atol=1e-6)
     assert torch.allclose(net(X, SIGMA, ONEHOT), net(X, SIGMA, ONEHOT, augmented), atol=1e-6)
-    one = net.raw(X, SIGMA, ONEHOT)
+    item = net.raw(X, SIGMA, ONEHOT)
     others = [net.raw(X, SIGMA), net.raw(X, SIGMA, ONEHOT.flip(0)), net.raw(X, SIGMA, ONEHOT, augmented + 1)]
-    changes = torch.stack([(one - other).abs().amax((1, 2, 3)) for other in others])
+    changes = torch.stack([(item - other).abs().amax((1, 2, 3)) for other in others])
     assert (changes > 1e-3).sum(1).tolist() == [3, 2, 3]  # flipped, the class in the middle stays
 
 
@@ -266,8 +266,8 @@ def test_an_encoder_that_cannot_be_is_refused_in_one_line(change, said):
 @pytest.mark.parametrize("shape", [(3, 1, 9, 9), (3, 3, 8, 8), (3, 1, 16, 16), (3, 1, 8, 4)])
 def test_images_of_another_shape_are_refused(shape):
     x, t = images(*shape), torch.full((3,), 0.5)
-    said = "x".join(map(str, shape[1:]))
-    with pytest.raises(ValueError, match=f"images of {said}; this network takes 1x8x8"):
+    output = "x".join(map(str, shape[1:]))
+    with pytest.raises(ValueError, match=f"images of {output}; this network takes 1x8x8"):
         ddpmpp.Preconditioned(ddpmpp.build(DDPMPP), 0.5)(x, SIGMA)
-    with pytest.raises(ValueError, match=f"images of {said}; this network takes 1x8x8"):
+    with pytest.raises(ValueError, match=f"images of {output}; this network takes 1x8x8"):
         discriminator.build(ENCODER)(x, t)

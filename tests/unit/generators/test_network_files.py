@@ -36,9 +36,9 @@ def saved(request, tmp_path):
 def test_network_files_round_trip_to_the_same_bytes(saved, tmp_path):
     module, about, files = saved
     before = torch.get_rng_state()
-    again, told = network_files.load(*files, CPU)
+    again, options = network_files.load(*files, CPU)
     assert torch.equal(before, torch.get_rng_state())  # no random weights were drawn for it
-    assert told == about | ({"sigma_data": module.sigma_data} if hasattr(module, "sigma_data") else {})
+    assert options == about | ({"sigma_data": module.sigma_data} if hasattr(module, "sigma_data") else {})
     assert not again.training
     assert not any(parameter.requires_grad for parameter in again.parameters())
     theirs = module.state_dict()
@@ -46,17 +46,17 @@ def test_network_files_round_trip_to_the_same_bytes(saved, tmp_path):
     assert all(torch.equal(value, theirs[name]) for name, value in again.state_dict().items())
     copies = tmp_path / "again.json", tmp_path / "again.safetensors"
     for other in (again, module.to(memory_format=torch.channels_last)):
-        network_files.save(*copies, other, told)
+        network_files.save(*copies, other, options)
         assert [copy.read_bytes() for copy in copies] == [file.read_bytes() for file in files]
 
 
 def test_a_file_says_what_it_is(saved):
     _, about, (config, weights) = saved
-    told = json.loads(config.read_text())
-    assert told["format"] == "robustlaws-generator-1"
-    assert told["kind"] == about["kind"]
+    options = json.loads(config.read_text())
+    assert options["format"] == "robustlaws-generator-1"
+    assert options["kind"] == about["kind"]
     family = settings.Network if about["kind"] in ("edm", "pfgmpp") else settings.Encoder
-    assert set(told["network"]) <= {field.name for field in dataclasses.fields(family)}
+    assert set(options["network"]) <= {field.name for field in dataclasses.fields(family)}
     assert all(key.startswith("model.") for key in load_file(weights)) == (family is settings.Network)
 
 
@@ -112,12 +112,12 @@ WRONG = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_file_is_refused_in_one_line_that_names_it(wrong, tmp_path):
-    spoil, said = WRONG[wrong]
+    spoil, output = WRONG[wrong]
     build, about = KINDS["pfgmpp"]
     files = tmp_path / "network.json", tmp_path / "weights.safetensors"
     network_files.save(*files, build(), {"kind": "pfgmpp"} | about)
     spoil(files)
-    with pytest.raises(ValueError, match=said) as caught:
+    with pytest.raises(ValueError, match=output) as caught:
         network_files.load(*files, CPU)
     assert "\n" not in str(caught.value)
 

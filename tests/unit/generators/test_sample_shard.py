@@ -29,7 +29,7 @@ from tests.support.sampled_shards import (
     NETWORK,
     random_weights,
     sample,
-    told,
+    sampling_settings,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -50,9 +50,11 @@ def batch(files, settings, indices=range(16)):
     ],
 )
 def test_an_image_is_a_function_of_its_index_whatever_the_shards(sampler, changes, files, tmp_path):
-    images, labels = sample(files, tmp_path, told(sampler, **changes))
+    images, labels = sample(files, tmp_path, sampling_settings(sampler, **changes))
     for first, count in ((0, 7), (7, 20), (27, 21)):
-        part, part_labels = sample(files, tmp_path, told(sampler, first=first, count=count, **changes), f"from-{first}")
+        part, part_labels = sample(
+            files, tmp_path, sampling_settings(sampler, first=first, count=count, **changes), f"from-{first}"
+        )
         assert np.array_equal(part, images[first : first + count])
         assert np.array_equal(part_labels, labels[first : first + count])
     assert len({image.tobytes() for image in images}) == 48
@@ -60,16 +62,16 @@ def test_an_image_is_a_function_of_its_index_whatever_the_shards(sampler, change
 
 @pytest.mark.parametrize("sampler", ["edm", "pfgmpp", "dg"])
 def test_another_batch_changes_rounding_at_most(sampler, files, tmp_path):
-    one = sample(files, tmp_path, told(sampler, count=32))[0].astype(int)
-    other = sample(files, tmp_path, told(sampler, count=32, batch=7))[0].astype(int)
-    assert np.abs(one - other).max() <= 1
-    assert (one != other).mean() < 2e-3
+    item = sample(files, tmp_path, sampling_settings(sampler, count=32))[0].astype(int)
+    other = sample(files, tmp_path, sampling_settings(sampler, count=32, batch=7))[0].astype(int)
+    assert np.abs(item - other).max() <= 1
+    assert (item != other).mean() < 2e-3
 
 
 def test_the_draws_of_an_image_are_those_of_old():
     # of a generator seeded from the seed of the images and the index, latent before class: so were the datasets that
     # exist, and their images must not change
-    draws = Draws([3, 4], told(labels="random"))
+    draws = Draws([3, 4], sampling_settings(labels="random"))
     ours = draws.normal(), draws.labels(), draws.noise(0)
     for place, index in enumerate((3, 4)):
         generator = torch.Generator().manual_seed(derive(5, "image", index))
@@ -79,7 +81,7 @@ def test_the_draws_of_an_image_are_those_of_old():
 
 
 def test_balanced_labels_are_balanced_and_move_no_latent():
-    balanced, random = Draws(range(100), told()), Draws(range(100), told(labels="random"))
+    balanced, random = Draws(range(100), sampling_settings()), Draws(range(100), sampling_settings(labels="random"))
     assert torch.equal(balanced.normal(), random.normal())
     drawn = random.labels()
     assert balanced.labels().tolist() == [i % 10 for i in range(100)]
@@ -88,68 +90,72 @@ def test_balanced_labels_are_balanced_and_move_no_latent():
 
 
 def test_shared_labels_share_latents():
-    draws = Draws(range(5, 25), told(labels="shared"))
+    draws = Draws(range(5, 25), sampling_settings(labels="shared"))
     latents = draws.normal()
     assert draws.labels().tolist() == [i % 10 for i in range(5, 25)]
     assert torch.equal(latents[:5], latents[:1].expand(5, -1, -1, -1))
-    assert torch.equal(latents, Draws([i // 10 for i in range(5, 25)], told()).normal())
+    assert torch.equal(latents, Draws([i // 10 for i in range(5, 25)], sampling_settings()).normal())
     assert len({latent.numpy().tobytes() for latent in latents}) == 3
 
 
 def test_seeds_from_the_index_ignore_the_seed_and_wrap():
-    ours = Draws([7, 2**32 + 7], told(seeds="index")).normal()
+    ours = Draws([7, 2**32 + 7], sampling_settings(seeds="index")).normal()
     assert torch.equal(ours[0], torch.randn((1, 8, 8), generator=torch.Generator().manual_seed(7)))
     assert torch.equal(ours[0], ours[1])
-    assert torch.equal(ours, Draws([7, 7], told(seeds="index", seed=6)).normal())
+    assert torch.equal(ours, Draws([7, 7], sampling_settings(seeds="index", seed=6)).normal())
 
 
 @pytest.mark.parametrize("changes", [{"labels": "sorted"}, {"seeds": "clock"}])
 def test_unknown_ways_to_draw_are_named(changes):
     ((name, value),) = changes.items()
     with pytest.raises(ValueError, match=f"{name}: unknown '{value}'; known: "):
-        Draws([0], told(**changes))
+        Draws([0], sampling_settings(**changes))
 
 
 def test_the_latents_are_standard_normal():
-    latents = Draws(range(500), told()).normal()
+    latents = Draws(range(500), sampling_settings()).normal()
     assert abs(float(latents.mean())) < 0.02
     assert float(latents.std()) == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize("sampler", ["edm", "pfgmpp", "dg"])
 def test_seeds_steps_and_classes_change_images(sampler, files):
-    images, labels = batch(files, told(sampler))
+    images, labels = batch(files, sampling_settings(sampler))
     assert images.dtype == np.uint8
     assert images.shape == (16, 8, 8, 1)
     assert labels.dtype == np.int64
     for changes in ({"seed": 6}, {"steps": 9}):
-        assert not np.array_equal(images, batch(files, told(sampler, **changes))[0])
-    same_latents, _ = batch(files, told(sampler, labels="shared"))
+        assert not np.array_equal(images, batch(files, sampling_settings(sampler, **changes))[0])
+    same_latents, _ = batch(files, sampling_settings(sampler, labels="shared"))
     assert len({image.tobytes() for image in same_latents[:10]}) == 10  # one latent, ten classes
 
 
 def test_churn_of_nothing_changes_nothing(files):
-    images, _ = batch(files, told())
-    assert np.array_equal(images, batch(files, told(churn=Churn(0, 0, None, 1)))[0])
-    assert np.array_equal(images, batch(files, told(churn=Churn(30, 90, None, 1)))[0])  # no level is that high
-    assert not np.array_equal(images, batch(files, told(churn=Churn(30, 0, None, 1)))[0])
+    images, _ = batch(files, sampling_settings())
+    assert np.array_equal(images, batch(files, sampling_settings(churn=Churn(0, 0, None, 1)))[0])
+    assert np.array_equal(
+        images, batch(files, sampling_settings(churn=Churn(30, 90, None, 1)))[0]
+    )  # no level is that high
+    assert not np.array_equal(images, batch(files, sampling_settings(churn=Churn(30, 0, None, 1)))[0])
 
 
 def test_guidance_of_no_weight_gives_the_images_of_edm(files):
-    images, labels = batch(files, told("edm", steps=8))
+    images, labels = batch(files, sampling_settings("edm", steps=8))
     for boosting in (False, True):  # without a log ratio there is nothing to boost
-        guided = batch(files, told("dg", guidance=Guidance(0, boosting, 0.01, 1.0)))
+        guided = batch(files, sampling_settings("dg", guidance=Guidance(0, boosting, 0.01, 1.0)))
         assert np.array_equal(guided[0], images)
         assert np.array_equal(guided[1], labels)
-    nowhere = batch(files, told("dg", guidance=Guidance(1, True, 0.99, 1.0)))  # a window before the first level
+    nowhere = batch(
+        files, sampling_settings("dg", guidance=Guidance(1, True, 0.99, 1.0))
+    )  # a window before the first level
     assert np.array_equal(nowhere[0], images)
     variants = (Guidance(1, False, 0.01, 1.0), GUIDED, Guidance(0, False, 0.01, 1.0, weight_second_order=1.0))
-    others = [batch(files, told("dg", guidance=guidance))[0] for guidance in variants]
+    others = [batch(files, sampling_settings("dg", guidance=guidance))[0] for guidance in variants]
     assert len({made.tobytes() for made in (images, *others)}) == 4
 
 
 def test_only_images_taken_for_made_are_boosted(files):
-    told_here = told("dg", guidance=GUIDED)
+    told_here = sampling_settings("dg", guidance=GUIDED)
     sampler, seen = dg.Sampler(files["dg"], told_here, CPU), {}
     draws = Draws(range(16), told_here)
     start, labels = sampler.start(draws)
@@ -220,21 +226,26 @@ def test_truncation_after_128_rounds():
 
 
 def test_a_shard_says_where_it_comes_from(files, tmp_path):
-    sample(files, tmp_path, told("dg", first=16, count=16))
-    said = shards.attributes(tmp_path / "shard.h5")
-    assert said["weights_sha256"] == digest(files["dg"]["weights"])
-    assert said["discriminator_weights_sha256"] == digest(files["dg"]["discriminator_weights"])
-    assert (said["dataset"], said["sampler"], said["steps"], said["first_index"]) == ("d-3", "dg", 8, 16)
-    assert (said["seed"], said["seeds"], said["labels"], said["revision"]) == (5, "derived", "balanced", "sampler-r1")
-    assert (said["last_index"], said["device"], "seed_range" in said) == (31, "cpu", False)
+    sample(files, tmp_path, sampling_settings("dg", first=16, count=16))
+    output = shards.attributes(tmp_path / "shard.h5")
+    assert output["weights_sha256"] == digest(files["dg"]["weights"])
+    assert output["discriminator_weights_sha256"] == digest(files["dg"]["discriminator_weights"])
+    assert (output["dataset"], output["sampler"], output["steps"], output["first_index"]) == ("d-3", "dg", 8, 16)
+    assert (output["seed"], output["seeds"], output["labels"], output["revision"]) == (
+        5,
+        "derived",
+        "balanced",
+        "sampler-r1",
+    )
+    assert (output["last_index"], output["device"], "seed_range" in output) == (31, "cpu", False)
     packages = ("torch", "robustlaws", "numpy", "h5py")
-    assert {name: said[name] for name in packages} == {name: metadata.version(name) for name in packages}
-    assert json.loads(said["settings"])["guidance"]["time_min"] == 0.01
+    assert {name: output[name] for name in packages} == {name: metadata.version(name) for name in packages}
+    assert json.loads(output["settings"])["guidance"]["time_min"] == 0.01
 
 
 def test_seeds_from_the_index_are_told_as_a_range(files, tmp_path):
     for labels, expected in (("balanced", [20, 35]), ("shared", [2, 3])):
-        sample(files, tmp_path, told(first=20, count=16, seeds="index", labels=labels))
+        sample(files, tmp_path, sampling_settings(first=20, count=16, seeds="index", labels=labels))
         assert shards.attributes(tmp_path / "shard.h5")["seed_range"] == expected
 
 
@@ -250,7 +261,7 @@ def test_seeds_from_the_index_are_told_as_a_range(files, tmp_path):
 )
 def test_what_does_not_fit_is_refused_in_one_line(sampler, given, changes, message, files, tmp_path):
     with pytest.raises(ValueError, match=message) as caught:
-        sample({sampler: files[given]}, tmp_path, told(sampler, **changes))
+        sample({sampler: files[given]}, tmp_path, sampling_settings(sampler, **changes))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "shard.h5").exists()
 
@@ -262,10 +273,10 @@ def test_a_pair_for_fewer_classes_is_refused(table, fits, files, tmp_path):
     network_files.save(*other.values(), module, {"kind": "discriminator"})
     given = {"dg": files["dg"] | other}
     if fits:
-        sample(given, tmp_path, told("dg", count=16))
+        sample(given, tmp_path, sampling_settings("dg", count=16))
         return
     with pytest.raises(ValueError, match=r"d.json network.label_table: 4 classes; the study has 10 classes; take"):
-        sample(given, tmp_path, told("dg"))
+        sample(given, tmp_path, sampling_settings("dg"))
 
 
 PROGRAM = """
@@ -304,7 +315,7 @@ def counted(monkeypatch):
 
 
 def test_sample_shard_resumes_a_killed_job_to_equal_bytes(files, tmp_path, counted):
-    settings = told(first=5, count=60)  # batches from 0 to 64, the first and the last in part
+    settings = sampling_settings(first=5, count=60)  # batches from 0 to 64, the first and the last in part
     sample(files, tmp_path, settings, "left-alone")
     given = json.dumps({name: str(path) for name, path in files["edm"].items()}), json.dumps(as_params(settings))
     ended = subprocess.run([sys.executable, "-c", PROGRAM, tmp_path, *given, "48"], cwd=ROOT)
@@ -334,22 +345,22 @@ def interrupted(files, folder, monkeypatch, settings):
 
 
 def test_a_signal_stops_between_batches_and_loses_none(files, tmp_path, monkeypatch, counted):
-    message = interrupted(files, tmp_path, monkeypatch, told())
+    message = interrupted(files, tmp_path, monkeypatch, sampling_settings())
     assert (
         message == "d-3: stopped (SIGTERM) at image 32 of 48 of the shard, images kept; the same job goes on from there"
     )
     assert not (tmp_path / "shard.h5").exists()
     counted.clear()
-    images, _ = sample(files, tmp_path, told())
+    images, _ = sample(files, tmp_path, sampling_settings())
     assert counted == [32]
-    assert np.array_equal(images, sample(files, tmp_path, told(), "left-alone")[0])
+    assert np.array_equal(images, sample(files, tmp_path, sampling_settings(), "left-alone")[0])
 
 
 @pytest.mark.parametrize("changed", ["settings", "weights"])
 def test_sample_shard_ignores_images_of_other_settings(changed, files, tmp_path, monkeypatch, counted):
-    interrupted(files, tmp_path, monkeypatch, told())
+    interrupted(files, tmp_path, monkeypatch, sampling_settings())
     counted.clear()
-    settings = told(seed=6) if changed == "settings" else told()
+    settings = sampling_settings(seed=6) if changed == "settings" else sampling_settings()
     other = dict(files["edm"])
     if changed == "weights":
         module = random_weights(ddpmpp.Preconditioned(ddpmpp.build(NETWORK), 0.5), 9)
@@ -361,12 +372,12 @@ def test_sample_shard_ignores_images_of_other_settings(changed, files, tmp_path,
 
 @pytest.mark.parametrize("changed", ["compile", "device"])
 def test_images_of_two_roundings_do_not_make_one_shard(changed, files, tmp_path, monkeypatch, counted):
-    interrupted(files, tmp_path, monkeypatch, told())
+    interrupted(files, tmp_path, monkeypatch, sampling_settings())
     counted.clear()
     if changed == "device":
         monkeypatch.setattr(device, "name", lambda where: "NVIDIA H100 80GB HBM3")
     monkeypatch.setattr(edm.Sampler, "compile", lambda self: None)  # compiling takes a minute
-    sample(files, tmp_path, told(), compile=changed == "compile")
+    sample(files, tmp_path, sampling_settings(), compile=changed == "compile")
     assert counted == [0, 16, 32]
 
 
@@ -380,4 +391,4 @@ def test_a_generating_job_is_told_full_float32_and_one_order(monkeypatch):
 
 def test_a_time_budget_stops_the_job(files, tmp_path):
     with pytest.raises(Stopped, match="the time budget is used up"):
-        sample(files, tmp_path, told(), budget_minutes=1e-9)
+        sample(files, tmp_path, sampling_settings(), budget_minutes=1e-9)

@@ -34,8 +34,8 @@ def test_every_image_comes_once_with_its_label_mixed(tmp_path, write):
     images, labels = some(200)
     path, kind = write(tmp_path, images, labels)
     made = sampler(staged(tmp_path, [path], kind), 200)
-    found = [made.batch(range(first, first + 64)) for first in range(0, 256, 64)]
-    found_images, found_labels = (np.concatenate(part)[:200] for part in zip(*found, strict=True))
+    results = [made.batch(range(first, first + 64)) for first in range(0, 256, 64)]
+    found_images, found_labels = (np.concatenate(part)[:200] for part in zip(*results, strict=True))
     assert found_images.dtype == np.uint8
     assert found_labels.dtype == np.int64
     row_of = {image.tobytes(): row for row, image in enumerate(images)}
@@ -66,9 +66,9 @@ def test_sampled_files_read_plain_and_packed_files_in_order(tmp_path):
         folder = tmp_path / str(number)
         folder.mkdir()
         paths.append(write(folder, images[part], labels[part])[0])
-    found, found_labels = sampler(staged(tmp_path, paths, "npz"), 90).batch(range(90))
+    result, found_labels = sampler(staged(tmp_path, paths, "npz"), 90).batch(range(90))
     rows = Order(90, 1).at(np.arange(90))
-    assert np.array_equal(found, images[rows])
+    assert np.array_equal(result, images[rows])
     assert np.array_equal(found_labels, labels[rows])
 
 
@@ -94,9 +94,9 @@ def test_one_hot_labels_of_other_keys_are_read(tmp_path):
     images, labels = some(50)
     np.savez(tmp_path / "dg.npz", samples=images, label=np.eye(CLASSES, dtype=np.float32)[labels])
     index = staged(tmp_path, [tmp_path / "dg.npz"], "npz", image_key="samples")
-    found, found_labels = sampler(index, 50).batch(range(50))
+    result, found_labels = sampler(index, 50).batch(range(50))
     rows = Order(50, 1).at(np.arange(50))
-    assert np.array_equal(found, images[rows])
+    assert np.array_equal(result, images[rows])
     assert np.array_equal(found_labels, labels[rows])
 
 
@@ -134,9 +134,9 @@ def test_places_outside_of_the_order_are_refused():
 # what is refused
 
 
-def refused(tmp_path, match, kind="npz", path=None, **told):
+def refused(tmp_path, match, kind="npz", path=None, **changes):
     with pytest.raises(ValueError, match=match):
-        staged(tmp_path, [path or tmp_path / "x.npz"], kind, **told)
+        staged(tmp_path, [path or tmp_path / "x.npz"], kind, **changes)
     assert not (tmp_path / "samples.h5").exists()
 
 

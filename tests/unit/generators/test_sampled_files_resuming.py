@@ -82,8 +82,8 @@ def test_a_state_of_other_files_is_not_taken_up(monkeypatch, tmp_path):
         with pytest.raises(files.Stopped):
             staged(tmp_path, [path], "npz", compute=Compute(state_minutes=0))
     deflated(tmp_path, 255 - images, labels)
-    found, _ = sampler(staged(tmp_path, [path], "npz"), 200).batch(range(200))
-    assert np.array_equal(found, 255 - images[Order(200, 1).at(np.arange(200))])
+    result, _ = sampler(staged(tmp_path, [path], "npz"), 200).batch(range(200))
+    assert np.array_equal(result, 255 - images[Order(200, 1).at(np.arange(200))])
 
 
 # size: a file that does not fit the memory it may take
@@ -121,7 +121,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reas
 
 
 def child(source, index, minutes=10.0):
-    told = {
+    settings = {
         "source": str(source),
         "index": str(index),
         "state": f"{index}.partial",
@@ -129,7 +129,7 @@ def child(source, index, minutes=10.0):
         "staging": asdict(staging("npz", **BIG_STAGING)),
         "sampling": asdict(sampling(BIG, batch=250, **BIG_STAGING)),
     }
-    return subprocess.Popen([sys.executable, "-c", _CHILD, json.dumps(told)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", _CHILD, json.dumps(settings)], stdout=subprocess.PIPE, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -150,10 +150,10 @@ def big(tmp_path_factory):
 @pytest.mark.parametrize("name", ["plain", "deflated"])
 def test_memory_stays_well_under_the_size_of_the_file(big, name):
     done = child(big / f"{name}.npz", big / f"{name}.h5")
-    said, _ = done.communicate(timeout=100)
+    output, _ = done.communicate(timeout=100)
     assert done.returncode == 0
-    print(f"{name}: {BIG * 3072 / 1e6:.0f} MB staged and read with {float(said):.1f} MB beyond the imports")
-    assert 0 < float(said) < 35
+    print(f"{name}: {BIG * 3072 / 1e6:.0f} MB staged and read with {float(output):.1f} MB beyond the imports")
+    assert 0 < float(output) < 35
 
 
 @needs_proc

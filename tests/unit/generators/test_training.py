@@ -160,9 +160,17 @@ def test_what_is_trained_is_stored_with_what_it_needs(folder):
 @pytest.mark.parametrize("kind", ["edm", "pfgmpp"])
 def test_a_generator_learns_the_brightness_of_its_classes(folder, kind):
     plain = NETWORK | {"dropout": 0.0, "augment_dim": 0}
-    told = {"augmented_dimension": 128} if kind == "pfgmpp" else {"augmented_dimension": None}
+    settings = {"augmented_dimension": 128} if kind == "pfgmpp" else {"augmented_dimension": None}
     generator(
-        folder, kind=kind, network=plain, batch=32, updates=60, learning_rate=1e-2, augment=0.0, mirror=False, **told
+        folder,
+        kind=kind,
+        network=plain,
+        batch=32,
+        updates=60,
+        learning_rate=1e-2,
+        augment=0.0,
+        mirror=False,
+        **settings,
     )
     module, _ = network_files.load(folder / "g.json", folder / "g.safetensors", torch.device("cpu"))
     with torch.no_grad():  # at a high noise level the best guess is the mean of the class
@@ -173,9 +181,9 @@ def test_a_generator_learns_the_brightness_of_its_classes(folder, kind):
 
 def test_parts_of_a_batch_change_rounding_at_most(folder):
     # without dropout, whose masks are drawn part by part; rates so low that no rounding grows
-    told = {"network": NETWORK | {"dropout": 0.0}, "updates": 3, "learning_rate": 1e-6}
-    generator(folder, "whole", **told)
-    generator(folder, "parts", accumulate=4, **told)
+    settings = {"network": NETWORK | {"dropout": 0.0}, "updates": 3, "learning_rate": 1e-6}
+    generator(folder, "whole", **settings)
+    generator(folder, "parts", accumulate=4, **settings)
     whole, parts = (
         network_files.load(folder / f"{name}.json", folder / f"{name}.safetensors", torch.device("cpu"))[0].state_dict()
         for name in ("whole", "parts")

@@ -54,11 +54,11 @@ def test_threads_that_come_and_go_leave_no_files_open(begin):
 
     for _ in range(60):
         crowd(1)
-    one = descriptors()
-    assert 0 < one <= 3  # the database, its log, the log's index
+    item = descriptors()
+    assert 0 < item <= 3  # the database, its log, the log's index
     for _ in range(20):
         crowd(4)
-    assert descriptors() <= 4 * one
+    assert descriptors() <= 4 * item
     with store.database.connection() as outer, store.database.reading() as inner:
         assert inner is outer
     store.close()

@@ -82,10 +82,10 @@ def test_people_alone_and_all():
     """The worked example as people; a model that agrees with nobody lowers the kappa of all alone."""
     chosen = np.stack([np.repeat(np.arange(5), row) for row in FLEISS])
     with_model = np.hstack([chosen, np.full((10, 1), 7)])
-    found = {row["among"]: row["value"] for row in rows_of(responses_of(with_model, ["person"] * 14 + ["model"]))
+    results = {row["among"]: row["value"] for row in rows_of(responses_of(with_model, ["person"] * 14 + ["model"]))
              if row["measure"] == "fleiss_kappa"}  # fmt: skip
-    assert found["person"] == pytest.approx(0.2099, abs=5e-5)
-    assert found["all"] < found["person"]
+    assert results["person"] == pytest.approx(0.2099, abs=5e-5)
+    assert results["all"] < results["person"]
 
 
 def test_one_participant_agrees_with_nobody():

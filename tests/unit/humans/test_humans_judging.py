@@ -86,11 +86,11 @@ def score(tables, who, data, annotator=None):
 
 
 def test_the_papers_verdicts(paper):
-    found = paper["validity"]["verdict"].value_counts()
-    assert found["valid"] == 1902
-    assert found["deceptive"] + found["ambiguous"] == 727
-    assert round(100 * found["deceptive"] / 727) == 39
-    assert "unjudged" not in found
+    result = paper["validity"]["verdict"].value_counts()
+    assert result["valid"] == 1902
+    assert result["deceptive"] + result["ambiguous"] == 727
+    assert round(100 * result["deceptive"] / 727) == 39
+    assert "unjudged" not in result
 
 
 @pytest.mark.parametrize(

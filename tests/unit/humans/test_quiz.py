@@ -63,9 +63,9 @@ def answer(name, kind, index, label, chosen, classes):
 
 def draw(folder, **changes):
     paths = {f"{name}_path": folder / f"{name}.parquet" for name in ("stimuli", "key", "answers", "validity")}
-    told = Quiz(**({"study": "a <study>", "images": COUNT, "smooth": False, "seed": 3} | changes))
+    settings = Quiz(**({"study": "a <study>", "images": COUNT, "smooth": False, "seed": 3} | changes))
     page = folder / "quiz.html"
-    quiz.draw(**paths, images_path=folder / "images.h5", page_path=page, settings=told)
+    quiz.draw(**paths, images_path=folder / "images.h5", page_path=page, settings=settings)
     return page
 
 
@@ -293,7 +293,7 @@ def test_it_is_accessible_in_every_state(page, opened, scheme, width, height):
     tab, (_, answers) = opened(page, width, height, scheme), content(page)
 
     def check():
-        assert [found["id"] for found in axe.run(tab).response["violations"]] == []
+        assert [result["id"] for result in axe.run(tab).response["violations"]] == []
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
     check()

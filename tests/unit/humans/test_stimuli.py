@@ -48,9 +48,11 @@ def made(folder, images, labels, robust, columns_of, split="test", run="some/run
 
 
 def make(folder, **changes):
-    told = {"run": "some/run", "split": "test", "batch_images": 4, "seed": 5} | changes
+    options = {"run": "some/run", "split": "test", "batch_images": 4, "seed": 5} | changes
     paths = {"stimuli_path": folder / "stimuli.parquet", "key_path": folder / "key.parquet"}
-    stimuli.make(record_path=folder / "record.h5", images_path=folder / "images.h5", **paths, settings=Stimuli(**told))
+    stimuli.make(
+        record_path=folder / "record.h5", images_path=folder / "images.h5", **paths, settings=Stimuli(**options)
+    )
     shown = tables.read(paths["stimuli_path"], human_tables.STIMULI)
     return shown, tables.read(paths["key_path"], human_tables.STIMULUS_KEY)
 
@@ -139,8 +141,8 @@ def test_the_stimuli_file_is_the_same_whatever_the_key_says(tmp_path):
         "adversarial_prediction": (columns_of["adversarial_prediction"] + 1) % 3,
     }
     made(tmp_path / "b", images, (labels + 1) % 3, robust, other)
-    one, two = ((tmp_path / name / "stimuli.parquet").read_bytes() for name in "ab")
-    assert one == two
+    item, two = ((tmp_path / name / "stimuli.parquet").read_bytes() for name in "ab")
+    assert item == two
     assert (tmp_path / "a/key.parquet").read_bytes() != (tmp_path / "b/key.parquet").read_bytes()
     # the versions trade places: the same pictures, now called the other way round
     turned = {"adversarial": images[:12] / np.float32(255)}
@@ -225,19 +227,19 @@ def shown_as(folder, consent=None, **changes):
     if consent is not None:
         (folder / "consent.txt").write_bytes(consent)
         paths = [folder / "consent.txt"]
-    told = Presentation("a study", "batch", False, 320, "ask@example.org", answer_seconds=20)
+    options = Presentation("a study", "batch", False, 320, "ask@example.org", answer_seconds=20)
     path = folder / "presentation.json"
-    presentation.write(images_path=folder / "images.h5", consent_paths=paths, presentation_path=path, settings=told)
+    presentation.write(images_path=folder / "images.h5", consent_paths=paths, presentation_path=path, settings=options)
     return presentation.read(path)
 
 
 def test_a_presentation_is_read_as_it_was_written(tmp_path):
-    found = shown_as(tmp_path, "Grüße.\n\nZweiter Absatz.\n".encode(), class_names=NAMES)
-    assert found.consent == "Grüße.\n\nZweiter Absatz."
-    assert found.classes == NAMES
-    assert found.image == [6, 5, 1]
-    assert (found.study, found.page, found.smooth, found.enlarged) == ("a study", "batch", False, 320)
-    assert (found.image_seconds, found.answer_seconds, found.contact) == (None, 20.0, "ask@example.org")
+    result = shown_as(tmp_path, "Grüße.\n\nZweiter Absatz.\n".encode(), class_names=NAMES)
+    assert result.consent == "Grüße.\n\nZweiter Absatz."
+    assert result.classes == NAMES
+    assert result.image == [6, 5, 1]
+    assert (result.study, result.page, result.smooth, result.enlarged) == ("a study", "batch", False, 320)
+    assert (result.image_seconds, result.answer_seconds, result.contact) == (None, 20.0, "ask@example.org")
     assert shown_as(tmp_path).classes == ["0", "1", "2"]
     assert shown_as(tmp_path).consent == presentation.CONSENT
     for kept in ("code's name", "the class and the confidence", "how long", "take back", "network address"):
@@ -261,11 +263,11 @@ def test_a_consent_that_cannot_be_shown_is_refused_in_one_line(tmp_path, consent
 
 def test_a_consent_that_is_missing_is_named(tmp_path):
     shards.write(tmp_path / "images.h5", np.zeros((1, 6, 5, 1), np.uint8), np.zeros(1, int), {})
-    told = Presentation("a study", "single", True, 320, "")
+    options = Presentation("a study", "single", True, 320, "")
     with pytest.raises(ValueError, match=r"gone\.txt: cannot be read"):
         presentation.write(
             images_path=tmp_path / "images.h5",
             consent_paths=[tmp_path / "gone.txt"],
             presentation_path=tmp_path / "presentation.json",
-            settings=told,
+            settings=options,
         )

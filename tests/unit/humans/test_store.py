@@ -95,21 +95,21 @@ def test_images_come_in_their_order_and_batches_end_with_a_rest(begin):
 def test_the_page_of_a_batch_takes_its_answers_in_any_order(begin):
     store = begin(page="batch", batches=1, images=4)
     shown = current(store)
-    assert [one.position for one in shown] == [1, 2, 3, 4]
-    for one in (shown[2], shown[0], shown[3]):
-        answer(store, one)
-    assert [one.chosen for one in current(store)] == [3, None, 3, 3]
+    assert [item.position for item in shown] == [1, 2, 3, 4]
+    for item in (shown[2], shown[0], shown[3]):
+        answer(store, item)
+    assert [item.chosen for item in current(store)] == [3, None, 3, 3]
     assert answer(store, shown[1]).place.state == progress.REST
 
 
 def test_one_answer_wins_where_several_come_at_the_same_time(begin):
     store = begin()
-    shown, told = current(store)[0], []
+    shown, options = current(store)[0], []
 
     def give(chosen):
         try:
             answer(store, shown, chosen)
-            told.append(chosen)
+            options.append(chosen)
         except Conflict:
             pass
 
@@ -118,8 +118,8 @@ def test_one_answer_wins_where_several_come_at_the_same_time(begin):
         thread.start()
     for thread in threads:
         thread.join()
-    assert [row["class"] for row in store.database.rows("SELECT class FROM answers")] == told
-    assert len(told) == 1
+    assert [row["class"] for row in store.database.rows("SELECT class FROM answers")] == options
+    assert len(options) == 1
 
 
 def test_store_undo_keeps_the_history_of_answers(begin):
@@ -205,21 +205,21 @@ def test_store_asks_consent_again_and_keeps_answers(begin, tmp_path):
     kept = changed.database.rows("SELECT text, at FROM consents ORDER BY rowid")
     assert [row["text"] for row in kept] == [hashlib.sha256(text.encode()).hexdigest() for text in texts[::-1]]
     assert [row["at"] for row in kept] == [Clock.now, Clock.now]
-    for one in stores:
-        one.close()
+    for item in stores:
+        item.close()
 
 
 def test_images_of_former_batches_are_seen_no_more(begin):
     store = begin(batches=3, images=1)
     first = current(store)[0]
-    told = []
+    options = []
     for _ in range(3):
         answer(store, current(store)[0])
-        told.append(store.fetch(1, first.id))
+        options.append(store.fetch(1, first.id))
         store.go_on(1)
         current(store)
-        told.append(store.fetch(1, first.id))
-    assert told == [True, True, True, False, False, False]
+        options.append(store.fetch(1, first.id))
+    assert options == [True, True, True, False, False, False]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -231,7 +231,7 @@ def test_store_answers_are_the_last_given(begin, tmp_path_factory, page, actions
     stands, sent, chosen = [], [], 0  # [image, class] in order; (shown, class)
     for action in actions:
         where, shown = store.current(1)
-        open_ones = [one for one in shown if one.chosen is None]
+        open_ones = [item for item in shown if item.chosen is None]
         if action == "answer" and open_ones:
             chosen = (chosen + 1) % 10
             answer(store, open_ones[-1], chosen)
@@ -249,11 +249,11 @@ def test_store_answers_are_the_last_given(begin, tmp_path_factory, page, actions
         elif action == "go on":
             store.go_on(1)
         elif action == "replay" and sent:
-            one, said = sent[-1]
-            if [one.id, said] in stands:
-                assert answer(store, one, said).place.answered == len(stands)
+            item, output = sent[-1]
+            if [item.id, output] in stands:
+                assert answer(store, item, output).place.answered == len(stands)
             with pytest.raises(Conflict):
-                answer(store, one, (said + 1) % 10)
+                answer(store, item, (output + 1) % 10)
     rows = store.database.rows("SELECT stimulus, class FROM answers WHERE undone IS NULL ORDER BY id")
     assert [[row["stimulus"], row["class"]] for row in rows] == stands
     assert store.place(1).answered == len(stands)

@@ -19,11 +19,11 @@ def test_an_answer_after_its_time_has_no_class(begin):
     assert (again.new, first.new) == (False, True)
     with pytest.raises(Conflict, match="the time for this image was over"):
         answer(store, late, 4)
-    said = current(store)[0]
+    output = current(store)[0]
     with pytest.raises(Conflict, match="there is time left"):
-        answer(store, said, None, None)
+        answer(store, output, None, None)
     store.clock.now += 10
-    assert not answer(store, said, None, None).late  # the browser knows
+    assert not answer(store, output, None, None).late  # the browser knows
     left = current(store)[0]
     store.clock.now += 3600  # away meanwhile
     following = current(store)[0]

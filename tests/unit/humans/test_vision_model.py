@@ -85,7 +85,7 @@ def test_variants_and_number_of_images_are_those_asked_for(stimuli):
         assert len(server.requests) == 4
         clean = asked(stimuli, server, variants=("clean",), images=3)
         assert len(server.requests) == 5  # two of them have a reply
-    expected = [o for v in ("adversarial", "clean") for o in [one for one in stimuli.order if one[0] == v][:2]]
+    expected = [o for v in ("adversarial", "clean") for o in [item for item in stimuli.order if item[0] == v][:2]]
     assert list(zip(answers["variant"], answers["cifar10_test_test_idx"], strict=True)) == expected
     assert list(clean["variant"]) == ["clean"] * 3
 

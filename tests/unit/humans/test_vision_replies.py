@@ -189,11 +189,11 @@ def test_killed_jobs_go_on_and_ask_only_for_the_rest(tmp_path, monkeypatch):
 def start(stimuli, server, **changes):
     """Ask in a process of its own."""
     paths = {
-        name: [str(one) for one in path] if isinstance(path, list) else str(path)
+        name: [str(item) for item in path] if isinstance(path, list) else str(path)
         for name, path in stimuli.paths().items()
     }
-    told = map(asdict, changed(address=server.address, **changes))
-    command = [sys.executable, "-c", PROGRAM, json.dumps(paths), *map(json.dumps, told)]
+    settings = map(asdict, changed(address=server.address, **changes))
+    command = [sys.executable, "-c", PROGRAM, json.dumps(paths), *map(json.dumps, settings)]
     environment = {name: text for name, text in os.environ.items() if not name.lower().endswith("_proxy")}
     return subprocess.Popen(command, cwd=ROOT, env=environment)
 

@@ -108,8 +108,8 @@ def summary(left):
 
 
 def test_sums_are_by_stage_for_what_is_left_and_for_all():
-    found = summary(["shard b", "run"])
-    stages = {entry["stage"]: (entry["left"], entry["all"]) for entry in found["stages"]}
+    result = summary(["shard b", "run"])
+    stages = {entry["stage"]: (entry["left"], entry["all"]) for entry in result["stages"]}
     assert list(stages) == ["data", "sampling", "training", "learning curves"]
 
     def numbers(entry, *keys):
@@ -122,22 +122,22 @@ def test_sums_are_by_stage_for_what_is_left_and_for_all():
     assert numbers(stages["learning curves"][0], *keys, "at_most") == [0, 5, 1e15, 0, False, True]
     assert numbers(stages["data"][0], *keys, "unknown_disk") == [0, 0, 0, 0, False, False]
     assert numbers(stages["data"][1], *keys, "unknown_disk") == [1, 0, 0, 0, False, True]
-    left, whole = found["total"]["left"], found["total"]["all"]
+    left, whole = result["total"]["left"], result["total"]["all"]
     assert numbers(left, *keys[:1], "flops", "bytes", "at_most", "unknown") == [2, 3e15, 520, True, True]
     assert numbers(whole, *keys[:1], "flops", "bytes", "unknown_disk") == [4, 1e16, 1520, True]
     assert left["device_hours"] == pytest.approx(3e3 / 3600)
     assert whole["device_hours"] == pytest.approx(1e4 / 3600)
-    assert found["kept"] == 70
-    assert found["missing"] == ["FLOPs of b: who knows", "disk of files"]
-    json.dumps(found, allow_nan=False)
+    assert result["kept"] == 70
+    assert result["missing"] == ["FLOPs of b: who knows", "disk of files"]
+    json.dumps(result, allow_nan=False)
 
 
 def test_sums_do_not_depend_on_the_order_of_jobs():
     numbers = [10**21 + 1, 3, 10**20 + 7, 1, 10**22 + 9]
     costs = {str(number): [Cost("training", 1, number)] for number in numbers}
     pace = {"value": 3.0, "source": "given", "runs": 0}
-    one, other = (estimate.summary("s", costs, order, order, pace) for order in (list(costs), list(costs)[::-1]))
-    assert one == other
+    item, other = (estimate.summary("s", costs, order, order, pace) for order in (list(costs), list(costs)[::-1]))
+    assert item == other
 
 
 # speed
@@ -171,9 +171,9 @@ def test_speed_is_that_of_the_finished_runs_together(timed):
     study, costs, jobs, folder = timed
     for job, seconds in zip(jobs[:3], (10.0, 20.0, 5.0), strict=True):
         clock(folder, job, seconds)
-    found = estimate.speed(study, costs, set(jobs[:2]), folder)
-    assert found["value"] == pytest.approx((flops_of(costs, jobs[0]) + flops_of(costs, jobs[1])) / 30)
-    assert (found["source"], found["runs"]) == ("measured", 2)
+    result = estimate.speed(study, costs, set(jobs[:2]), folder)
+    assert result["value"] == pytest.approx((flops_of(costs, jobs[0]) + flops_of(costs, jobs[1])) / 30)
+    assert (result["source"], result["runs"]) == ("measured", 2)
 
 
 def test_speed_is_that_of_one_device_of_several(timed):
@@ -194,8 +194,8 @@ def test_throughput_counts_only_the_timed_part_of_a_run(timed, caplog):
         kept.take_up(run)  # what a job really says
     before = "2026-11-24 20:10:36 INFO earlier: 2026-11-24 20:00:00 going on at step 1 of 8\n"  # and of another attempt
     clock(folder, jobs[0], 10.0, f"{before}2026-11-24 20:10:37 INFO {caplog.messages[-1]}\nlater\n")
-    found = estimate.speed(study, costs, jobs[:1], folder)
-    assert found["value"] == pytest.approx(flops_of(costs, jobs[0]) / 4 / 10)
+    result = estimate.speed(study, costs, jobs[:1], folder)
+    assert result["value"] == pytest.approx(flops_of(costs, jobs[0]) / 4 / 10)
 
 
 def test_a_given_speed_goes_before_a_measured_one(timed):
@@ -224,8 +224,8 @@ def test_imported_images_and_networks_are_looked_up(tmp_path, study_of_checkpoin
     folder = tmp_path / "generators" / "edm"
     module = ddpmpp.Preconditioned(ddpmpp.build(network), 0.5)
     network_files.save(folder / "network.json", folder / "network.safetensors", module, {"kind": "edm"})
-    found = estimate.known(study, tmp_path)
-    assert (found.train_images, found.test_images, found.networks) == (None, 30, {"edm": network})
+    result = estimate.known(study, tmp_path)
+    assert (result.train_images, result.test_images, result.networks) == (None, 30, {"edm": network})
     # files that are to be made anew say nothing
     stale = estimate.known(study, tmp_path, [("import_data", ())])
     assert (stale.test_images, stale.networks) == (None, {"edm": network})
@@ -283,11 +283,11 @@ def test_learning_curves_have_no_jobs_and_images_no_sum():
 
 
 def test_the_page_says_how_a_speed_is_given_where_none_is_known():
-    found = summary(["run"]) | {"speed": {"value": None, "source": "unknown", "runs": 0}}
-    for one in (*found["stages"], found["total"]):
+    result = summary(["run"]) | {"speed": {"value": None, "source": "unknown", "runs": 0}}
+    for item in (*result["stages"], result["total"]):
         for which in ("left", "all"):
-            one[which]["device_hours"] = None
-    text = estimate_text.page(found)
+            item[which]["device_hours"] = None
+    text = estimate_text.page(result)
     assert "plan: {speed: 1.0e+14}" in " ".join(text.split())
     row = next(line for line in text.splitlines() if line.startswith("training"))
     assert "2e15  " in row

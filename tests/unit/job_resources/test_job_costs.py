@@ -75,10 +75,10 @@ def test_pgd_makes_as_many_passes_of_an_image_that_stays_right(costs):
     network, images = Counted(10), torch.zeros(3, 4, 4, 3, dtype=torch.uint8)
     how = {"epsilon": 0.1, "step_size": 0.01, "steps": 7, "beta": 5.0, "seed": 0, "batch": 2}
     pgd.evaluate(network, images, torch.zeros(3, dtype=torch.int64), **how)
-    (found,) = costs.of("attack_run", {"victim": "runs/wrn-10-1/edm-4/256/1", "attack": "pgd_cw"})
+    (result,) = costs.of("attack_run", {"victim": "runs/wrn-10-1/edm-4/256/1", "attack": "pgd_cw"})
     # of the tiny study: 5 steps, 100 images, and a look at the network
-    assert found.flops == 100 * (network.passes / 3 - 2 * 2 + 1) * WRN_10_1
-    assert (found.images, found.at_most) == (100, True)
+    assert result.flops == 100 * (network.passes / 3 - 2 * 2 + 1) * WRN_10_1
+    assert (result.images, result.at_most) == (100, True)
 
 
 @pytest.mark.parametrize("path", [TINY, *(ROOT / "config" / f"{name}.yaml" for name in ("config", "cifar10", "paper"))])
@@ -137,17 +137,17 @@ def test_sampling_counts_the_whole_batches_that_the_network_sees():
     study = study_of(change=change)
     evaluation = unet_flops.unet(study.network("edm")).flops
     for shard, batches in (("00000", 3), ("00001", 4)):
-        (found,) = Costs(study).of("sample_shard", {"dataset": "edm-4", "shard": shard})
-        assert (found.stage, found.images, found.flops) == ("sampling", 128, 7 * evaluation * 48 * batches)
+        (result,) = Costs(study).of("sample_shard", {"dataset": "edm-4", "shard": shard})
+        assert (result.stage, result.images, result.flops) == ("sampling", 128, 7 * evaluation * 48 * batches)
 
 
 def test_guided_sampling_adds_forward_and_backward_passes(costs):
-    (found,) = costs.of("sample_shard", {"dataset": "dg-3", "shard": "00000"})
+    (result,) = costs.of("sample_shard", {"dataset": "dg-3", "shard": "00000"})
     study = costs.study
     evaluations = 5 * unet_flops.unet(study.network("edm")).flops
     asked = unet_flops.encoder(study.encoder("dg", "extractor").network)[0].flops
     asked += unet_flops.encoder(study.encoder("dg", "discriminator").network)[1].flops
-    assert found.flops == 128 * (evaluations + 2 * asked * guided(study.sampling("dg-3", "00000")))
+    assert result.flops == 128 * (evaluations + 2 * asked * guided(study.sampling("dg-3", "00000")))
 
 
 def test_training_counts_what_is_spent_and_what_is_charged(costs):
@@ -163,11 +163,11 @@ def test_training_counts_what_is_spent_and_what_is_charged(costs):
 
 def test_generators_and_pairs_learn_with_three_passes_an_image(costs):
     study = costs.study
-    (found,) = costs.of("train_generator", {"generator": "edm"})
+    (result,) = costs.of("train_generator", {"generator": "edm"})
     network, s = study.network("edm"), study.generator("edm")
     grid = 35 * 8 * 10 * unet_flops.unet(network).flops
-    assert found.images == s.batch * s.updates
-    assert found.flops == 3 * found.images * unet_flops.unet(network, augmented=True).flops + grid
+    assert result.images == s.batch * s.updates
+    assert result.flops == 3 * result.images * unet_flops.unet(network, augmented=True).flops + grid
     (extractor,), (judge,) = (
         costs.of(f"train_{which}", {"generator": "dg"}) for which in ("extractor", "discriminator")
     )
@@ -181,9 +181,9 @@ def test_the_features_of_the_fid_learn_and_look(costs):
     (learning,) = costs.of("train_features", {})
     batches = (1797 - 100) // 64 * 64
     assert learning.flops == (3 * batches + 100) * WRN_10_1
-    (found,) = costs.of("measure_shard", {"dataset": "edm-4", "shard": "00000"})
-    assert found.images == 128
-    assert found.flops == 128 * (WRN_10_1 - 2 * 64 * 10 + 2 * 64**2)  # without the last layer; products of features
+    (result,) = costs.of("measure_shard", {"dataset": "edm-4", "shard": "00000"})
+    assert result.images == 128
+    assert result.flops == 128 * (WRN_10_1 - 2 * 64 * 10 + 2 * 64**2)  # without the last layer; products of features
     assert costs.of("measure_split", {"split": "test"})[0].images == 100
 
 
@@ -199,8 +199,8 @@ def test_every_job_of_the_studies_has_a_stage():
     for name in ("config", "cifar10", "paper"):
         study = study_of(ROOT / "config" / f"{name}.yaml")
         run = dict(zip(("model", "dataset", "size", "seed"), next(iter(study.runs)).split("/"), strict=True))
-        found = Costs(study)
-        for cost in (*found.of("train_run", run), *found.of("draw_figure", {"figure": "accuracy"})):
+        result = Costs(study)
+        for cost in (*result.of("train_run", run), *result.of("draw_figure", {"figure": "accuracy"})):
             assert cost.stage in STAGES
 
 
@@ -256,8 +256,8 @@ def test_shards_and_splits_are_as_large_as_said(costs, tmp_path):
     images = np.zeros((128, 8, 8, 1), np.uint8)
     shards.write(tmp_path / "shard.h5", images, np.zeros(128, np.int64), {})
     size = (tmp_path / "shard.h5").stat().st_size
-    (found,) = costs.of("sample_shard", {"dataset": "edm-4", "shard": "00000"})
-    assert 0 < size - found.bytes < 6000  # headers
+    (result,) = costs.of("sample_shard", {"dataset": "edm-4", "shard": "00000"})
+    assert 0 < size - result.bytes < 6000  # headers
     assert costs.of("import_data", {})[0].bytes == 1797 * (64 + 16)
 
 
@@ -273,9 +273,9 @@ def test_records_of_attacks_are_as_large_as_said(costs, tmp_path):
     ):
         settings = study.attack(attack, victim)
         record.write(tmp_path / attack, labels, labels == 0, columns, settings, {"attacks": [attack]})
-        (found,) = costs.of(rule, {"victim": victim, "attack": attack})
+        (result,) = costs.of(rule, {"victim": victim, "attack": attack})
         written, _ = record.read(tmp_path / attack)
-        assert found.bytes == sum(values.nbytes for values in written.values())
+        assert result.bytes == sum(values.nbytes for values in written.values())
 
 
 def test_the_chunks_of_autoattack_are_as_many_images_as_attacked(costs):
@@ -291,17 +291,17 @@ def test_weights_are_as_large_as_said(costs, tmp_path):
     network = wrn.build(run.architecture)
     assert sum(parameter.numel() for parameter in network.parameters()) == PARAMS_10_1
     checkpoint.save(tmp_path / "weights", network, run)
-    found = costs.of("train_run", {"model": "wrn-10-1", "dataset": "edm-4", "size": "256", "seed": "1"})[0]
-    assert (tmp_path / "weights").stat().st_size == pytest.approx(found.bytes / 2, rel=0.05)
+    result = costs.of("train_run", {"model": "wrn-10-1", "dataset": "edm-4", "size": "256", "seed": "1"})[0]
+    assert (tmp_path / "weights").stat().st_size == pytest.approx(result.bytes / 2, rel=0.05)
 
     pair = discriminator.build(study.encoder("dg", "extractor").network)
     network_files.save(tmp_path / "json", tmp_path / "extractor", pair, {"kind": "extractor"})
-    (found,) = costs.of("train_extractor", {"generator": "dg"})
-    assert (tmp_path / "extractor").stat().st_size == pytest.approx(found.bytes, rel=0.05)
+    (result,) = costs.of("train_extractor", {"generator": "dg"})
+    assert (tmp_path / "extractor").stat().st_size == pytest.approx(result.bytes, rel=0.05)
 
 
 def test_moments_are_as_large_as_said(costs, tmp_path):
     pieces = [(64, np.zeros(64), np.zeros((64, 64)))] * 2  # the tiny study: two subsets of 64 in a shard
     moments._write(tmp_path / "moments", pieces, {"features": {"dimensions": 64}})
-    (found,) = costs.of("measure_shard", {"dataset": "edm-4", "shard": "00000"})
-    assert (tmp_path / "moments").stat().st_size == pytest.approx(found.bytes, rel=0.02)
+    (result,) = costs.of("measure_shard", {"dataset": "edm-4", "shard": "00000"})
+    assert (tmp_path / "moments").stat().st_size == pytest.approx(result.bytes, rel=0.02)

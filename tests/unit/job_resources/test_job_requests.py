@@ -150,9 +150,9 @@ def peak_of(work):
 def test_a_training_step_holds_what_is_said():
     needs = Needs(study_of(CIFAR, lambda config: config["compute"].update(gpus=0)))
     s = needs.study.training(needs.study.run("wrn-16-2/edm-18/100000/1"))
-    said = needs._memory._passes(96, needs._memory._touched(s.architecture), 2.6)
-    held = peak_of(f"trades_step({vars(s.architecture)}, 96)")
-    assert 0.7 * said < held < said
+    output = needs._memory._passes(96, needs._memory._touched(s.architecture), 2.6)
+    kept = peak_of(f"trades_step({vars(s.architecture)}, 96)")
+    assert 0.7 * output < kept < output
 
 
 def test_an_update_of_a_denoiser_holds_what_is_said():
@@ -166,8 +166,8 @@ def test_an_update_of_a_denoiser_holds_what_is_said():
     many = Needs(study_of(CIFAR, lambda c: (change(c), c["generators"]["edm"]["training"].update(more))))
     values = [n._memory.of("train_generator", {"generator": "edm"}).values for n in (few, many)]
     network = vars(few.study.network("edm"))
-    held = peak_of(f"denoise({network}, 24)")
-    assert 0.7 * (values[1] - values[0]) < held < values[1] - values[0] + 7 * 4 * 7.0e6
+    kept = peak_of(f"denoise({network}, 24)")
+    assert 0.7 * (values[1] - values[0]) < kept < values[1] - values[0] + 7 * 4 * 7.0e6
 
 
 # time
@@ -182,10 +182,10 @@ def test_a_job_asks_for_twice_the_time_of_its_flops_and_a_start():
 
 
 def test_devices_share_a_run_and_nothing_else():
-    one, eight = given(1e13), given(1e13, gpus=4, nodes=2)
-    assert (one.minutes("train_run", LARGE) - 5) / (eight.minutes("train_run", LARGE) - 5) == pytest.approx(8, rel=0.1)
+    item, eight = given(1e13), given(1e13, gpus=4, nodes=2)
+    assert (item.minutes("train_run", LARGE) - 5) / (eight.minutes("train_run", LARGE) - 5) == pytest.approx(8, rel=0.1)
     shard = {"dataset": "edm-18", "shard": "00000"}
-    assert one.minutes("sample_shard", shard) == eight.minutes("sample_shard", shard)
+    assert item.minutes("sample_shard", shard) == eight.minutes("sample_shard", shard)
 
 
 def test_no_job_asks_for_more_than_a_slice():
@@ -253,8 +253,8 @@ def test_what_is_assumed_is_slower_than_an_h200_and_than_a_core():
     # measured there, FLOPs/s: WRN-16-2 and WRN-28-4, 512 images at once
     needs = needs_of()
     for model, measured in (("wrn-16-2", 3.76e13), ("wrn-28-4", 1.09e14)):
-        held = needs._memory.of("train_run", LARGE | {"model": model})
-        assert needs._assumed(held.pass_flops) < measured
+        kept = needs._memory.of("train_run", LARGE | {"model": model})
+        assert needs._assumed(kept.pass_flops) < measured
     # and on a core of which others took half: 150 updates of the tiny study's generator in 49 s
     tiny = Needs(study_of())
     updates = flops_of(tiny, "train_generator", {"generator": "edm"}) / 49.1

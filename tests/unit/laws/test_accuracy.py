@@ -11,8 +11,8 @@ from tests.support.law_studies import runs_on, settings
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def line_of(runs, told):
-    return accuracy.fit(runs, told)[0]
+def line_of(runs, options):
+    return accuracy.fit(runs, options)[0]
 
 
 def test_the_line_by_hand():
@@ -88,11 +88,11 @@ def test_runs_without_a_loss_or_an_accuracy_are_counted():
 
 def test_too_few_runs_determine_nothing():
     runs = runs_on(published.ACCURACY_LINE)
-    one = line_of(runs.iloc[:1], settings())
-    assert one["slope"]["value"] is None
-    assert one["slope"]["why"] == "only 1 distinct losses"
+    item = line_of(runs.iloc[:1], settings())
+    assert item["slope"]["value"] is None
+    assert item["slope"]["why"] == "only 1 distinct losses"
     with pytest.raises(ValueError, match="give none"):
-        accuracy.of_loss(one, 0.8)
+        accuracy.of_loss(item, 0.8)
     two = line_of(runs.iloc[:2], settings())
     assert two["slope"]["value"] == pytest.approx(published.ACCURACY_LINE["slope"], rel=1e-9)
     assert not two["slope"]["determined"]

@@ -29,8 +29,8 @@ def test_known_exponents_come_back():
         images = flops / (k * params)
         loss = additive.loss(POWERS, params, images, 0.0)
         curves.append(envelope.Curve(params, flops, images, loss))
-    found = envelope.follow(envelope.sample(curves, np.geomspace(1e17, 1e23, 1000)))
-    (_, of_loss), (at_params, of_params), (at_images, of_images) = envelope.lines(found)
+    result = envelope.follow(envelope.sample(curves, np.geomspace(1e17, 1e23, 1000)))
+    (_, of_loss), (at_params, of_params), (at_images, of_images) = envelope.lines(result)
     assert of_params == pytest.approx(0.2 / 0.5, abs=5e-3)
     assert of_images == pytest.approx(0.3 / 0.5, abs=5e-3)
     assert of_loss == pytest.approx(-0.06 / 0.5, abs=5e-4)
@@ -45,12 +45,12 @@ def test_the_winner_and_its_numbers_by_hand():
     large = curve(2, [3, 5], [2.0, 1.0])
     sampled = envelope.sample([small, large], np.array([2.0, 3.0, 4.0, 5.0]))
     assert np.allclose(sampled.loss, [[2.5, 2.25, 2.0, 1.75], [np.inf, 2.0, 1.5, 1.0]])
-    found = envelope.follow(sampled)
+    result = envelope.follow(sampled)
     # before F = 3 there is one model size: no contest
-    assert found.flops.tolist() == [3.0, 4.0, 5.0]
-    assert found.loss.tolist() == [2.0, 1.5, 1.0]
-    assert found.params.tolist() == [2.0, 2.0, 2.0]
-    assert found.images.tolist() == [1.5, 2.0, 2.5]
+    assert result.flops.tolist() == [3.0, 4.0, 5.0]
+    assert result.loss.tolist() == [2.0, 1.5, 1.0]
+    assert result.params.tolist() == [2.0, 2.0, 2.0]
+    assert result.images.tolist() == [1.5, 2.0, 2.5]
 
 
 def test_a_curve_that_has_ended_may_win_but_does_not_count():
@@ -59,18 +59,18 @@ def test_a_curve_that_has_ended_may_win_but_does_not_count():
     sampled = envelope.sample([ended, running], np.array([2.0, 4.0, 6.0, 7.5, 9.0]))
     # after its end the first keeps its best loss, 0.9; the second passes it at F = 8
     assert sampled.loss[0].tolist() == [0.9, 0.9, 0.9, 0.9, 0.9]
-    found = envelope.follow(sampled)
-    assert found.flops.tolist() == [2.0, 9.0]
-    assert found.params.tolist() == [1.0, 2.0]
+    result = envelope.follow(sampled)
+    assert result.flops.tolist() == [2.0, 9.0]
+    assert result.params.tolist() == [1.0, 2.0]
 
 
 def test_the_envelope_only_falls():
     # the small model's loss rises before the large one passes below
     small = curve(1, [1, 2, 3, 4, 5], [2.0, 1.0, 1.4, 1.3, 1.2])
     large = curve(2, [1, 4, 5, 6], [3.0, 2.0, 0.9, 0.8])
-    found = envelope.follow(envelope.sample([small, large], np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])))
-    assert found.flops.tolist() == [1.0, 2.0, 5.0, 6.0]
-    assert found.loss.tolist() == [2.0, 1.0, 0.9, 0.8]
+    result = envelope.follow(envelope.sample([small, large], np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])))
+    assert result.flops.tolist() == [1.0, 2.0, 5.0, 6.0]
+    assert result.loss.tolist() == [2.0, 1.0, 0.9, 0.8]
 
 
 def test_a_chosen_subset_is_as_if_the_others_were_not_there():
@@ -99,18 +99,18 @@ def traced():
 def test_a_study_gets_one_envelope_a_dataset(traced):
     fitted = envelope.fit(*traced, settings(min_train_fraction=0.0))
     summary = fitted.summary
-    assert [one["dataset"] for one in summary["datasets"]] == ["d1", "d9"]
+    assert [item["dataset"] for item in summary["datasets"]] == ["d1", "d9"]
     assert summary["n_runs"] == 24
-    for one in summary["datasets"]:
-        exponents = one["exponents"]
+    for item in summary["datasets"]:
+        exponents = item["exponents"]
         assert exponents["N_star"]["determined"], exponents
         assert exponents["N_star"]["value"] == pytest.approx(0.4, abs=0.06)
         assert exponents["N_star"]["value"] + exponents["D_star"]["value"] == pytest.approx(1.0, abs=1e-3)
         assert exponents["N_star"]["low"] <= exponents["N_star"]["value"] <= exponents["N_star"]["high"]
-        assert one["parameters"]["exponent"]["value"] == pytest.approx(-0.12, abs=0.01)
-        assert one["asymptote"] is None
+        assert item["parameters"]["exponent"]["value"] == pytest.approx(-0.12, abs=0.01)
+        assert item["asymptote"] is None
     # D counts for less on worse data here (zeta 0.1), so the loss is higher at the same slope
-    better, worse = (one["parameters"]["coefficient"]["value"] for one in summary["datasets"])
+    better, worse = (item["parameters"]["coefficient"]["value"] for item in summary["datasets"])
     assert worse > better
     assert summary["fit"] == {}
     assert summary["parameters"] == {}
@@ -131,11 +131,11 @@ def test_a_study_gets_one_envelope_a_dataset(traced):
 
 
 def test_refits_are_seeded(traced):
-    one, same, other = (
+    item, same, other = (
         envelope.fit(*traced, settings(min_train_fraction=0.0, refits=20, seed=seed)).summary for seed in (1, 1, 2)
     )
-    assert one == same
-    entry, changed = (summary["datasets"][0]["exponents"]["N_star"] for summary in (one, other))
+    assert item == same
+    entry, changed = (summary["datasets"][0]["exponents"]["N_star"] for summary in (item, other))
     assert entry["value"] == changed["value"]
     assert (entry["low"], entry["high"]) != (changed["low"], changed["high"])
 
@@ -152,9 +152,9 @@ def test_few_model_sizes_tell_no_exponent(traced):
     runs, curves = traced
     two = runs[runs["model"].isin(["m5", "m6"])]
     fitted = envelope.fit(two, curves, settings(min_train_fraction=0.0))
-    for one in fitted.summary["datasets"]:
-        assert one["exponents"]["N_star"]["why"] == "only 2 model sizes on the envelope"
-        assert not one["exponents"]["D_star"]["determined"]
+    for item in fitted.summary["datasets"]:
+        assert item["exponents"]["N_star"]["why"] == "only 2 model sizes on the envelope"
+        assert not item["exponents"]["D_star"]["determined"]
     assert fitted.allocations["params"].isna().all()
     assert fitted.allocations["loss"].notna().all()
     assert any("only 2 model sizes" in warning for warning in fitted.summary["warnings"])
@@ -169,9 +169,9 @@ def test_one_run_and_no_curve_and_no_run(traced):
 
     last = curves[curves["train_fraction"] == 1.0]
     single = envelope.fit(runs, last, settings())
-    for one in single.summary["datasets"]:
-        assert one["exponents"]["N_star"]["value"] is None
-        assert "no envelope" in one["exponents"]["N_star"]["why"]
+    for item in single.summary["datasets"]:
+        assert item["exponents"]["N_star"]["value"] is None
+        assert "no envelope" in item["exponents"]["N_star"]["why"]
     assert single.allocations.empty
 
     nothing = envelope.fit(runs, NO_CURVES, settings()).summary
@@ -210,16 +210,16 @@ def test_the_ends_of_runs_are_followed_as_a_curve_would_be(grown):
     """Each model through its runs of growing D is as one long run that was looked at on the way."""
     long = grown[grown["size"] == grown["size"].max()].set_index(["model", "dataset"])
     rows = [
-        (long.loc[(one.model, one.dataset), "run"], one.images / grown["size"].max(), one.adv_loss)
-        for one in grown.itertuples()
+        (long.loc[(item.model, item.dataset), "run"], item.images / grown["size"].max(), item.adv_loss)
+        for item in grown.itertuples()
     ]
     curves = curves_of(long.reset_index(), rows)
-    told = {"min_train_fraction": 0.0, "refits": 0}
-    ends = envelope.fit(grown, NO_CURVES, settings(points="runs", **told))
-    traced = envelope.fit(long.reset_index(), curves, settings(**told))
-    for one, other in zip(ends.summary["datasets"], traced.summary["datasets"], strict=True):
+    options = {"min_train_fraction": 0.0, "refits": 0}
+    ends = envelope.fit(grown, NO_CURVES, settings(points="runs", **options))
+    traced = envelope.fit(long.reset_index(), curves, settings(**options))
+    for item, other in zip(ends.summary["datasets"], traced.summary["datasets"], strict=True):
         for name in ("N_star", "D_star"):
-            assert one["exponents"][name]["value"] == pytest.approx(other["exponents"][name]["value"], rel=1e-9)
+            assert item["exponents"][name]["value"] == pytest.approx(other["exponents"][name]["value"], rel=1e-9)
     assert ends.summary["n_runs"] == len(grown)
     assert ends.summary["title"] == "Approach 1: envelope of runs of growing D"
     assert traced.summary["title"] == "Approach 1: envelope of training curves"
@@ -228,11 +228,11 @@ def test_the_ends_of_runs_are_followed_as_a_curve_would_be(grown):
 
 def test_known_exponents_come_back_from_the_ends_of_runs(grown):
     summary = envelope.fit(grown, NO_CURVES, settings(points="runs")).summary
-    for one in summary["datasets"]:
-        assert one["exponents"]["N_star"]["determined"], one
-        assert one["exponents"]["N_star"]["value"] == pytest.approx(0.4, abs=0.06)
-        assert one["parameters"]["exponent"]["value"] == pytest.approx(-0.12, abs=0.01)
-        assert one["exponents"]["N_star"]["low"] < one["exponents"]["N_star"]["high"]
+    for item in summary["datasets"]:
+        assert item["exponents"]["N_star"]["determined"], item
+        assert item["exponents"]["N_star"]["value"] == pytest.approx(0.4, abs=0.06)
+        assert item["parameters"]["exponent"]["value"] == pytest.approx(-0.12, abs=0.01)
+        assert item["exponents"]["N_star"]["low"] < item["exponents"]["N_star"]["high"]
     json.dumps(summary, allow_nan=False)
 
 
@@ -249,8 +249,8 @@ def test_refits_to_the_ends_draw_runs_and_not_models(grown):
         begin = np.sort(mine.groupby("model")["flops"].min())[1]
         flops = np.geomspace(begin, mine["flops"].max(), 1000)
         expected = envelope.lines(envelope.follow(envelope.sample(curves, flops)))
-        found = fitted.refits[fitted.refits["refit"] == refit]["value"].to_numpy().reshape(3, 2)
-        assert np.allclose(found, expected, rtol=1e-9)
+        result = fitted.refits[fitted.refits["refit"] == refit]["value"].to_numpy().reshape(3, 2)
+        assert np.allclose(result, expected, rtol=1e-9)
 
 
 def test_seeds_of_one_run_are_one_point(grown):
@@ -258,12 +258,12 @@ def test_seeds_of_one_run_are_one_point(grown):
     more = grown.assign(run=grown["run"] + "0", seed=2, adv_loss=grown["adv_loss"] * 1.02)
     less = grown.assign(adv_loss=grown["adv_loss"] * 0.98)
     exact, twice = (
-        envelope.fit(one, NO_CURVES, settings(points="runs", refits=0)).summary["datasets"]
-        for one in (grown, pd.concat([less, more], ignore_index=True))
+        envelope.fit(item, NO_CURVES, settings(points="runs", refits=0)).summary["datasets"]
+        for item in (grown, pd.concat([less, more], ignore_index=True))
     )
-    for one, other in zip(exact, twice, strict=True):
-        assert other["parameters"]["coefficient"]["value"] == pytest.approx(one["parameters"]["coefficient"]["value"])
-        assert other["exponents"]["N_star"]["value"] == pytest.approx(one["exponents"]["N_star"]["value"])
+    for item, other in zip(exact, twice, strict=True):
+        assert other["parameters"]["coefficient"]["value"] == pytest.approx(item["parameters"]["coefficient"]["value"])
+        assert other["exponents"]["N_star"]["value"] == pytest.approx(item["exponents"]["N_star"]["value"])
 
 
 def test_runs_without_a_loss_have_no_end(grown):
@@ -287,6 +287,6 @@ def test_a_study_without_curves_says_what_would_do(grown):
 def test_one_size_of_data_has_no_envelope_through_the_ends(grown):
     alone = grown[grown["size"] == grown["size"].max()]
     fitted = envelope.fit(alone, NO_CURVES, settings(points="runs", refits=5))
-    for one in fitted.summary["datasets"]:
-        assert one["exponents"]["N_star"]["value"] is None
-        assert one["exponents"]["N_star"]["why"].endswith("at no budget is the best model still given more data")
+    for item in fitted.summary["datasets"]:
+        assert item["exponents"]["N_star"]["value"] is None
+        assert item["exponents"]["N_star"]["why"].endswith("at no budget is the best model still given more data")

@@ -127,11 +127,11 @@ def test_newton_keeps_fixed_coordinates_and_minimises_others(form):
     assert np.allclose(gradient, whole[1][:, chosen])
     assert np.allclose(hessian, whole[2][:, chosen][:, :, chosen])
     assert np.allclose(majoriser, whole[3][:, chosen][:, :, chosen])
-    found = newton.minimise(problem, starts, np.ones((3, 30)), 1e-3)
-    assert np.array_equal(found.theta[:, ~problem.free], starts[:, ~problem.free])
-    assert (found.objective < value).all()
+    result = newton.minimise(problem, starts, np.ones((3, 30)), 1e-3)
+    assert np.array_equal(result.theta[:, ~problem.free], starts[:, ~problem.free])
+    assert (result.objective < value).all()
     rng = np.random.default_rng(0)
-    for theta, lowest in zip(found.theta, found.objective, strict=True):
+    for theta, lowest in zip(result.theta, result.objective, strict=True):
         around = theta + 1e-4 * rng.standard_normal((100, len(theta))) * problem.free
         around = np.clip(around, problem.lower, problem.upper)
         assert newton.objective(problem, around, np.ones(30), 1e-3).min() >= lowest * (1 - 1e-9)
@@ -140,7 +140,7 @@ def test_newton_keeps_fixed_coordinates_and_minimises_others(form):
 def noisy_runs(noise, seed):
     """N, D, FID and loss of the paper's 8 x 5 grid at one FID, with the published parameters."""
     params = np.array([5849050, 8949210, 19799770, 52517850, 122217690, 177977562, 266796506, 316356058.0])
-    params, images = (one.ravel() for one in np.meshgrid(params, np.array([5, 10, 30, 50, 100]) * 1e6))
+    params, images = (item.ravel() for item in np.meshgrid(params, np.array([5, 10, 30, 50, 100]) * 1e6))
     truth = {"A": 6.687, "B": 7.552, "E": 0.5604, "alpha": 0.2443, "beta": 0.2281, "eps": 0.0, "zeta": 0.0}
     loss = additive.loss(truth, params, images, 1.65)
     loss = loss * np.exp(noise * np.random.default_rng(seed).standard_normal(len(loss)))

@@ -31,10 +31,10 @@ def exact(request):
 
 def test_a_fit_recovers_the_law_that_made_the_data(exact):
     _, truth, _, fitted = exact
-    found = determination.values(fitted.summary["parameters"])
-    assert found.keys() == truth.keys()
+    result = determination.values(fitted.summary["parameters"])
+    assert result.keys() == truth.keys()
     for name, value in truth.items():
-        assert found[name] == pytest.approx(value, rel=1e-6), name
+        assert result[name] == pytest.approx(value, rel=1e-6), name
     assert all(entry["determined"] for _, entry in entries(fitted.summary)), fitted.summary
     assert fitted.summary["fit"]["converged"]
     assert fitted.summary["r2"] == pytest.approx(1.0, abs=1e-9)
@@ -76,8 +76,8 @@ def test_per_dataset_numbers_are_the_law_at_that_fid(exact):
         fid = dataset["fid"]
         assert dataset["asymptote"]["value"] == pytest.approx(float(form.asymptote(truth, fid)), rel=1e-6)
         wanted = form.exponents(truth) if form is additive else form.exponents(truth, middle, fid, 8000.0)
-        found = [dataset["exponents"][name]["value"] for name in ("N_star", "D_star")]
-        assert np.allclose(found, wanted, rtol=1e-5)
+        results = [dataset["exponents"][name]["value"] for name in ("N_star", "D_star")]
+        assert np.allclose(results, wanted, rtol=1e-5)
         far = form.loss(truth, 1e60, 1e60, fid)
         assert dataset["asymptote"]["value"] == pytest.approx(float(far), rel=1e-5)
 
@@ -97,8 +97,8 @@ def test_intervals_of_a_good_study_hold_the_truth(name):
     """0.2% noise on the paper's grid: the exponents are determined, and nearly all intervals hold the truth."""
     form, truth = FORMS[name], TRUTHS[name]
     summary = form.fit(study(form, truth, noise=0.002), NO_CURVES, settings(refits=40)).summary
-    held = [entry["low"] <= truth[key] <= entry["high"] for key, entry in summary["parameters"].items()]
-    assert sum(held) >= len(held) - 2
+    kept = [entry["low"] <= truth[key] <= entry["high"] for key, entry in summary["parameters"].items()]
+    assert sum(kept) >= len(kept) - 2
     exponent = summary["datasets"][0]["exponents"]["N_star"]
     assert exponent["determined"], exponent
     assert 0.01 < exponent["high"] - exponent["low"] < 0.4
@@ -123,11 +123,11 @@ def test_a_tiny_noisy_study_claims_little(name):
 
 def test_refits_are_seeded():
     runs = study(additive, published.ADDITIVE, fids=(1.65,), noise=0.01)
-    one, same, other = (additive.fit(runs, NO_CURVES, settings(refits=20, seed=seed)) for seed in (1, 1, 2))
-    assert one.summary == same.summary
-    pd.testing.assert_frame_equal(one.allocations, same.allocations)
-    assert determination.values(one.summary["parameters"]) == determination.values(other.summary["parameters"])
-    assert one.summary["parameters"]["alpha"]["low"] != other.summary["parameters"]["alpha"]["low"]
+    item, same, other = (additive.fit(runs, NO_CURVES, settings(refits=20, seed=seed)) for seed in (1, 1, 2))
+    assert item.summary == same.summary
+    pd.testing.assert_frame_equal(item.allocations, same.allocations)
+    assert determination.values(item.summary["parameters"]) == determination.values(other.summary["parameters"])
+    assert item.summary["parameters"]["alpha"]["low"] != other.summary["parameters"]["alpha"]["low"]
 
 
 def test_noise_widens_intervals():

@@ -47,8 +47,8 @@ def test_the_optimum_is_the_numeric_minimum(form, alpha, beta, other, size, budg
         return form.loss(parameters, np.exp(log_params), flops / K / np.exp(log_params), fid)
 
     centre = np.log(params)
-    found = minimize_scalar(along, bracket=(centre - 2, centre + 0.1, centre + 2), tol=1e-10)
-    assert along(centre) <= found.fun * (1 + 1e-13)
+    result = minimize_scalar(along, bracket=(centre - 2, centre + 0.1, centre + 2), tol=1e-10)
+    assert along(centre) <= result.fun * (1 + 1e-13)
     slope = (along(centre + 1e-4) - along(centre - 1e-4)) / 2e-4
     bend = (along(centre + 1e-2) + along(centre - 1e-2) - 2 * along(centre)) / 1e-4
     assert abs(slope) < 1e-5 * bend + 1e-10

@@ -41,7 +41,7 @@ def both(request, few_starts):
     runs = study(form, truth, **SMALL, noise=0.004)
     starts = "grid" if form is additive else "small"
     fits = (
-        form.fit(runs, NO_CURVES, settings(recipe=one, refits=10, starts=starts)) for one in published_recipe.RECIPES
+        form.fit(runs, NO_CURVES, settings(recipe=item, refits=10, starts=starts)) for item in published_recipe.RECIPES
     )
     return form, runs, *fits
 
@@ -49,10 +49,10 @@ def both(request, few_starts):
 def test_the_published_recipe_is_never_below_the_converged_one(both):
     form, runs, converged, printed = both
     for fitted in (converged, printed):
-        told = fitted.summary["fit"]
+        options = fitted.summary["fit"]
         # both objectives are the sum, whatever was minimised
-        assert told["objective"] == pytest.approx(len(runs) * mean_huber(form, values(fitted), runs), rel=1e-6)
-        assert told["mean_objective"] == pytest.approx(told["objective"] / len(runs), rel=1e-12)
+        assert options["objective"] == pytest.approx(len(runs) * mean_huber(form, values(fitted), runs), rel=1e-6)
+        assert options["mean_objective"] == pytest.approx(options["objective"] / len(runs), rel=1e-12)
     ours, theirs = converged.summary["fit"], printed.summary["fit"]
     assert ours["objective"] <= theirs["objective"]
     assert (ours["recipe"], theirs["recipe"]) == ("converged", "published")
@@ -117,17 +117,17 @@ def test_one_fid_holds_what_no_run_tells(name):
     form = FORMS[name]
     runs = study(form, TRUTHS[name], params=PAPER_PARAMS[::2], fids=(1.65,))
     fitted = form.fit(runs, NO_CURVES, settings(recipe="published", starts="grid" if form is additive else "small"))
-    found = values(fitted)
-    assert found["eps"] == 0
-    assert found["zeta" if form is additive else "Q"] == 0
+    result = values(fitted)
+    assert result["eps"] == 0
+    assert result["zeta" if form is additive else "Q"] == 0
     assert fitted.summary["r2"] > 0.9
 
 
 def test_both_stages_of_two_follow_it():
     runs = study(additive, published.ADDITIVE, params=PAPER_PARAMS[::2], fids=(1.65, 2.48, 6.79, 14.26), noise=0.004)
-    told = {"two_stage": CHOSEN, "starts": "grid", "refits": 5}
-    fitted = two_stage.fit(runs, NO_CURVES, settings(recipe="published", **told))
-    ours = two_stage.fit(runs, NO_CURVES, settings(**told))
+    options = {"two_stage": CHOSEN, "starts": "grid", "refits": 5}
+    fitted = two_stage.fit(runs, NO_CURVES, settings(recipe="published", **options))
+    ours = two_stage.fit(runs, NO_CURVES, settings(**options))
     stages, converged = fitted.summary["fit"]["stages"], ours.summary["fit"]["stages"]
     assert [stage["recipe"] for stage in stages] == ["published", "published"]
     assert [stage["starts"] for stage in stages] == [32, 12]

@@ -48,11 +48,11 @@ def test_refits_from_the_table_give_the_tables_again(noisy, tmp_path):
     budget = np.log(rows["flops"].to_numpy() / fitted.summary["flops_per_parameter_image"])
     params, images = form.FORM.optimum(wide, budget, 0.0)
     loss = form.FORM.loss(wide, params, images, 0.0)
-    for name, found in (("params", np.exp(params)), ("images", np.exp(images)), ("loss", loss)):
-        assert np.allclose(found[0], rows[name], rtol=1e-9)
-        low, high = percentile_interval(found[1:], 0.9)
-        assert np.allclose(np.minimum(low, found[0]), rows[f"{name}_low"], rtol=1e-9)
-        assert np.allclose(np.maximum(high, found[0]), rows[f"{name}_high"], rtol=1e-9)
+    for name, result in (("params", np.exp(params)), ("images", np.exp(images)), ("loss", loss)):
+        assert np.allclose(result[0], rows[name], rtol=1e-9)
+        low, high = percentile_interval(result[1:], 0.9)
+        assert np.allclose(np.minimum(low, result[0]), rows[f"{name}_low"], rtol=1e-9)
+        assert np.allclose(np.maximum(high, result[0]), rows[f"{name}_high"], rtol=1e-9)
 
 
 def test_a_law_of_one_fid_keeps_what_it_held():
@@ -81,10 +81,10 @@ def test_held_out_predictions_equal_a_fit_without_the_dataset(noisy):
         assert np.allclose(mine["predicted"], by_hand, rtol=1e-6)
         assert np.allclose(mine["loss"], unseen["adv_loss"])
         residual = ((mine["loss"] - by_hand) ** 2).sum() / ((mine["loss"] - mine["loss"].mean()) ** 2).sum()
-        told = fitted.summary["held_out"][dataset]
-        assert told["r2"] == pytest.approx(1 - residual, abs=1e-6)
-        assert told["n"] == len(mine) == 40
-        assert told["median_error"] == pytest.approx(np.median(np.abs(by_hand / mine["loss"] - 1)), rel=1e-4)
+        options = fitted.summary["held_out"][dataset]
+        assert options["r2"] == pytest.approx(1 - residual, abs=1e-6)
+        assert options["n"] == len(mine) == 40
+        assert options["median_error"] == pytest.approx(np.median(np.abs(by_hand / mine["loss"] - 1)), rel=1e-4)
 
 
 def test_two_datasets_leave_none_to_hold_out():
@@ -94,14 +94,14 @@ def test_two_datasets_leave_none_to_hold_out():
 
 
 def test_tables_of_several_laws_stay_apart():
-    one = bootstrap_table.rows("one", {"a": np.array([1.0, 2.0])})
+    item = bootstrap_table.rows("one", {"a": np.array([1.0, 2.0])})
     other = bootstrap_table.rows("other", {"a": np.array([3.0, np.inf])}, "d1")
-    table = tables.table(pd.concat([one, other], ignore_index=True), tables.REFITS)
+    table = tables.table(pd.concat([item, other], ignore_index=True), tables.REFITS)
     assert bootstrap_table.samples(table, "one")["a"].tolist() == [1.0, 2.0]
     assert bootstrap_table.samples(table, "other") == {}
-    found = bootstrap_table.samples(table, "other", "d1")["a"]
-    assert found[0] == 3.0
-    assert np.isnan(found[1])
+    result = bootstrap_table.samples(table, "other", "d1")["a"]
+    assert result[0] == 3.0
+    assert np.isnan(result[1])
 
 
 def test_what_is_on_disk_is_what_was_fitted(tmp_path):
@@ -110,15 +110,15 @@ def test_what_is_on_disk_is_what_was_fitted(tmp_path):
     tables.write(tmp_path / "curves.parquet", [], tables.CURVES)
     names = ("allocations", "predictions", "refits", "held_out")
     paths = {f"{name}_path": tmp_path / f"{name}.parquet" for name in names}
-    told = settings(law="additive", refits=5)
+    options = settings(law="additive", refits=5)
     fit_jobs.fit_law(
         runs_path=tmp_path / "runs.parquet",
         curves_path=tmp_path / "curves.parquet",
         law_path=tmp_path / "law.json",
-        settings=told,
+        settings=options,
         **paths,
     )
-    fitted = additive.fit(runs, NO_CURVES, told)
+    fitted = additive.fit(runs, NO_CURVES, options)
     columns = tables.ALLOCATIONS, tables.PREDICTIONS, tables.REFITS, tables.PREDICTIONS
     for name, kind in zip(names, columns, strict=True):
         assert tables.read(tmp_path / f"{name}.parquet", kind).equals(getattr(fitted, name)), name
@@ -133,7 +133,7 @@ def test_the_accuracy_line_hands_on_its_refits(tmp_path):
         settings=settings(refits=50),
     )
     line = tables.read(tmp_path / "refits.parquet", tables.REFITS)
-    found = bootstrap_table.samples(line, "accuracy")
-    assert {name: len(values) for name, values in found.items()} == {"intercept": 51, "slope": 51}
-    assert found["slope"][0] == pytest.approx(published.ACCURACY_LINE["slope"], rel=0.05)
-    assert found["slope"][1:].std() > 0
+    result = bootstrap_table.samples(line, "accuracy")
+    assert {name: len(values) for name, values in result.items()} == {"intercept": 51, "slope": 51}
+    assert result["slope"][0] == pytest.approx(published.ACCURACY_LINE["slope"], rel=0.05)
+    assert result["slope"][1:].std() > 0

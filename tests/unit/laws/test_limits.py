@@ -74,7 +74,7 @@ def test_the_exact_values_of_the_paper():
 
 @pytest.mark.parametrize("fid", [0.0, 1.65, 30.0])
 def test_flops_to_an_accuracy_by_the_closed_form_of_approach_2(fid):
-    truth, one = published.ADDITIVE, forecast("additive")
+    truth, item = published.ADDITIVE, forecast("additive")
     goal = 0.6
     # L - E' = C^-g (A G^-alpha + B' G^beta), C = F/k
     alpha, beta = truth["alpha"], truth["beta"]
@@ -85,8 +85,8 @@ def test_flops_to_an_accuracy_by_the_closed_form_of_approach_2(fid):
     left = (goal - LINE["intercept"]) / LINE["slope"] - e
     expected = K * ((truth["A"] * big_g**-alpha + b * big_g**beta) / left) ** (1 / power) if left > 0 else np.inf
     needed = np.array([(goal - LINE["intercept"]) / LINE["slope"]])
-    found = one.flops_for_loss(needed, fid)[0]
-    assert found == pytest.approx(expected, rel=1e-9) or found == expected == np.inf
+    result = item.flops_for_loss(needed, fid)[0]
+    assert result == pytest.approx(expected, rel=1e-9) or result == expected == np.inf
 
 
 @given(
@@ -95,14 +95,14 @@ def test_flops_to_an_accuracy_by_the_closed_form_of_approach_2(fid):
 )  # fmt: skip
 def test_budget_of_loss_inverts_loss_of_budget(name, alpha, beta, a, fid, log_flops):
     truth = TRUTHS[name] | {"alpha": alpha, "beta": beta, "A": a}
-    one = forecast(name, drawn(name, truth))
+    item = forecast(name, drawn(name, truth))
     flops = 10**log_flops
-    loss = one.best_loss(flops, fid)[:, 0]
-    found = one.flops_for_loss(loss, fid)
+    loss = item.best_loss(flops, fid)[:, 0]
+    result = item.flops_for_loss(loss, fid)
     # near the limit the loss itself has no more digits to tell budgets by
-    again = one.best_loss(found, fid)[0, 0]
+    again = item.best_loss(result, fid)[0, 0]
     assert again == pytest.approx(loss[0], rel=1e-12)
-    assert np.isinf(one.flops_for_loss(one.asymptote(fid) * (1 - 1e-9) - 1e-9, fid)[0])
+    assert np.isinf(item.flops_for_loss(item.asymptote(fid) * (1 - 1e-9) - 1e-9, fid)[0])
 
 
 def test_flops_to_level_above_the_limit_are_unbounded():
@@ -130,12 +130,12 @@ def test_flops_to_level_above_the_limit_are_unbounded():
 def test_refits_of_the_law_meet_those_of_the_line_in_turn():
     table = drawn("additive", E=np.array([0.40, 0.45, 0.50, 0.55]))
     lines = line_refits([1.2, 1.3], [-0.7, -0.8])
-    one = forecast("additive", table, lines=lines)
-    asymptotes = one.asymptote(0.0)
+    item = forecast("additive", table, lines=lines)
+    asymptotes = item.asymptote(0.0)
     assert asymptotes == pytest.approx([published.ADDITIVE["E"], 0.40, 0.45, 0.50, 0.55])
     expected = [LINE["intercept"] + LINE["slope"] * asymptotes[0]]
     expected += [1.2 - 0.7 * 0.40, 1.3 - 0.8 * 0.45, 1.2 - 0.7 * 0.50, 1.3 - 0.8 * 0.55]
-    assert one.accuracy(asymptotes[:, None])[:, 0] == pytest.approx(expected)
+    assert item.accuracy(asymptotes[:, None])[:, 0] == pytest.approx(expected)
     # a line alone makes an interval as well, and one without refits adds nothing
     fixed = drawn("additive", E=np.full(200, published.ADDITIVE["E"]))
     slopes = np.linspace(-0.76, -0.74, 101)
@@ -148,7 +148,7 @@ def test_refits_of_the_law_meet_those_of_the_line_in_turn():
 
 
 def test_limits_name_the_undetermined_number_they_rest_on():
-    told = Limits((1e15, 1e30), 0.7, 0.9)
+    options = Limits((1e15, 1e30), 0.7, 0.9)
     quantities = {
         "exponents": {"params", "images", "loss", "accuracy", "flops_to_human"},
         "asymptote": {"loss", "accuracy", "asymptote", "accuracy_limit", "flops_to_human"},
@@ -163,7 +163,7 @@ def test_limits_name_the_undetermined_number_they_rest_on():
             summary["datasets"][0]["asymptote"] = unknown(0.5, "too wide")
         else:
             line = {"intercept": known(1.25), "slope": unknown(-0.7, "too wide")}
-        rows = measured("additive", told=told, summary=summary, line=line)
+        rows = measured("additive", told=options, summary=summary, line=line)
         for (place, quantity, budget), row in rows.items():
             hit = quantity in rest_on_it and (place == "dg" or what == "line")
             # within the study's own budgets a loss needs no asymptote; FID 0 is far from all runs
@@ -174,7 +174,7 @@ def test_limits_name_the_undetermined_number_they_rest_on():
             assert row["determined"] != hit, (what, place, quantity, budget, row["why"])
             if hit:
                 assert "too wide" in row["why"]
-    rows = measured("additive", told=told, summary=summary_of("additive") | {
+    rows = measured("additive", told=options, summary=summary_of("additive") | {
         "parameters": summary_of("additive")["parameters"] | {"E": unknown(0.5, "at the edge")}})  # fmt: skip
     assert rows["FID 0", "asymptote", 0]["why"] == "E: at the edge"
     assert rows["FID 0", "loss", 1e15]["why"] == "E: at the edge"
@@ -196,8 +196,8 @@ def test_fid_0_needs_three_fids_and_a_law_that_knows_fid():
     assert set(rows["dataset"]) == {"dg", "edm"}
     runs = runs_of()
     assert (rows["budget"].dropna() == runs["flops"].max()).all()
-    one = forecast("additive", summary=summary_of("additive", two))
-    for why in one.reasons(None, 3.0):
+    item = forecast("additive", summary=summary_of("additive", two))
+    for why in item.reasons(None, 3.0):
         assert why == "only 2 distinct FIDs: nothing holds for another FID"
 
 
@@ -214,8 +214,8 @@ def test_whole_studies_on_disk(tmp_path):
     paths = {name: {f"{what}_path": tmp_path / f"{name}_{what}" for what in outputs} for name in laws}
     common = {"runs_path": tmp_path / "runs.parquet"}
     for name in laws:
-        told = settings(law=name, points="curves", recipe="converged", two_stage=None)
-        fit_jobs.fit_law(**common, curves_path=tmp_path / "curves.parquet", **paths[name], settings=told)
+        options = settings(law=name, points="curves", recipe="converged", two_stage=None)
+        fit_jobs.fit_law(**common, curves_path=tmp_path / "curves.parquet", **paths[name], settings=options)
     line = {"accuracy_path": tmp_path / "accuracy.json"}
     fit_jobs.fit_accuracy(**common, **line, refits_path=tmp_path / "lines.parquet", settings=settings())
     given = {
@@ -229,27 +229,27 @@ def test_whole_studies_on_disk(tmp_path):
     limits.measure_limits(**given, limits_path=tmp_path / "one.parquet")
     limits.measure_limits(**given, limits_path=tmp_path / "two.parquet")
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
-    found = tables.read(tmp_path / "one.parquet", tables.APPROACHES)
-    assert (found["budget"].dropna() == runs["flops"].max()).all()
-    assert set(found["law"]) == {*laws, "human"}
-    level = found[found["law"] == "human"]
+    result = tables.read(tmp_path / "one.parquet", tables.APPROACHES)
+    assert (result["budget"].dropna() == runs["flops"].max()).all()
+    assert set(result["law"]) == {*laws, "human"}
+    level = result[result["law"] == "human"]
     assert (level["quantity"].tolist(), level["value"].tolist()) == (["human_accuracy"], [0.8])
-    found = found[found["law"] != "human"]
-    assert found.loc[found["law"] == "envelope", "dataset"].notna().all()
-    unlimited = found[(found["law"] == "envelope") & (found["quantity"] == "accuracy_limit")]
+    result = result[result["law"] != "human"]
+    assert result.loc[result["law"] == "envelope", "dataset"].notna().all()
+    unlimited = result[(result["law"] == "envelope") & (result["quantity"] == "accuracy_limit")]
     assert unlimited["value"].isna().all()
-    known_rows = found[found["determined"]]
+    known_rows = result[result["determined"]]
     assert len(known_rows) > 50
     assert (known_rows["low"] <= known_rows["value"]).all()
     assert (known_rows["value"] <= known_rows["high"].fillna(np.inf)).all()
     # the allocation tables hold the same N* at the same budgets
     ends = [paths[name]["allocations_path"] for name in laws]
     limits.measure_limits(**given, limits_path=tmp_path / "end.parquet", allocation_paths=ends)
-    found = tables.read(tmp_path / "end.parquet", tables.APPROACHES)
+    result = tables.read(tmp_path / "end.parquet", tables.APPROACHES)
     for name in laws:
         allocated = tables.read(paths[name]["allocations_path"], tables.ALLOCATIONS)
         allocated = allocated[allocated["flops"] == allocated["flops"].max()].set_index("fid")
-        mine = found[(found["law"] == name) & (found["budget"] == allocated["flops"].iloc[0])].set_index("fid")
+        mine = result[(result["law"] == name) & (result["budget"] == allocated["flops"].iloc[0])].set_index("fid")
         for quantity in ("params", "images", "loss"):
             rows = mine[mine["quantity"] == quantity]
             assert len(rows) == (5 if name == "additive" else 4)
@@ -281,10 +281,10 @@ def human_limits(folder, rows, accuracy=None):
     limits.measure_limits(
         **on_disk(folder), settings=Limits((), accuracy, 0.9), benchmark_paths=[folder / "benchmark.parquet"]
     )
-    found = tables.read(folder / "limits.parquet", tables.APPROACHES)
-    (human,) = found[found["law"] == "human"].to_dict("records")
-    assert found.loc[~found["quantity"].isin(["human_accuracy", "flops_to_human"]), "source"].isna().all()
-    return human, found[found["quantity"] == "flops_to_human"]
+    result = tables.read(folder / "limits.parquet", tables.APPROACHES)
+    (human,) = result[result["law"] == "human"].to_dict("records")
+    assert result.loc[~result["quantity"].isin(["human_accuracy", "flops_to_human"]), "source"].isna().all()
+    return human, result[result["quantity"] == "flops_to_human"]
 
 
 def scores(kind, data="all", accuracy=0.8):

@@ -87,8 +87,8 @@ def test_the_table_of_losses_at_1e25_flops(form, parameters, fid, loss, limit):
 
 
 def test_exponents_of_the_bottleneck_at_fid_0():
-    found = bottleneck.exponents(published.BOTTLENECK, 1e25, 0.0, K)
-    assert [round(float(one), 2) for one in found] == [0.47, 0.53]
+    result = bottleneck.exponents(published.BOTTLENECK, 1e25, 0.0, K)
+    assert [round(float(item), 2) for item in result] == [0.47, 0.53]
 
 
 def mean_huber(form, parameters, rows):
@@ -130,21 +130,21 @@ STAGES = {"base": "DG", "quality": ["EDM-7", "EDM-10", "EDM-20"]}
 def test_two_stage_fit_beats_the_published_constants(fitted_rows):
     fitted = two_stage.fit_observations(observations(fitted_rows), settings(two_stage=STAGES))
     parameters = determination.values(fitted.summary["parameters"])
-    one, two = fitted.summary["fit"]["stages"]
-    assert (one["starts_agreeing"], two["starts_agreeing"]) == (108, 12)
-    for stage, datasets in ((one, ["DG"]), (two, STAGES["quality"])):
+    item, two = fitted.summary["fit"]["stages"]
+    assert (item["starts_agreeing"], two["starts_agreeing"]) == (108, 12)
+    for stage, datasets in ((item, ["DG"]), (two, STAGES["quality"])):
         rows = fitted_rows[fitted_rows.dataset.isin(datasets)]
         assert stage["converged"]
         assert stage["at_bounds"] == []
         # the same parameters, through the public function: the stages' own coordinates leave no trace
         assert stage["objective"] == pytest.approx(len(rows) * mean_huber(additive, parameters, rows), rel=1e-9)
-    assert one["objective"] < 28 * 2.177e-6
+    assert item["objective"] < 28 * 2.177e-6
     # the intervals hold the printed constants
-    held = [
+    kept = [
         fitted.summary["parameters"][name]["low"] <= value <= fitted.summary["parameters"][name]["high"]
         for name, value in published.ADDITIVE.items()
     ]
-    assert all(held)
+    assert all(kept)
     # the paper: EDM-6 and PFGM++ are predicted by a fit that has not seen them
     assert fitted.summary["held_out"]["PFGM++"]["r2"] > 0.99
     assert fitted.summary["held_out"]["EDM-6"]["r2"] > 0.7
@@ -152,15 +152,15 @@ def test_two_stage_fit_beats_the_published_constants(fitted_rows):
 
 def test_the_published_recipe_comes_near_the_printed_constants(fitted_rows):
     """Its grid is thinned here; a converged fit is lower, and so is the table's than the constants'."""
-    told = settings(two_stage=STAGES, recipe="published")
-    summary = two_stage.fit_observations(observations(fitted_rows), told).summary
-    one, _ = summary["fit"]["stages"]
-    assert 2.1676e-6 < one["mean_objective"] < 2.4e-6
-    assert not one["converged"]
-    found = determination.values(summary["parameters"])
+    options = settings(two_stage=STAGES, recipe="published")
+    summary = two_stage.fit_observations(observations(fitted_rows), options).summary
+    item, _ = summary["fit"]["stages"]
+    assert 2.1676e-6 < item["mean_objective"] < 2.4e-6
+    assert not item["converged"]
+    result = determination.values(summary["parameters"])
     near = {"alpha": 0.06, "beta": 0.06, "eps": 0.03, "zeta": 0.06, "E": 0.1}
     for name, away in near.items():
-        assert found[name] == pytest.approx(published.ADDITIVE[name], abs=away), name
+        assert result[name] == pytest.approx(published.ADDITIVE[name], abs=away), name
 
 
 def test_bottleneck_grid_beats_the_published_constants(fitted_rows):

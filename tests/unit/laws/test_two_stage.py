@@ -17,12 +17,12 @@ FIDS = (*PAPER_FIDS, 35.54)
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def told(**given):
+def two_stage_settings(**given):
     return settings(**({"law": "additive_two_stage", "two_stage": CHOSEN} | given))
 
 
 def fit(runs, **given):
-    return two_stage.fit(runs, NO_CURVES, told(**given))
+    return two_stage.fit(runs, NO_CURVES, two_stage_settings(**given))
 
 
 def value_of(fitted, name):
@@ -56,7 +56,7 @@ def test_the_base_keeps_what_the_first_stage_gave_it(noisy):
     assert np.allclose(mine["predicted"], expected.loc[mine.index], rtol=1e-9)
     for name in ("A", "alpha", "beta"):
         assert value_of(fitted, name) == pytest.approx(value_of(alone, name), rel=1e-9)
-    of_base = next(one for one in fitted.summary["datasets"] if one["dataset"] == "d1.65")
+    of_base = next(item for item in fitted.summary["datasets"] if item["dataset"] == "d1.65")
     assert of_base["parameters"]["B'"]["value"] == pytest.approx(
         alone.summary["datasets"][0]["parameters"]["B'"]["value"], rel=1e-9
     )
@@ -106,7 +106,7 @@ def test_datasets_of_neither_stage_are_predicted_unseen(noisy):
 
 def test_a_refit_fits_both_stages_to_the_runs_that_it_drew(noisy):
     runs, fitted = noisy
-    everyone = observe(runs, NO_CURVES, told())
+    everyone = observe(runs, NO_CURVES, two_stage_settings())
     rng = np.random.default_rng(two_stage.seeds.derive(1, "bootstrap", "additive_two_stage"))
     base = np.flatnonzero(everyone.dataset == "d1.65")
     later = np.flatnonzero(np.isin(everyone.dataset, CHOSEN["quality"]))
@@ -114,7 +114,7 @@ def test_a_refit_fits_both_stages_to_the_runs_that_it_drew(noisy):
     logs = form.samples(two_stage.FORM, fitted.refits)
     for refit in (0, 7, 31):
         picked = np.concatenate([np.repeat(base, drawn[0][refit]), np.repeat(later, drawn[1][refit])])
-        by_hand = two_stage.fit_observations(replace(everyone.of(picked), left_out={}), told(refits=0))
+        by_hand = two_stage.fit_observations(replace(everyone.of(picked), left_out={}), two_stage_settings(refits=0))
         for name, values in two_stage.FORM.named(logs).items():
             assert values[1 + refit] == pytest.approx(value_of(by_hand, name), rel=1e-4), name
 
@@ -122,11 +122,11 @@ def test_a_refit_fits_both_stages_to_the_runs_that_it_drew(noisy):
 def test_two_stage_intervals_cover_truth_and_exceed_one_stage(noisy):
     runs, fitted = noisy
     parameters = fitted.summary["parameters"]
-    held = [parameters[name]["low"] <= value <= parameters[name]["high"] for name, value in published.ADDITIVE.items()]
-    assert sum(held) >= 6
-    one = additive.fit(runs, NO_CURVES, settings(refits=60)).summary["parameters"]
+    kept = [parameters[name]["low"] <= value <= parameters[name]["high"] for name, value in published.ADDITIVE.items()]
+    assert sum(kept) >= 6
+    item = additive.fit(runs, NO_CURVES, settings(refits=60)).summary["parameters"]
     for name in ("alpha", "beta"):  # told by a fifth of the runs
-        widths = [entry["high"] - entry["low"] for entry in (parameters[name], one[name])]
+        widths = [entry["high"] - entry["low"] for entry in (parameters[name], item[name])]
         assert widths[0] > 1.3 * widths[1]
 
 

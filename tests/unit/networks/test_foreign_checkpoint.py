@@ -100,9 +100,9 @@ def test_export_loads_strictly_in_the_zoo_with_equal_logits(architecture, tmp_pa
         off = float((theirs(images) - ours(images)).abs().max())
     print(f"\nlogits off by {off:.1e}")
     assert off < 1e-5
-    told = Checkpoint("back", a)
+    settings = Checkpoint("back", a)
     foreign_checkpoint.import_checkpoint(
-        checkpoint_path=path, weights_path=tmp_path / "back.safetensors", settings=told
+        checkpoint_path=path, weights_path=tmp_path / "back.safetensors", settings=settings
     )
     assert same(
         foreign_checkpoint.read(tmp_path / "back.safetensors"), foreign_checkpoint.read(tmp_path / "ours.safetensors")
@@ -121,11 +121,11 @@ def test_an_export_has_the_same_bytes_again(tmp_path):
 
 def test_an_import_says_where_the_weights_come_from(network, tmp_path):
     torch.save(network.state_dict(), tmp_path / "a.pt")
-    path, told = tmp_path / "w.safetensors", Checkpoint("zoo", DIGITS)
-    foreign_checkpoint.import_checkpoint(checkpoint_path=tmp_path / "a.pt", weights_path=path, settings=told)
+    path, settings = tmp_path / "w.safetensors", Checkpoint("zoo", DIGITS)
+    foreign_checkpoint.import_checkpoint(checkpoint_path=tmp_path / "a.pt", weights_path=path, settings=settings)
     known = checkpoint.settings_of(path)
     assert (known["name"], len(known["sha256"])) == ("zoo", 64)
-    again = replace(told, sha256=known["sha256"])
+    again = replace(settings, sha256=known["sha256"])
     first = path.read_bytes()
     foreign_checkpoint.import_checkpoint(checkpoint_path=tmp_path / "a.pt", weights_path=path, settings=again)
     assert path.read_bytes() == first
@@ -138,9 +138,9 @@ def test_what_decides_nothing_may_differ(network, tmp_path):
     state = {k: v.double() for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
     state |= {"mean": torch.tensor(DIGITS.mean).view(1, 1, 1, 1), "std": torch.tensor(DIGITS.std)}
     torch.save({"state_dict": prefixed(state, "module.")}, tmp_path / "a.pt")
-    told = Checkpoint("zoo", DIGITS)
+    settings = Checkpoint("zoo", DIGITS)
     foreign_checkpoint.import_checkpoint(
-        checkpoint_path=tmp_path / "a.pt", weights_path=tmp_path / "w.safetensors", settings=told
+        checkpoint_path=tmp_path / "a.pt", weights_path=tmp_path / "w.safetensors", settings=settings
     )
     loaded = checkpoint.load(tmp_path / "w.safetensors", DIGITS, "cpu").state_dict()
     assert all(torch.equal(loaded[key], network.state_dict()[key]) for key in loaded if "tracked" not in key)

@@ -30,16 +30,18 @@ def test_the_entry_of_the_leaderboard():
 
 
 def test_the_entry_says_what_its_numbers_are_not():
-    told = settings_of(CIFAR, footnote="It uses 5M synthetic images.")
-    info = robustbench.model_info(columns([1, 1], [1, 1]), None, 2, told)
+    settings = settings_of(CIFAR, footnote="It uses 5M synthetic images.")
+    info = robustbench.model_info(columns([1, 1], [1, 1]), None, 2, settings)
     assert (info["autoattack_acc"], info["reported"]) == ("", "")
     assert info["footnote"] == "It uses 5M synthetic images. Not attacked by AutoAttack."
-    cut = robustbench.model_info(columns([1, 1], [1, 1]), None, 2, replace(told, test_kept=2))
+    cut = robustbench.model_info(columns([1, 1], [1, 1]), None, 2, replace(settings, test_kept=2))
     assert "The test images are the first 2 of the dataset's." in cut["footnote"]
-    info = robustbench.model_info(columns([1, 0, 1], [1] * 3), columns([1], [1]), 4, replace(told, autoattack="plus"))
+    info = robustbench.model_info(
+        columns([1, 0, 1], [1] * 3), columns([1], [1]), 4, replace(settings, autoattack="plus")
+    )
     assert info["autoattack_acc"] == "100.00"
-    said = [f"{what} on {n} of the 4 test images." for what, n in (("Clean accuracy", 3), ("AutoAttack", 1))]
-    assert info["footnote"].endswith(" ".join([*said, "AutoAttack in its version plus."]))
+    output = [f"{what} on {n} of the 4 test images." for what, n in (("Clean accuracy", 3), ("AutoAttack", 1))]
+    assert info["footnote"].endswith(" ".join([*output, "AutoAttack in its version plus."]))
 
 
 def test_a_record_of_another_run_is_refused(tmp_path):

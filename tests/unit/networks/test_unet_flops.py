@@ -81,7 +81,7 @@ def parameters(network):
 @pytest.mark.parametrize("name", UNETS)
 def test_a_denoiser_is_counted_as_by_torch(name, augmented):
     settings = Network(**UNETS[name])
-    network, found = ddpmpp.build(settings), unet_flops.unet(settings, augmented)
+    network, result = ddpmpp.build(settings), unet_flops.unet(settings, augmented)
     x, noise = torch.randn(IMAGES, settings.in_channels, 16, 16), torch.randn(IMAGES)
     onehot = torch.randn(IMAGES, settings.label_dim) if settings.label_dim else None
     labels = torch.randn(IMAGES, settings.augment_dim) if augmented and settings.augment_dim else None
@@ -89,15 +89,15 @@ def test_a_denoiser_is_counted_as_by_torch(name, augmented):
     def run():
         network(x, noise, onehot, labels)
 
-    assert products(run) == IMAGES * found.products
+    assert products(run) == IMAGES * result.products
     # a bias after the filter of the side branch is a sum of its own
     biases = sum(
         module.weight.shape[0] * (16 >> level) ** 2
         for level, module in enumerate((m for m in network.enc.values() if isinstance(m, ddpmpp.Residual)), start=1)
         if not module.boxes
     )
-    assert rest(run) == IMAGES * (found.rest + biases)
-    assert parameters(network) == found.parameters
+    assert rest(run) == IMAGES * (result.rest + biases)
+    assert parameters(network) == result.parameters
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -140,6 +140,6 @@ def test_a_denoiser_counted_by_hand():
     attention = 2 * (3 * c * c + c * c) * pixels + 4 * pixels**2 * c, 2 * c * pixels + pixels**2 + c * pixels
     # encoder: one block; decoder: one with attention, one without, two that take outputs of the encoder
     blocks = [block(c), block(c), block(c), block(2 * c), block(2 * c)]
-    found = unet_flops.unet(settings)
+    result = unet_flops.unet(settings)
     parts = [embedding, ends, attention, *blocks]
-    assert (found.products, found.rest) == tuple(map(sum, zip(*parts, strict=True)))
+    assert (result.products, result.rest) == tuple(map(sum, zip(*parts, strict=True)))

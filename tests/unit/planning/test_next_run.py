@@ -30,17 +30,17 @@ def gaussian(correlations, count, seed=0):
 @pytest.mark.parametrize("level", [0.9, 0.68])
 def test_the_expected_width_is_that_of_linear_gaussian_algebra(noise, level):
     correlations = np.array([0.0, 0.3, 0.6, 0.9, -0.9, 1.0])
-    found = []
+    results = []
     for seed in range(4):
         values, outcomes = gaussian(correlations, 2000, seed)
         before, after, effective, rough = next_run.expected_widths(values, outcomes, noise, level, seed)
-        found.append(after / before)
+        results.append(after / before)
         assert not rough.any()
         # of N draws, those left by a normal outcome: between N s / sqrt(2 + s^2) ... and N
         assert ((effective > 2000 * noise / (1 + noise) * 0.5) & (effective <= 2000)).all()
     # the posterior variance of the number, given the outcome with its noise
     expected = np.sqrt(1 - correlations**2 / (1 + noise**2))
-    assert np.mean(found, axis=0) == pytest.approx(expected, abs=0.02)
+    assert np.mean(results, axis=0) == pytest.approx(expected, abs=0.02)
 
 
 def test_the_width_itself_is_that_of_the_normal():
@@ -79,13 +79,13 @@ def test_chance_is_told_from_information():
 
 @pytest.mark.parametrize("noise", [0.001, 0.01])
 def test_the_noise_is_that_of_the_runs(noise):
-    found = []
+    results = []
     for seed in range(3):
         few = {"params": PAPER_PARAMS[::2], "fids": (1.65, 6.79, 35.0)}
         runs = study(additive, published.ADDITIVE, noise=noise, seed=seed, **few)
         fitted = additive.fit(runs, NO_CURVES, settings(refits=1))
-        found.append(next_run.noise(fitted.predictions, 7))
-    assert np.mean(found) == pytest.approx(noise, rel=0.25)
+        results.append(next_run.noise(fitted.predictions, 7))
+    assert np.mean(results) == pytest.approx(noise, rel=0.25)
     exact = pd.DataFrame({"loss": [1.0, 2.0], "predicted": [1.0, 2.0]})
     assert next_run.noise(exact, 7) == 0.0
 
@@ -106,8 +106,8 @@ def test_the_expectation_holds_when_the_run_is_really_done():
     def fitted(axes, loss):
         problem = additive.Problem(*axes, loss)
         start = problem.theta(additive.FORM.logs_of({name: [value] for name, value in truth.items()}))
-        found = multistart.lowest(problem, start, np.ones((1, len(loss))), 1e-3)
-        return {name: value[0] for name, value in problem.logs(found.theta).items()}
+        result = multistart.lowest(problem, start, np.ones((1, len(loss))), 1e-3)
+        return {name: value[0] for name, value in problem.logs(result.theta).items()}
 
     without, with_it = [], [[], []]
     for _ in range(80):
@@ -115,7 +115,7 @@ def test_the_expectation_holds_when_the_run_is_really_done():
         without.append(fitted(axes, loss))
         for index, run in enumerate(new):
             outcome = float(additive.loss(truth, *run)) * np.exp(noise * rng.standard_normal())
-            with_it[index].append(fitted([np.append(a, one) for a, one in zip(axes, run, strict=True)],
+            with_it[index].append(fitted([np.append(a, item) for a, item in zip(axes, run, strict=True)],
                                          np.append(loss, outcome)))  # fmt: skip
     logs = {name: np.array([[each[name]] for each in without]) for name in without[0]}
     values = exponents_of(without)
@@ -130,35 +130,35 @@ def test_the_expectation_holds_when_the_run_is_really_done():
 
 
 def test_only_runs_that_can_be_done_and_count_are_looked_at():
-    one = forecast("additive", spread("additive"))
+    item = forecast("additive", spread("additive"))
     rule = {"params_below": 1e8, "images_above": 1e7, "fid_below": 10.0}
-    told = plan(
+    options = plan(
         runs=(
             *(f"wrn-{shape}/dg/{size}/1" for shape in ("28-4", "82-16") for size in (5_120_000, 10_240_000)),
             *("wrn-28-4@lr/dg/1024/1", "wrn-28-4/some-mixture/2048/1"),
         ),
         small_on_large=rule,
     )
-    found = next_run.possible(one, 2e20, told)
-    names = [f"{run.network.name}/{dataset}/{run.images}" for run, dataset, _ in found]
+    result = next_run.possible(item, 2e20, options)
+    names = [f"{run.network.name}/{dataset}/{run.images}" for run, dataset, _ in result]
     assert len(set(names)) == len(names) > 50
-    assert not {name.rsplit("/", 1)[0] for name in told.runs} & set(names)
+    assert not {name.rsplit("/", 1)[0] for name in options.runs} & set(names)
     assert "wrn-28-4/edm/5120000" in names
-    sizes = {run.images for run, _, _ in found}
+    sizes = {run.images for run, _, _ in result}
     assert sizes == {5_120_000, *(10_240_000 * times for times in (1, 2, 4, 8))}
-    assert {dataset for _, dataset, _ in found} == {"dg", "pfgmpp", "edm"}
-    assert {run.network.name for run, _, _ in found} > {"wrn-28-4", "wrn-82-16", "wrn-34-4", "wrn-28-3", "wrn-28-8"}
-    for run, _, _ in found:
+    assert {dataset for _, dataset, _ in result} == {"dg", "pfgmpp", "edm"}
+    assert {run.network.name for run, _, _ in result} > {"wrn-28-4", "wrn-82-16", "wrn-34-4", "wrn-28-3", "wrn-28-8"}
+    for run, _, _ in result:
         assert run.flops <= 2e20
         assert run.network.params >= 1e8 or run.images <= 1e7
-    assert next_run.possible(one, 1e12, told) == []
+    assert next_run.possible(item, 1e12, options) == []
 
 
-def predictions(one, noise=0.003, seed=0):
+def predictions(item, noise=0.003, seed=0):
     rng, rows = np.random.default_rng(seed), []
     for index in range(60):
         predicted = 0.8 + 0.002 * index
-        row = {"law": one.name, "run": f"m/dg/{index}/1", "model": "m", "dataset": "dg", "fid": 1.65}
+        row = {"law": item.name, "run": f"m/dg/{index}/1", "model": "m", "dataset": "dg", "fid": 1.65}
         row |= {"params": 1e8, "images": 1e7, "flops": 1e19, "predicted": predicted}
         rows.append(row | {"loss": predicted * np.exp(noise * rng.standard_normal())})
     return tables.table(rows, tables.PREDICTIONS)
@@ -166,44 +166,44 @@ def predictions(one, noise=0.003, seed=0):
 
 @pytest.mark.parametrize("quantity", ["N_star", "params", "asymptote"])
 def test_the_table_is_in_order_and_the_same_every_time(quantity):
-    one = forecast("additive", spread("additive", 200))
-    told = plan(quantity=quantity)
-    found = next_run.worth_doing(one, predictions(one), 1.65, 2e20, told)
-    assert 0 < len(found.runs) <= next_run.LISTED
-    rates = [each.reduction / each.run.flops for each in found.runs]
+    item = forecast("additive", spread("additive", 200))
+    options = plan(quantity=quantity)
+    result = next_run.worth_doing(item, predictions(item), 1.65, 2e20, options)
+    assert 0 < len(result.runs) <= next_run.LISTED
+    rates = [each.reduction / each.run.flops for each in result.runs]
     assert rates == sorted(rates, reverse=True)
-    assert all(found.chance < each.reduction <= found.largest.reduction < 1 for each in found.runs)
-    samples = next_run.QUANTITIES[quantity].samples(one, 2e20, 1.65)
-    assert (found.low, found.high) == pytest.approx(percentile_interval(samples[1:], 0.9), rel=0.02)
-    width = np.log(found.high / found.low) if found.by_factor else found.high - found.low
-    assert found.before == pytest.approx(width, rel=0.05)  # ends between refits, not at them
-    again = next_run.worth_doing(one, predictions(one), 1.65, 2e20, told)
-    assert again == found
+    assert all(result.chance < each.reduction <= result.largest.reduction < 1 for each in result.runs)
+    samples = next_run.QUANTITIES[quantity].samples(item, 2e20, 1.65)
+    assert (result.low, result.high) == pytest.approx(percentile_interval(samples[1:], 0.9), rel=0.02)
+    width = np.log(result.high / result.low) if result.by_factor else result.high - result.low
+    assert result.before == pytest.approx(width, rel=0.05)  # ends between refits, not at them
+    again = next_run.worth_doing(item, predictions(item), 1.65, 2e20, options)
+    assert again == result
 
 
 def test_what_cannot_be_said_is_said():
-    one = forecast("additive", spread("additive", 200))
+    item = forecast("additive", spread("additive", 200))
     few = forecast("additive", spread("additive", 30))
-    exact = predictions(one, noise=0.0)
+    exact = predictions(item, noise=0.0)
     asked = {
-        "only 30 refits give the number": (few, predictions(one), plan()),
-        "without any error": (one, exact, plan()),
-        "no run that has not been done": (one, predictions(one), plan(flops=1.0)),
+        "only 30 refits give the number": (few, predictions(item), plan()),
+        "without any error": (item, exact, plan()),
+        "no run that has not been done": (item, predictions(item), plan(flops=1.0)),
     }
-    for why, (law_of, table, told) in asked.items():
-        found = next_run.worth_doing(law_of, table, 1.65, told.flops, told)
-        assert found.runs == []
-        assert why in found.why
+    for why, (law_of, table, options) in asked.items():
+        result = next_run.worth_doing(law_of, table, 1.65, options.flops, options)
+        assert result.runs == []
+        assert why in result.why
     with pytest.raises(ValueError, match=r"plan\.quantity: unknown 'speed'; known: .*N_star"):
-        next_run.worth_doing(one, exact, 1.65, 2e20, plan(quantity="speed"))
+        next_run.worth_doing(item, exact, 1.65, 2e20, plan(quantity="speed"))
     with pytest.raises(ValueError, match="parameter of additive: unknown 'kappa'"):
-        next_run.worth_doing(one, exact, 1.65, 2e20, plan(quantity="kappa"))
+        next_run.worth_doing(item, exact, 1.65, 2e20, plan(quantity="kappa"))
 
 
 @pytest.mark.parametrize(("quantity", "expected"), [("N_star", {"dg"}), ("zeta", {"pfgmpp"}), ("asymptote", {"dg"})])
 def test_two_stage_law_learns_from_the_stage_of_a_parameter(quantity, expected):
-    one = forecast("additive", spread("additive", 200))
-    staged = replace(one, summary=one.summary | {"fit": {"base": "dg", "quality": ["pfgmpp"]}})
-    told = plan(quantity=quantity)
-    assert {dataset for _, dataset, _ in next_run.possible(staged, 2e20, told)} == expected
-    assert {dataset for _, dataset, _ in next_run.possible(one, 2e20, told)} == set(FIDS)
+    item = forecast("additive", spread("additive", 200))
+    staged = replace(item, summary=item.summary | {"fit": {"base": "dg", "quality": ["pfgmpp"]}})
+    options = plan(quantity=quantity)
+    assert {dataset for _, dataset, _ in next_run.possible(staged, 2e20, options)} == expected
+    assert {dataset for _, dataset, _ in next_run.possible(item, 2e20, options)} == set(FIDS)

@@ -58,14 +58,14 @@ class Finished:
         for law in FITTED:
             outputs = ("law", "allocations", "predictions", "refits", "held_out")
             paths = {f"{what}_path": folder / f"{law}_{what}" for what in outputs}
-            told = replace(study.law(law), observations="final")
-            fit_jobs.fit_law(**given, curves_path=folder / "curves.parquet", **paths, settings=told)
+            settings = replace(study.law(law), observations="final")
+            fit_jobs.fit_law(**given, curves_path=folder / "curves.parquet", **paths, settings=settings)
         accuracy = folder / "accuracy.json"
-        told = study.law("accuracy")
-        fit_jobs.fit_accuracy(**given, accuracy_path=accuracy, refits_path=folder / "lines", settings=told)
+        settings = study.law("accuracy")
+        fit_jobs.fit_accuracy(**given, accuracy_path=accuracy, refits_path=folder / "lines", settings=settings)
         self.told = replace(study.plan(), law="additive")
 
-    def write(self, name="plan", **told):
+    def write(self, name="plan", **changes):
         page, block = self.folder / f"{name}.html", self.folder / f"{name}.yaml"
         plan_page.write(
             page,
@@ -77,7 +77,7 @@ class Finished:
             accuracy_path=self.folder / "accuracy.json",
             accuracy_refits_path=self.folder / "lines",
             folder=self.folder,
-            settings=replace(self.told, **told),
+            settings=replace(self.told, **changes),
         )
         text = page.read_text(encoding="utf-8")
         read = Page(text)
@@ -142,8 +142,8 @@ def test_the_page_names_the_best_network_and_the_next_run(finished):
 
 
 def test_the_same_study_gives_the_same_bytes(digits):
-    (one, _, block), (two, _, same) = digits.write("one"), digits.write("two")
-    assert (one, block) == (two, same)
+    (item, _, block), (two, _, same) = digits.write("one"), digits.write("two")
+    assert (item, block) == (two, same)
 
 
 def test_plan_omits_undetermined_n_star_only(unsure):

@@ -25,18 +25,18 @@ def of(values, **named):
     return Moments(len(values), mean, (values - mean).T @ (values - mean), **named)
 
 
-def textbook(one, other):
+def textbook(item, other):
     """Return the Frechet distance by its formula, the root by SciPy."""
-    root = scipy.linalg.sqrtm(one.covariance @ other.covariance)
-    mean = np.square(one.mean - other.mean).sum()
-    return mean + np.trace(one.covariance) + np.trace(other.covariance) - 2 * np.trace(root).real
+    root = scipy.linalg.sqrtm(item.covariance @ other.covariance)
+    mean = np.square(item.mean - other.mean).sum()
+    return mean + np.trace(item.covariance) + np.trace(other.covariance) - 2 * np.trace(root).real
 
 
-def between(one, other):
+def between(item, other):
     """Return the Frechet distance of two samples without their covariances: exact whatever their rank."""
-    apart = one.mean(0) - other.mean(0)
-    one, other = ((values - values.mean(0)) / (len(values) - 1) ** 0.5 for values in (one, other))
-    return apart @ apart + np.square(one).sum() + np.square(other).sum() - 2 * np.linalg.norm(one @ other.T, "nuc")
+    apart = item.mean(0) - other.mean(0)
+    item, other = ((values - values.mean(0)) / (len(values) - 1) ** 0.5 for values in (item, other))
+    return apart @ apart + np.square(item).sum() + np.square(other).sum() - 2 * np.linalg.norm(item @ other.T, "nuc")
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +111,9 @@ def test_a_file_of_moments_holds_its_pieces(folder, cuts, batch, monkeypatch):
 
 
 def test_the_same_images_give_the_same_bytes(folder, tmp_path):
-    told = {"images_path": folder / "a.h5", "features_path": folder / "features.safetensors", "compute": Compute()}
+    settings = {"images_path": folder / "a.h5", "features_path": folder / "features.safetensors", "compute": Compute()}
     for name in "xy":
-        moments.measure_moments(moments_path=tmp_path / name, settings=Told("classifier", SHAPE, (20,), 16), **told)
+        moments.measure_moments(moments_path=tmp_path / name, settings=Told("classifier", SHAPE, (20,), 16), **settings)
     assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
 
 
@@ -125,12 +125,12 @@ def test_cuts_that_do_not_fit_are_refused(folder, cuts):
 
 def test_distances_with_a_closed_form():
     rng = np.random.default_rng(1)
-    one, other = rng.uniform(0.5, 2, (2, 6))
+    item, other = rng.uniform(0.5, 2, (2, 6))
     shift = rng.standard_normal(6)
     turn = np.linalg.qr(rng.standard_normal((6, 6)))[0]
-    a = Gaussian(np.zeros(6), turn @ np.diag(one) @ turn.T)
+    a = Gaussian(np.zeros(6), turn @ np.diag(item) @ turn.T)
     b = Gaussian(shift, turn @ np.diag(other) @ turn.T)
-    expected = shift @ shift + np.square(np.sqrt(one) - np.sqrt(other)).sum()
+    expected = shift @ shift + np.square(np.sqrt(item) - np.sqrt(other)).sum()
     assert moments.frechet_distance(a, b) == pytest.approx(expected, rel=1e-13)
     assert moments.frechet_distance(b, a) == pytest.approx(expected, rel=1e-13)
     assert moments.frechet_distance(a, Gaussian(shift, a.covariance)) == pytest.approx(shift @ shift, rel=1e-13)
@@ -157,13 +157,13 @@ def test_the_distance_is_the_textbooks():
 
 
 def measure(folder, out, cuts_a=(20, 40, 60), cuts_b=(), real=None, **changes):
-    told = {"dataset": "edm-5", "generator": "edm", "steps": 5, "features": "classifier", "architecture": SHAPE}
+    settings = {"dataset": "edm-5", "generator": "edm", "steps": 5, "features": "classifier", "architecture": SHAPE}
     quality.measure(
         moments_paths=[measured(folder, "a", cuts_a), measured(folder, "b", cuts_b)],
         real_path=real or measured(folder, "real"),
         test_moments_path=None if real else measured(folder, "test"),
         quality_path=out / "edm-5.json",
-        settings=Quality(**(told | {"images": 20, "subsets": 3} | changes)),
+        settings=Quality(**(settings | {"images": 20, "subsets": 3} | changes)),
     )
     return json.loads((out / "edm-5.json").read_text())
 
@@ -174,23 +174,23 @@ def test_the_quality_of_a_dataset_is_that_of_its_images(folder, tmp_path):
     def fid(first, stop):
         return pytest.approx(between(made[first:stop], real), rel=1e-5)
 
-    found = measure(folder, tmp_path, prefixes=(20, 60, 100))
-    assert found["fid_subsets"] == [fid(0, 20), fid(20, 40), fid(40, 60)]
-    assert found["fid"] == pytest.approx(np.mean(found["fid_subsets"]))
-    assert found["fid_sd"] == pytest.approx(np.std(found["fid_subsets"], ddof=1))
-    assert [entry["images"] for entry in found["prefixes"]] == [20, 60, 100]
-    assert [entry["fid"] for entry in found["prefixes"]] == [fid(0, 20), fid(0, 60), fid(0, 100)]
-    assert found["fid_all"] == fid(0, 100)
-    assert (found["images"], found["subsets"], found["images_all"], found["real_images"]) == (20, 3, 100, 80)
-    assert found["features"]["dimensions"] == 64
-    assert found["floor"]["fid"] == pytest.approx(between(features(folder, "test"), real), rel=1e-5)
-    assert found["floor"]["images"] == 70
+    result = measure(folder, tmp_path, prefixes=(20, 60, 100))
+    assert result["fid_subsets"] == [fid(0, 20), fid(20, 40), fid(40, 60)]
+    assert result["fid"] == pytest.approx(np.mean(result["fid_subsets"]))
+    assert result["fid_sd"] == pytest.approx(np.std(result["fid_subsets"], ddof=1))
+    assert [entry["images"] for entry in result["prefixes"]] == [20, 60, 100]
+    assert [entry["fid"] for entry in result["prefixes"]] == [fid(0, 20), fid(0, 60), fid(0, 100)]
+    assert result["fid_all"] == fid(0, 100)
+    assert (result["images"], result["subsets"], result["images_all"], result["real_images"]) == (20, 3, 100, 80)
+    assert result["features"]["dimensions"] == 64
+    assert result["floor"]["fid"] == pytest.approx(between(features(folder, "test"), real), rel=1e-5)
+    assert result["floor"]["images"] == 70
 
 
 def test_one_subset_of_two_shards_has_no_spread(folder, tmp_path):
-    found = measure(folder, tmp_path, (), (), images=100, subsets=1)
-    assert found["fid_sd"] is None
-    assert found["fid"] == found["fid_all"] == found["fid_subsets"][0]
+    result = measure(folder, tmp_path, (), (), images=100, subsets=1)
+    assert result["fid_sd"] is None
+    assert result["fid"] == result["fid_all"] == result["fid_subsets"][0]
 
 
 def test_a_subset_that_ends_inside_a_piece_is_refused(folder, tmp_path):
@@ -220,10 +220,10 @@ def test_official_reference_statistics_are_read_as_they_are(folder, tmp_path):
     real = of(features(folder, "real")).gaussian()
     np.savez(tmp_path / "ref.npz", mu=real.mean, sigma=real.covariance)
     own = measure(folder, tmp_path)
-    found = measure(folder, tmp_path, real=tmp_path / "ref.npz", features="inception")
-    assert found["fid"] == pytest.approx(own["fid"], rel=1e-5)
-    assert found["real_images"] is found["floor"] is None
-    assert found["real_sha256"] == hashlib.sha256((tmp_path / "ref.npz").read_bytes()).hexdigest()
+    result = measure(folder, tmp_path, real=tmp_path / "ref.npz", features="inception")
+    assert result["fid"] == pytest.approx(own["fid"], rel=1e-5)
+    assert result["real_images"] is result["floor"] is None
+    assert result["real_sha256"] == hashlib.sha256((tmp_path / "ref.npz").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(

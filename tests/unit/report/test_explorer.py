@@ -42,7 +42,7 @@ def data_of(page):
 
 
 def quantity(data, key):
-    return next(one for one in data["quantities"] if one["key"] == key)
+    return next(item for item in data["quantities"] if item["key"] == key)
 
 
 def test_every_numeric_column_of_the_runs_can_be_an_axis():
@@ -78,25 +78,25 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path):
 
 def test_residuals_and_predictions_are_those_of_the_laws(tmp_path):
     data = data_of(write(tmp_path))
-    found = quantity(data, "residual additive")
-    assert found["values"][:8] == pytest.approx([100 * math.log(1.02)] * 8)
-    assert found["values"][8] is None  # the mixture, of which the law says nothing
-    assert found["texts"][0] == "+1.98%"
+    result = quantity(data, "residual additive")
+    assert result["values"][:8] == pytest.approx([100 * math.log(1.02)] * 8)
+    assert result["values"][8] is None  # the mixture, of which the law says nothing
+    assert result["texts"][0] == "+1.98%"
     losses = [row["adv_loss"] for row in rows()[:8]]
     assert quantity(data, "predicted additive")["values"][:8] == pytest.approx([1.02 * loss for loss in losses])
 
 
 def test_a_column_without_numbers_is_no_axis(tmp_path):
-    keys = {one["key"] for one in data_of(write(tmp_path))["quantities"]}
+    keys = {item["key"] for item in data_of(write(tmp_path))["quantities"]}
     assert "adv_acc" in keys
     assert not {"autoattack_acc", "forward_flops", "clean_loss"} & keys
 
 
 def test_lines_of_a_law_hold_its_optimum_and_its_accuracy(tmp_path):
-    (found,) = data_of(write(tmp_path))["laws"]
-    assert [line["name"] for line in found["lines"]] == ["edm-18 (FID 2.00)", "edm-5 (FID 8.80)", "FID 0 (no dataset)"]
-    assert [line["dataset"] for line in found["lines"]] == [0, 1, None]
-    line = found["lines"][0]
+    (result,) = data_of(write(tmp_path))["laws"]
+    assert [line["name"] for line in result["lines"]] == ["edm-18 (FID 2.00)", "edm-5 (FID 8.80)", "FID 0 (no dataset)"]
+    assert [line["dataset"] for line in result["lines"]] == [0, 1, None]
+    line = result["lines"][0]
     assert line["measured"] == [True, True, True, False]
     assert line["of"]["params"] == pytest.approx([budget**0.4 for budget in line["of"]["flops"]])
     # the line of `write`: intercept 1.2, slope 0.5, held within [0, 1]
@@ -115,25 +115,25 @@ def test_lines_of_a_law_hold_its_optimum_and_its_accuracy(tmp_path):
 )
 def test_what_is_not_determined_is_not_drawn(tmp_path, content, given):
     page = write(tmp_path, laws=[content], budgets=allocations(content["law"]))
-    (found,) = data_of(page)["laws"]
-    assert {key for line in found["lines"] for key in line["of"]} == given
-    assert bool(found["lines"]) == bool(given)
-    assert any("not determined: only 2 model sizes." in remark for remark in found["remarks"])
-    texts = " ".join(text for line in found["lines"] for text in line["texts"])
+    (result,) = data_of(page)["laws"]
+    assert {key for line in result["lines"] for key in line["of"]} == given
+    assert bool(result["lines"]) == bool(given)
+    assert any("not determined: only 2 model sizes." in remark for remark in result["remarks"])
+    texts = " ".join(text for line in result["lines"] for text in line["texts"])
     assert ("N*" in texts) == ("params" in given)
     assert ("L*" in texts) == ("accuracy" in texts) == ("adv_loss" in given)
 
 
 def test_without_a_line_to_accuracy_no_law_gives_one(tmp_path):
-    (found,) = data_of(write(tmp_path, line=UNKNOWN))["laws"]
-    assert all("adv_acc" not in line["of"] for line in found["lines"])
+    (result,) = data_of(write(tmp_path, line=UNKNOWN))["laws"]
+    assert all("adv_acc" not in line["of"] for line in result["lines"])
 
 
 @pytest.mark.parametrize("text", ["</script>", "<!--<script>", "a & b", "\u2028\u2029", '"quoted"', "ü ☃"])
 def test_json_in_a_script_is_the_same_data_and_ends_nothing(text):
-    found = explorer.as_json({text: [text, 1.5, None, True]})
-    assert json.loads(found) == {text: [text, 1.5, None, True]}
-    assert not set("<>&\u2028\u2029") & set(found)
+    result = explorer.as_json({text: [text, 1.5, None, True]})
+    assert json.loads(result) == {text: [text, 1.5, None, True]}
+    assert not set("<>&\u2028\u2029") & set(result)
 
 
 def test_a_number_that_json_has_no_word_for_is_refused():

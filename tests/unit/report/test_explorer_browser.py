@@ -32,8 +32,8 @@ def go(page, path, state=(), **options):
 
 def is_well(page):
     assert page.errors == []
-    assert [one for one in page.requests if not one.startswith(("file:", "data:", "blob:", "about:"))] == []
-    assert sum(one.startswith("file:") for one in page.requests) == 1
+    assert [item for item in page.requests if not item.startswith(("file:", "data:", "blob:", "about:"))] == []
+    assert sum(item.startswith("file:") for item in page.requests) == 1
 
 
 def shown(page):
@@ -195,9 +195,9 @@ def test_names_stay_names_in_the_browser(page, tmp_path):
         "return [box.x + box.width / 2, box.y + box.height / 2];})()"
     )
     page.click(x, y)
-    said = page.run("document.querySelector('#plot .hoverlayer').textContent")
-    assert "<b>bold</b>" in said
-    assert "%{x}" in said
+    output = page.run("document.querySelector('#plot .hoverlayer').textContent")
+    assert "<b>bold</b>" in output
+    assert "%{x}" in output
     assert page.run("window.evil") is None
     assert page.run("document.querySelectorAll('img, #plot a[href], main b').length") == 0
     is_well(page)

@@ -60,14 +60,14 @@ def write(folder, *participants, bundle="test", verdicts=VERDICTS, fooled=FOOLED
             for data, images in (("all", 6 + fooled), ("valid", 6 + fooled - invalid))
             if data == "all" or fooled == len(verdicts)
             for who, name, kind in [("network", None, None), *(("human_mean", None, kind) for kind in means),
-                                    *(("participant", *one) for one in participants)]
+                                    *(("participant", *item) for item in participants)]
         ],
         "agreement": [
             {"measure": "agreement", "variant": "adversarial", "among": among, "first": first, "second": second,
              "images": 4, "value": 0.5, "low": None, "high": None, "simulated": simulated}
             for among, first, second in [
                 *((kind, None, None) for kind in means if kind != "model"), ("all", None, None),
-                *(("pair", one[0], two[0]) for one, two in zip(participants[:1], participants[1:2], strict=False))]
+                *(("pair", item[0], two[0]) for item, two in zip(participants[:1], participants[1:2], strict=False))]
             if len(participants) > 1
         ],
     }  # fmt: skip
@@ -78,11 +78,11 @@ def write(folder, *participants, bundle="test", verdicts=VERDICTS, fooled=FOOLED
     return paths
 
 
-def page(folder, study, told, limits=()):
+def page(folder, study, settings, limits=()):
     """Write the report with this human study; return the words of the page, and those of the human study alone."""
     tables.write(folder / "limits.parquet", list(limits), tables.APPROACHES)
     path = folder / "report.html"
-    report.write(path, study="digits", description="", limits=folder / "limits.parquet", humans=told, **study)
+    report.write(path, study="digits", description="", limits=folder / "limits.parquet", humans=settings, **study)
     text = check(path)[1].text
     start = text.index("Human study", text.index("Human study") + 1)  # the first is the link to it
     return text, text[start:].split("Beside the published study")[0].split("Approaches.")[0]
@@ -106,97 +106,102 @@ PEOPLE = (("P1", "person"), ("P2", "person"))
 
 
 def test_human_section_names_people_and_both_benchmarks(tmp_path, study):
-    text, told = page(tmp_path, study, write(tmp_path, *PEOPLE, means=("person",)), human_level("person"))
+    text, settings = page(tmp_path, study, write(tmp_path, *PEOPLE, means=("person",)), human_level("person"))
     assert ("Of the test images under AutoAttack, 4 images that fooled the network were shown; as people judged them, "
-            "2 of 4 (50.0%) are invalid, 1 of these deceptive.") in told  # fmt: skip
-    assert "Table 3. The benchmark with and without invalid images." in told
-    assert "on all images (10) on valid images (8)" in told
-    assert "the network, and the mean person on what fooled it" in told
-    assert "most people see the same wrong class" in told
+            "2 of 4 (50.0%) are invalid, 1 of these deceptive.") in settings  # fmt: skip
+    assert "Table 3. The benchmark with and without invalid images." in settings
+    assert "on all images (10) on valid images (8)" in settings
+    assert "the network, and the mean person on what fooled it" in settings
+    assert "most people see the same wrong class" in settings
     for words in ("obody", "imulat", "model", "finished", "clean images only", "left out"):
-        assert words not in told, words
+        assert words not in settings, words
     assert "FLOPs to human level FID 0 1.5e29 [1.35e29, 1.65e29] 3.25e21" in published_section(text)
 
 
 def test_nothing_of_a_simulation_is_unmarked(tmp_path, study):
     who = [("S1", "simulated"), ("S2", "simulated"), ("vlm", "model")]
-    text, told = page(tmp_path, study, write(tmp_path, *who, means=("simulated", "model")), human_level("simulated"))
+    text, settings = page(
+        tmp_path, study, write(tmp_path, *who, means=("simulated", "model")), human_level("simulated")
+    )
     own = text.replace("FLOPs to human level FID 0 1.5e29 [1.35e29, 1.65e29]", "")  # the published study's
     assert "human level" not in own.lower()
     assert "3.25e21" in text  # of the approaches, but not beside the paper's people
     assert "3.25e21" not in published_section(text)
     assert "FLOPs to simulated level" in text
-    assert "Human study simulated participants No person has answered: these participants are made up" in told
-    assert "as simulated participants and models judged them, 2 of 4" in told
-    assert "on images that the simulation finds valid (8)" in told
-    assert "most simulated participants see" in told
+    assert "Human study simulated participants No person has answered: these participants are made up" in settings
+    assert "as simulated participants and models judged them, 2 of 4" in settings
+    assert "on images that the simulation finds valid (8)" in settings
+    assert "most simulated participants see" in settings
     for line in ("the mean simulated participant on what", "S1 (simulated) on what", "vlm (model) on what"):
-        assert told.count(f"the network, and {line}") == 1
+        assert settings.count(f"the network, and {line}") == 1
     for marked in ("mean simulated participant 75.0%", "S1 simulated 75.0%", "S1 and S2 (simulated)",
                    "all simulated participants and models adversarial"):  # fmt: skip
-        assert marked in told
+        assert marked in settings
     # every mean says of whom it is
-    assert told.count("mean ") == told.count("mean simulated participant") + told.count("mean model")
+    assert settings.count("mean ") == settings.count("mean simulated participant") + settings.count("mean model")
     for words in ("people see", "as people", "mean person", "mean participant", "Nobody"):
-        assert words not in told, words
+        assert words not in settings, words
 
 
 def test_what_only_models_judged_is_said_to_be_theirs(tmp_path, study):
     verdicts = ("ambiguous", "ambiguous", "valid", "valid")  # deceptive is what people say
     who = (("vlm", "model"), ("gpt", "model"))
-    text, told = page(tmp_path, study, write(tmp_path, *who, means=("model",), verdicts=verdicts))
+    text, settings = page(tmp_path, study, write(tmp_path, *who, means=("model",), verdicts=verdicts))
     assert (
-        "Human study models only Nobody has answered yet: what stands here is of 2 models (gpt and vlm) alone" in told
+        "Human study models only Nobody has answered yet: what stands here is of 2 models (gpt and vlm) alone"
+        in settings
     )
-    assert "as models judged them, 2 of 4 (50.0%) are invalid." in told  # most people may see what the network sees
-    assert "all models adversarial" in told
-    assert "ambiguous too few are right 2" in told
-    assert "the network, and vlm (model) on what fooled it" in told
-    assert "finished" not in told
+    assert "as models judged them, 2 of 4 (50.0%) are invalid." in settings  # most people may see what the network sees
+    assert "all models adversarial" in settings
+    assert "ambiguous too few are right 2" in settings
+    assert "the network, and vlm (model) on what fooled it" in settings
+    assert "finished" not in settings
     assert "human level" not in text.replace("FLOPs to human level FID 0", "").lower()
     for words in ("people judged", "mean person", "imulat", "participants judged"):
-        assert words not in told, words
+        assert words not in settings, words
 
 
 def test_human_section_tells_models_from_participants(tmp_path, study):
-    told = page(tmp_path, study, write(tmp_path, *PEOPLE, ("vlm", "model")))[1]
-    assert "as participants judged them" in told
-    assert "the network, and vlm (model) on what fooled it" in told
-    assert "models only" not in told
-    assert "Nobody" not in told
+    settings = page(tmp_path, study, write(tmp_path, *PEOPLE, ("vlm", "model")))[1]
+    assert "as participants judged them" in settings
+    assert "the network, and vlm (model) on what fooled it" in settings
+    assert "models only" not in settings
+    assert "Nobody" not in settings
 
 
 def test_nobody_has_answered(tmp_path, study):
-    told = page(tmp_path, study, write(tmp_path, verdicts=["unjudged"] * 4))[1]
-    assert "Nobody has answered yet. robustlaws serve" in told
-    assert "4 images that fooled the network were shown; too few have given a class to judge them." in told
-    assert "on all images (10) the network" in told  # nothing is judged valid
+    settings = page(tmp_path, study, write(tmp_path, verdicts=["unjudged"] * 4))[1]
+    assert "Nobody has answered yet. robustlaws serve" in settings
+    assert "4 images that fooled the network were shown; too few have given a class to judge them." in settings
+    assert "on all images (10) the network" in settings  # nothing is judged valid
     # people who only saw clean images (of a table from elsewhere) have not answered
     clean = [row for place in range(2571) for row in accuracy(f"A{place}", "person", adversarial=0)]
-    told = page(tmp_path, study, write(tmp_path / "clean", verdicts=["unjudged"] * 4, extra=clean))[1]
-    assert "Nobody has answered yet. robustlaws serve" in told
+    settings = page(tmp_path, study, write(tmp_path / "clean", verdicts=["unjudged"] * 4, extra=clean))[1]
+    assert "Nobody has answered yet. robustlaws serve" in settings
 
 
 def test_images_not_judged_yet_are_counted(tmp_path, study):
-    told = page(tmp_path, study, write(tmp_path, *PEOPLE, verdicts=("deceptive", "valid", "unjudged", "unjudged")))[1]
-    assert "1 of 2 (50.0%) are invalid, 1 of these deceptive. The other 2 have too few answers to be judged" in told
+    settings = page(tmp_path, study, write(tmp_path, *PEOPLE, verdicts=("deceptive", "valid", "unjudged", "unjudged")))[
+        1
+    ]
+    assert "1 of 2 (50.0%) are invalid, 1 of these deceptive. The other 2 have too few answers to be judged" in settings
 
 
 def test_where_nothing_fooled_the_network_nobody_is_asked(tmp_path, study):
-    told = page(tmp_path, study, write(tmp_path, verdicts=[], fooled=0))[1]
-    assert "Of the test images under AutoAttack, none fooled the network." in told
-    assert "Nobody" not in told
+    settings = page(tmp_path, study, write(tmp_path, verdicts=[], fooled=0))[1]
+    assert "Of the test images under AutoAttack, none fooled the network." in settings
+    assert "Nobody" not in settings
 
 
 def test_human_section_counts_fooling_images_of_a_part(tmp_path, study):
-    told = page(tmp_path, study, write(tmp_path, *PEOPLE, fooled=1234))[1]
-    assert "4 images that fooled the network were shown, of 1,234 that did; as people judged them, 2 of 4" in told
-    assert "Since not all were shown, the benchmark without the invalid ones is left out." in told
-    assert "Table 3. The benchmark." in told
-    assert "on valid images" not in told
-    told = page(tmp_path, study, write(tmp_path / "one", verdicts=["valid"], fooled=1, bundle="train"))[1]
+    settings = page(tmp_path, study, write(tmp_path, *PEOPLE, fooled=1234))[1]
+    assert "4 images that fooled the network were shown, of 1,234 that did; as people judged them, 2 of 4" in settings
+    assert "Since not all were shown, the benchmark without the invalid ones is left out." in settings
+    assert "Table 3. The benchmark." in settings
+    assert "on valid images" not in settings
+    settings = page(tmp_path, study, write(tmp_path / "one", verdicts=["valid"], fooled=1, bundle="train"))[1]
     assert ("Of the training images under the attack of the training, 1 image that fooled the network was shown; "
-            in told)  # fmt: skip
+            in settings)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -218,11 +223,11 @@ def test_those_who_have_not_finished_are_counted(tmp_path, shown, told):
 
 def test_human_section_counts_clean_only_participants(tmp_path, study):
     clean = [row for place in range(2571) for row in accuracy(f"A{place}", "person", adversarial=0)]
-    told = page(tmp_path, study, write(tmp_path, *PEOPLE, extra=clean))[1]
-    assert "2,571 participants answered clean images only and are not in the table." in told
-    assert "A17" not in told
-    assert "P1 person 75.0%" in told
-    assert "finished" not in told
+    settings = page(tmp_path, study, write(tmp_path, *PEOPLE, extra=clean))[1]
+    assert "2,571 participants answered clean images only and are not in the table." in settings
+    assert "A17" not in settings
+    assert "P1 person 75.0%" in settings
+    assert "finished" not in settings
 
 
 def test_the_figures_of_the_human_study_stand_under_its_heading(tmp_path):

@@ -57,9 +57,9 @@ def between(page, start, end):
 def finished(folder, *, laws=("additive",), known=("adv_loss",), curves=()):
     """Write the report of a table from elsewhere, which says of each run N, D, FLOPs, FID and what is `known`."""
     inputs = build(folder / "in", laws=laws, mixture=False)
-    told = {"run", "model", "dataset", "size", "seed", "fid", "real_fraction", "params", "images", "flops", *known}
+    settings = {"run", "model", "dataset", "size", "seed", "fid", "real_fraction", "params", "images", "flops", *known}
     rows = [
-        {name: value if name in told else None for name, value in row.items()}
+        {name: value if name in settings else None for name, value in row.items()}
         for row in run_rows({"small": 80_000, "large": 690_000}, (2000, 6000), dict([BEST, WORSE]), mixture=False)
     ]
     records.write(folder / "runs.parquet", rows, records.RUNS)
@@ -103,8 +103,8 @@ def test_accuracies_that_some_runs_have_order_these_first(tmp_path):
         return row | dict.fromkeys(lost)
 
     _, page = write(tmp_path, forget=few)
-    told = between(page, "The most robust run is ", " nats. ")
-    assert told.startswith("wrn-10-1 on edm-5 with 60k images: accuracy")
+    settings = between(page, "The most robust run is ", " nats. ")
+    assert settings.startswith("wrn-10-1 on edm-5 with 60k images: accuracy")
     table = between(page, "model N dataset", "All 37 runs")
     order = [table.index(f"80k {words}") for words in ("edm-5 8.76 60k", "edm-5 8.76 20k", "edm-5 8.76 2k")]
     assert order == sorted(order)
@@ -194,14 +194,14 @@ def test_human_level_is_told_with_what_it_takes(tmp_path, best, zero, told):
 
 
 def test_predictions_of_unseen_datasets_stand_beside_r2(tmp_path):
-    def held(law):
+    def kept(law):
         law["held_out"] = {
             "edm-18": {"r2": 0.912, "n": 12, "median_error": 0.0312},
             "edm-3": {"r2": -1.25, "n": 12, "median_error": 0.187},
             "edm-5": {"r2": None, "n": 1, "median_error": 0.05},
         }
 
-    _, page = write(tmp_path, change_law=held, laws=("additive",))
+    _, page = write(tmp_path, change_law=kept, laws=("additive",))
     assert f"{TITLE} 36 0.970 -1.250 to 0.912 3.1% to 18.7% converged 195 of 243" in page.text
     table = between(page, "By dataset (3)", "Fitted to")
     assert "R² R² unseen error unseen" in table
@@ -272,10 +272,10 @@ def test_the_published_study_stands_beside_this_one(tmp_path):
         limit("loss", cell(0.65), BEST, 1e25),
     ]
     _, page = write(tmp_path, comparison=comparison, limits=limits, origin="Read off figures.")
-    told = between(page, "Beside the published study", " Laws ")
-    assert told.lstrip().startswith("Read off figures. The paper's runs")
+    settings = between(page, "Beside the published study", " Laws ")
+    assert settings.lstrip().startswith("Read off figures. The paper's runs")
     assert page.text.count("Read off figures.") == 1
-    short, every = told.split("Everything compared (10)")
+    short, every = settings.split("Everything compared (10)")
     # beside the paper's best dataset stands this study's best; beside FID 0, FID 0; beside another nothing
     for words in (
         "a (exponent of N*) DG (FID 1.65) 0.470 [0.423, 0.517] 0.483 0.480 0.488 [0.439, 0.536] a (exp",
@@ -305,15 +305,15 @@ def test_the_published_study_does_not_stand_beside_itself(tmp_path):
         compared("limit of the loss", 0.6752, *WORSE),
     ]
     _, page = write(tmp_path, comparison=comparison, origin="Read off figures.")
-    told = between(page, "Beside the published study", " Laws ")
-    assert "this study" not in told.casefold()
-    assert "limit of the loss edm-5 (FID 8.76) 0.675 [0.608, 0.743]" in told
+    settings = between(page, "Beside the published study", " Laws ")
+    assert "this study" not in settings.casefold()
+    assert "limit of the loss edm-5 (FID 8.76) 0.675 [0.608, 0.743]" in settings
     # then these runs are the report's own
     assert page.text.index("Read off figures.") < page.text.index("36 runs on purely")
 
 
 def test_laws_leave_undetermined_numbers_out_of_comparison(tmp_path):
     text, page = write(tmp_path, comparison=[compared("alpha", 0.25)], determined=False)
-    told = "alpha 0.250 [0.225, 0.275] not determined 1 1 the interval spans zero"
-    assert told in between(page, "Beside the published study", " Laws ")
+    settings = "alpha 0.250 [0.225, 0.275] not determined 1 1 the interval spans zero"
+    assert settings in between(page, "Beside the published study", " Laws ")
     assert "0.234" not in text

@@ -127,8 +127,8 @@ def test_what_is_not_determined_is_told_without_its_number(tmp_path):
 
 
 def test_a_study_of_one_cell_says_what_cannot_be_said(tmp_path):
-    one = {"models": {"wrn-10-1": 80_000}, "datasets": {"edm-5": 8.76}, "sizes": (2000,), "mixture": False}
-    _, page = write(tmp_path, determined=False, with_allocations=False, with_predictions=False, **one)
+    item = {"models": {"wrn-10-1": 80_000}, "datasets": {"edm-5": 8.76}, "sizes": (2000,), "mixture": False}
+    _, page = write(tmp_path, determined=False, with_allocations=False, with_predictions=False, **item)
     assert f"1 run on purely synthetic data: 1 model {TIMES} 1 dataset size {TIMES} 1 dataset;" in page.text
     assert "Whether more images help cannot be said" in page.text
     assert "Whether better FID helps cannot be said" in page.text
@@ -179,8 +179,8 @@ def test_the_workflow_gives_its_config_and_folders(tmp_path):
         path, config=config, figures=[], limits=limits, benchmarks=tmp_path / "benchmarks", origin="From afar.", **given
     )
     _, page = check(path)
-    told = ("mine: scaling laws", "All mine.", "train 2 1 min 14 s 1 min 01 s 1.2 GB", "matplotlib", '"seed": 17')
-    for words in (*told, "From afar.", "how it bends"):
+    settings = ("mine: scaling laws", "All mine.", "train 2 1 min 14 s 1 min 01 s 1.2 GB", "matplotlib", '"seed": 17')
+    for words in (*settings, "From afar.", "how it bends"):
         assert words in page.text
     links = [address for address in page.addresses if not address.startswith("#")]
     assert links == ["explorer.html", "plan.html", "published/report.html"]

@@ -31,9 +31,9 @@ def section(tmp_path, rows):
     return origins.section(path, tmp_path / "report.html")
 
 
-def cells(found):
+def cells(result):
     """Return the texts of a section's table: stage -> the others."""
-    return {line[0].text: [cell.text for cell in line[1:]] for line in found["table"].groups[""]}
+    return {line[0].text: [cell.text for cell in line[1:]] for line in result["table"].groups[""]}
 
 
 def test_stages_are_summed_up_over_jobs_not_files(tmp_path):
@@ -45,16 +45,16 @@ def test_stages_are_summed_up_over_jobs_not_files(tmp_path):
         row("train_run", 2, **later, **gpus),
         row("fit_law", 1),
     ]
-    found = section(tmp_path, rows)
-    assert (found["files"], found["jobs"], found["remarks"]) == (4, 3, [])
-    assert cells(found) == {
+    result = section(tmp_path, rows)
+    assert (result["files"], result["jobs"], result["remarks"]) == (4, 3, [])
+    assert cells(result) == {
         "training": [
             "2", "train_run-r1", "a" * 7, f"2 {TIMES} H100; A CPU, 2 cores", "2026-01-02 03:04 to 2026-01-03 02:00",
             "1 h 02 min",
         ],
         "analysis": ["1", "fit_law-r1", "a" * 7, "A CPU, 2 cores", "2026-01-02 03:04 to 03:06", "2 min 00 s"],
     }  # fmt: skip
-    assert found["software"] == "python 3.11.9, torch 2.13.0"
+    assert result["software"] == "python 3.11.9, torch 2.13.0"
 
 
 @pytest.mark.parametrize(
@@ -72,19 +72,19 @@ def test_stages_are_summed_up_over_jobs_not_files(tmp_path):
     ids=["version", "commit", "revision", "changes", "silent"],
 )  # fmt: skip
 def test_what_differs_and_what_is_not_known_is_remarked(tmp_path, change, remark):
-    told = [row("train_run", 0), row("train_run", 1), row("train_run", 2) | change]
-    assert any(remark in one for one in section(tmp_path, told)["remarks"])
+    settings = [row("train_run", 0), row("train_run", 1), row("train_run", 2) | change]
+    assert any(remark in item for item in section(tmp_path, settings)["remarks"])
 
 
 def test_a_commit_that_is_not_known_is_not_told_apart(tmp_path):
-    found = section(tmp_path, [row("fit_law", commit=None), row("sample_shard", revision=None)])
-    assert cells(found)["analysis"][2] == cells(found)["sampling"][1] == "not known"
-    assert found["remarks"] == []
+    result = section(tmp_path, [row("fit_law", commit=None), row("sample_shard", revision=None)])
+    assert cells(result)["analysis"][2] == cells(result)["sampling"][1] == "not known"
+    assert result["remarks"] == []
 
 
 def test_many_revisions_are_counted(tmp_path):
-    found = section(tmp_path, [row("draw_figure", n, revision=f"figure.{n}-r1") for n in range(5)])
-    assert cells(found)["analysis"][1] == "figure.0-r1; figure.1-r1; figure.2-r1; 2 more"
+    result = section(tmp_path, [row("draw_figure", n, revision=f"figure.{n}-r1") for n in range(5)])
+    assert cells(result)["analysis"][1] == "figure.0-r1; figure.1-r1; figure.2-r1; 2 more"
 
 
 def test_the_page_shows_and_links_it(tmp_path):

@@ -22,7 +22,7 @@ from robustlaws.settings import AutoAttack, Threat
 from robustlaws.storage import atomic, tables
 from robustlaws.training.run_state import Run
 from tests.support.full_disks import disk
-from tests.support.training_runs import ARCHITECTURE, told, train
+from tests.support.training_runs import ARCHITECTURE, train, training_settings
 
 CUDA = "CUDA error: unspecified launch failure\nCUDA kernel errors might be asynchronously reported at some other call"
 
@@ -62,9 +62,9 @@ def behind(cause, error):
     ids=lambda given: given if isinstance(given, str) else type(given).__name__,
 )  # fmt: skip
 def test_every_error_is_one_line_that_says_what_would_do(error, expected):
-    said = errors.line(error)
-    assert re.search(expected, said), said
-    assert "\n" not in said
+    output = errors.line(error)
+    assert re.search(expected, output), output
+    assert "\n" not in output
 
 
 def test_an_address_that_does_not_answer_is_no_broken_disk():
@@ -92,7 +92,7 @@ WRITERS = {
     "shard.h5": lambda path: shards.write(path, IMAGES, LABELS, {}),
     "zstd.h5": lambda path: shards.write(path, IMAGES, LABELS, {}, layout="zstd"),
     "record.h5": write_record,
-    "weights.safetensors": lambda path: checkpoint.save(path, wrn.build(ARCHITECTURE), told()),
+    "weights.safetensors": lambda path: checkpoint.save(path, wrn.build(ARCHITECTURE), training_settings()),
     "table.parquet": write_table,
     "table.json": lambda path: atomic.write_json(path, list(range(200_000))),
 }
@@ -171,10 +171,10 @@ def test_a_run_goes_on_without_room_for_states_and_says_so(study, monkeypatch, c
         monkeypatch.setattr(Run, "advance", full)
         with job_log.to(study / "job.log"):
             assert train(study, "full", state_minutes=1e-9) == undisturbed
-    log, said = (study / "job.log").read_text(), capfd.readouterr().err
+    log, output = (study / "job.log").read_text(), capfd.readouterr().err
     line = r"state at step 1 not saved: .*\.pt: cannot be written, the disk is full .*; going on and "
     assert re.search(line, log)
-    assert re.search(line, said)
+    assert re.search(line, output)
 
 
 def test_the_older_state_makes_room_for_the_next(tmp_path):
@@ -185,8 +185,8 @@ def test_the_older_state_makes_room_for_the_next(tmp_path):
         full.fill(100_000)
         assert resumable_state.save(full.folder, small, {"a": 1}, 3) == ""
         assert sorted(path.name for path in full.folder.glob("*.pt")) == ["state-000002.pt", "state-000003.pt"]
-        said = resumable_state.outcome(resumable_state.save(full.folder, large, {"a": 1}, 4), full.folder)
-        assert re.search(r"^state not saved \(.*the disk is full.*\), the state of step 3 is kept$", said)
+        output = resumable_state.outcome(resumable_state.save(full.folder, large, {"a": 1}, 4), full.folder)
+        assert re.search(r"^state not saved \(.*the disk is full.*\), the state of step 3 is kept$", output)
         assert resumable_state.newest(full.folder, {"a": 1}).name == "state-000003.pt"
 
 
@@ -256,18 +256,18 @@ def run_job(log, body):
 def test_a_log_without_room_hides_no_error(tmp_path):
     with disk(tmp_path / "disk", "1m") as small:
         body = "print('x' * 5000000); raise ValueError('what is really wrong')"
-        status, said = run_job(small.folder / "job.log", body)
+        status, output = run_job(small.folder / "job.log", body)
         assert status == 1
         assert (
-            said == f"what is really wrong (log: {small.folder}/job.log, which ends early: No space left on device)\n"
+            output == f"what is really wrong (log: {small.folder}/job.log, which ends early: No space left on device)\n"
         )
-        status, said = run_job(small.folder / "job.log", "print('x' * 5000000)")
-        assert (status, said.count("\n")) == (0, 1)
+        status, output = run_job(small.folder / "job.log", "print('x' * 5000000)")
+        assert (status, output.count("\n")) == (0, 1)
         small.mounted("ro")
-        status, said = run_job(small.folder / "other.log", "pass")
+        status, output = run_job(small.folder / "other.log", "pass")
         assert status == 1
-        assert said.startswith(f"{small.folder}/other.log: cannot be written, its file system is read-only here; ")
-        assert said.count("\n") == 1
+        assert output.startswith(f"{small.folder}/other.log: cannot be written, its file system is read-only here; ")
+        assert output.count("\n") == 1
 
 
 def test_shard_read_failure_of_the_disk_is_no_damage(study, monkeypatch):

@@ -105,9 +105,9 @@ def test_a_job_of_one_process_takes_one_gpu_of_one_node():
 def test_slurm_step_sees_the_whole_job(monkeypatch):
     for name, value in {"SLURM_JOB_ID": "17", "SLURM_NNODES": "1", "SRUN_CPUS_PER_TASK": "1", "OTHER": "x"}.items():
         monkeypatch.setenv(name, value)
-    found = slurm.of_job()
-    assert (found["SLURM_JOB_ID"], found["OTHER"]) == ("17", "x")
-    assert not {"SLURM_NNODES", "SRUN_CPUS_PER_TASK"} & set(found)
+    result = slurm.of_job()
+    assert (result["SLURM_JOB_ID"], result["OTHER"]) == ("17", "x")
+    assert not {"SLURM_NNODES", "SRUN_CPUS_PER_TASK"} & set(result)
     assert slurm.on_each_node(3, 2)[:3] == ["srun", "--overlap", "--nodes=3"]
 
 

@@ -5,8 +5,10 @@ from robustlaws.study.validate import typed
 
 def test_texts_in_a_block_become_what_they_say():
     # as Snakemake hands over --config 'compute={gpus: 4, ...}'
-    told = {"compute": {"gpus": "4", "budget_minutes": "1.5", "compile": "true", "node_command": ["srun", "--nodes=2"]}}
-    assert typed(told) == {
+    settings = {
+        "compute": {"gpus": "4", "budget_minutes": "1.5", "compile": "true", "node_command": ["srun", "--nodes=2"]}
+    }
+    assert typed(settings) == {
         "compute": {"gpus": 4, "budget_minutes": 1.5, "compile": True, "node_command": ["srun", "--nodes=2"]}
     }
 

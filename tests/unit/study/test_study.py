@@ -67,8 +67,8 @@ def test_a_run_needs_the_shards_of_its_size_and_no_more():
 
 def test_shards_cover_a_dataset_without_overlap():
     study = Study(changed("datasets", "edm-3", "images", to=4096), SCHEMA)
-    told = [study.sampling("edm-3", shard) for shard in study.shards("edm-3", 4096)]
-    covered = [index for s in told for index in range(s.first, s.first + s.count)]
+    settings = [study.sampling("edm-3", shard) for shard in study.shards("edm-3", 4096)]
+    covered = [index for s in settings for index in range(s.first, s.first + s.count)]
     assert covered == list(range(4096))
 
 
@@ -77,7 +77,7 @@ def test_seeds_differ_by_run_not_by_dataset():
     own = [run for run in study.runs.values() if run.recipe is None]
     assert len({study.training(run).seed for run in own}) == len(own) == 50
     # another recipe meets the same luck as the study's own
-    assert all(study.training(run).seed in {study.training(one).seed for one in own} for run in study.runs.values())
+    assert all(study.training(run).seed in {study.training(item).seed for item in own} for run in study.runs.values())
     # the same latents at every step count: datasets differ in quality, not in luck
     seeds = {name: study.sampling(name, "00000").seed for name in study.datasets}
     assert len({seed for name, seed in seeds.items() if name != "pfgmpp-18"}) == 1
@@ -93,9 +93,9 @@ def test_what_is_attacked_and_in_which_chunks():
     assert study.victims("pgd_cw", ["checkpoints"]) == ["checkpoints/zoo"]
     assert len(study.victims("pgd_cw")) == 58 + 1
     assert study.chunks("autoattack") == ["00000", "00001", "00002"]
-    told = study.attack("autoattack", "checkpoints/zoo")
-    assert (told.run, told.architecture.depth, told.chunks, told.weights) == ("zoo", 16, 3, "last")
-    assert "weights" not in as_params(told)
+    settings = study.attack("autoattack", "checkpoints/zoo")
+    assert (settings.run, settings.architecture.depth, settings.chunks, settings.weights) == ("zoo", 16, 3, "last")
+    assert "weights" not in as_params(settings)
     assert study.collecting_attacks().level == 0.95
     assert study.collecting_attacks().records[-2:] == (
         {"victim": "zoo", "kind": "checkpoint", "weights": "imported", "attack": "pgd_cw"},
@@ -116,10 +116,12 @@ def test_checkpoint_has_its_own_normalisation():
     blocks = {"plain": own, "none": own | {"mean": [], "std": []}, "half": own | {"mean": [0.5], "std": [0.5]}}
     study = Study(changed("checkpoints", to=blocks), SCHEMA)
     assert study.checkpoints == ["plain", "none", "half"]
-    told = {name: study.checkpoint(name).architecture for name in study.checkpoints}
-    assert [(t.depth, t.width, t.classes, t.channels, t.image_size) for t in told.values()] == [(82, 8, 10, 1, 8)] * 3
-    assert [t.mean for t in told.values()] == [(0.305,), (), (0.5,)]
-    assert [t.std for t in told.values()] == [(0.376,), (), (0.5,)]
+    settings = {name: study.checkpoint(name).architecture for name in study.checkpoints}
+    assert [(t.depth, t.width, t.classes, t.channels, t.image_size) for t in settings.values()] == [
+        (82, 8, 10, 1, 8)
+    ] * 3
+    assert [t.mean for t in settings.values()] == [(0.305,), (), (0.5,)]
+    assert [t.std for t in settings.values()] == [(0.376,), (), (0.5,)]
     plain = Study(CONFIG | {"image": CONFIG["image"] | {"mean": [], "std": []}}, SCHEMA)
     trained = plain.training(next(iter(plain.runs.values()))).architecture
     assert (trained.mean, trained.std) == ((), ())
@@ -145,10 +147,10 @@ def test_an_export_knows_which_runs_autoattack_saw():
 
 def test_a_mixture_draws_from_each_dataset_by_its_share():
     study = Study(CONFIG, SCHEMA)
-    told = study.training(study.run("wrn-10-1/three-real/2048/1"))
-    assert told.shares == (1, 1, 1)
-    assert sum(draws for _, draws in told.parts) == told.synthetic_images == 1792
-    assert {draws for _, draws in told.parts} <= {597, 598}
+    settings = study.training(study.run("wrn-10-1/three-real/2048/1"))
+    assert settings.shares == (1, 1, 1)
+    assert sum(draws for _, draws in settings.parts) == settings.synthetic_images == 1792
+    assert {draws for _, draws in settings.parts} <= {597, 598}
 
 
 def test_the_order_of_a_mixture_and_of_the_laws_means_nothing():
@@ -159,10 +161,10 @@ def test_the_order_of_a_mixture_and_of_the_laws_means_nothing():
         config["laws"]["fit"] = list(turn(CONFIG["laws"]["fit"]))
         studies.append(Study(config, SCHEMA))
     run = "wrn-10-1/three-real/2048/1"
-    one, other = ((*study.ingredients("three-real")[0], study.training(study.run(run))) for study in studies)
-    assert one == other
-    assert one[:3] == ("dg-18", "edm-18", "pfgmpp-18")
-    assert one[3].shares == (3, 1, 2)
+    item, other = ((*study.ingredients("three-real")[0], study.training(study.run(run))) for study in studies)
+    assert item == other
+    assert item[:3] == ("dg-18", "edm-18", "pfgmpp-18")
+    assert item[3].shares == (3, 1, 2)
     assert {tuple(study.config["laws"]["fit"]) for study in studies} == {tuple(LAWS)}
 
 
@@ -205,25 +207,25 @@ def test_a_pipeline_may_have_arguments_of_its_own_in_any_order():
         "scheduler": "DDIMScheduler",
         "classifier": "features",
     }
-    told = []
+    settings = []
     for arguments in ({"a": 1, "b": {"d": 2, "c": [1]}}, {"b": {"c": [1], "d": 2}, "a": 1}):
         more = {"scheduler_arguments": arguments, "arguments": {"eta": 0.5}}
         config = changed("generators", "ddpm", to=own | more)
         config["datasets"]["ddpm-1"] = {"generator": "ddpm", "steps": 1, "images": 2048}
-        told.append(Study(config, SCHEMA).sampling("ddpm-1", "00000"))
-    assert str(as_params(told[0])) == str(as_params(told[1]))
-    assert told[0].pipeline.scheduler_arguments == {"a": 1, "b": {"c": [1], "d": 2}}
+        settings.append(Study(config, SCHEMA).sampling("ddpm-1", "00000"))
+    assert str(as_params(settings[0])) == str(as_params(settings[1]))
+    assert settings[0].pipeline.scheduler_arguments == {"a": 1, "b": {"c": [1], "d": 2}}
 
 
 def test_file_generators_ignore_sampler_settings():
     own = {"kind": "files", "format": "npz", "files": ["a.npz"]}
-    told = []
+    settings = []
     for sampling in ({}, {"labels": "random", "sigma_max": 40.0, "batch": 128, "seeds": "index"}):
         config = changed("generators", "own", to=own)
         config["datasets"]["own"] = {"generator": "own", "images": 2048}
         config["sampling"] |= sampling
-        told.append(Study(config, SCHEMA).sampling("own", "00000"))
-    assert told[0] == told[1]
+        settings.append(Study(config, SCHEMA).sampling("own", "00000"))
+    assert settings[0] == settings[1]
 
 
 def test_the_schema_is_one():
@@ -244,16 +246,18 @@ FILES = {"name": "npz", "test_images": 100, "train_files": ["b.npz", "a.npz"], "
 
 
 def test_the_order_of_files_and_what_is_in_folders_is_told(tmp_path):
-    def told(**files):
+    def settings(**files):
         config = changed("source", to=FILES | files)
         config["generators"]["own"] = {"kind": "files", "format": "folder", "files": [str(tmp_path)]}
         study = Study(config, SCHEMA)
         return as_params(study.importing()), as_params(study.staging("own"))
 
-    one, staged = told()
-    assert one != told(train_files=["a.npz", "b.npz"])[0] != told(train_files=["c.npz"], test_files=["a.npz"])[0]
+    item, staged = settings()
+    assert (
+        item != settings(train_files=["a.npz", "b.npz"])[0] != settings(train_files=["c.npz"], test_files=["a.npz"])[0]
+    )
     assert "files" not in staged  # one has no order
     (tmp_path / "0.png").write_bytes(b"another image")
-    assert told()[0] == one
-    assert told()[1]["contents"] != staged["contents"]
+    assert settings()[0] == item
+    assert settings()[1]["contents"] != staged["contents"]
     assert not {"train_files", "test_files", "contents"} & set(as_params(Study(CONFIG, SCHEMA).importing()))

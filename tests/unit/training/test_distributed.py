@@ -22,7 +22,7 @@ from robustlaws.training import distributed
 from robustlaws.training.run_state import Run
 from tests.support.jobs import job
 from tests.support.training_ranks import SETTINGS, long, off
-from tests.support.training_runs import _batches, told, train
+from tests.support.training_runs import _batches, train, training_settings
 
 # Stated tolerance: 8 steps in float32; a sign in the attack may turn with the rounding of a sum.
 LOSS_OFF, WEIGHTS_OFF = 1e-3, 1e-3
@@ -30,13 +30,13 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_two_processes_train_the_same_run_as_one(study):
-    train(study, "one", told(**SETTINGS))
+    train(study, "one", training_settings(**SETTINGS))
     # what ranks of a launcher that was killed may still write is not this job's
     (study / "two.partial").mkdir()
     (study / "two.partial" / "failed-elsewhere-1.json").write_text('{"error": "Stopped", "says": "gone"}')
     outputs = [str(study / f"two{kind}") for kind in (".safetensors", "-best.safetensors", ".parquet")]
     with job_facts.of_job(job(*outputs)):
-        train(study, "two", told(**SETTINGS), processes=2)
+        train(study, "two", training_settings(**SETTINGS), processes=2)
     # a rank that writes the files of the job is another process
     assert [provenance.read(path)["output"] for path in outputs] == outputs
     losses, weights = off(study, "one", "two")
@@ -52,8 +52,8 @@ def test_two_nodes_are_two_launchers_that_meet(study, tmp_path):
         "import subprocess, sys; started = [subprocess.Popen(sys.argv[1:]) for _ in range(2)];"
         " sys.exit(max(process.wait() for process in started))"
     )
-    train(study, "one", told(**SETTINGS))
-    train(study, "two", told(**SETTINGS), nodes=2, node_command=(sys.executable, "-c", twice))
+    train(study, "one", training_settings(**SETTINGS))
+    train(study, "two", training_settings(**SETTINGS), nodes=2, node_command=(sys.executable, "-c", twice))
     losses, weights = off(study, "one", "two")
     assert losses < LOSS_OFF
     assert weights < WEIGHTS_OFF
@@ -61,7 +61,7 @@ def test_two_nodes_are_two_launchers_that_meet(study, tmp_path):
 
 def test_a_time_budget_stops_all_processes(study):
     with pytest.raises(Stopped, match="the time budget is used up.* at step 0 of 8, state saved"):
-        train(study, "cut", told(**SETTINGS), processes=2, budget_minutes=1e-9)
+        train(study, "cut", training_settings(**SETTINGS), processes=2, budget_minutes=1e-9)
     assert len(list((study / "cut.partial").glob("state-*.pt"))) == 1
 
 
@@ -86,11 +86,11 @@ def large(study):
 def test_two_processes_stop_at_a_signal_and_resume(large):
     train(large, "whole", long(), processes=2)
     job = subprocess.Popen([sys.executable, "-c", JOB, str(large)], stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    said = ""
-    while "of 480 images" not in said:
+    output = ""
+    while "of 480 images" not in output:
         line = job.stderr.readline()
-        assert line, said
-        said += line
+        assert line, output
+        output += line
     time.sleep(0.3)
     os.kill(job.pid, signal.SIGTERM)
     _, rest = job.communicate(timeout=60)
@@ -106,9 +106,9 @@ def test_two_processes_stop_at_a_signal_and_resume(large):
 
 def test_an_error_of_a_rank_is_this_jobs_one_line(study):
     with pytest.raises(ValueError, match="the loss is nan at step . of|lower training.learning_rate"):
-        train(study, "run", told(**SETTINGS, learning_rate=1e30), processes=2)
+        train(study, "run", training_settings(**SETTINGS, learning_rate=1e30), processes=2)
     with pytest.raises(ValueError, match="a batch of 8 images cannot be split into 5 parts for 2 processes"):
-        train(study, "other", told(**SETTINGS, accumulate=5), processes=2)
+        train(study, "other", training_settings(**SETTINGS, accumulate=5), processes=2)
 
 
 def test_a_gpu_that_is_not_there_is_one_line(study):
@@ -123,7 +123,7 @@ def test_batch_parts_sum_to_the_gradient_of_the_whole(study, monkeypatch):
     # in eval mode BatchNorm couples no images, so the parts must add up exactly
     gradients = []
     for parts in (1, 4):
-        own = told(accumulate=parts, attack_steps=3)
+        own = training_settings(accumulate=parts, attack_steps=3)
         run = Run(own, distributed.SingleProcess(torch.device("cpu")), _batches(study, own))
         run.network.eval()
         monkeypatch.setattr(run.optimiser, "step", lambda *_: None)
@@ -134,15 +134,15 @@ def test_batch_parts_sum_to_the_gradient_of_the_whole(study, monkeypatch):
 
 
 def test_bfloat16_stays_close_and_its_weights_are_float32(study):
-    train(study, "one", told())
-    train(study, "low", told(precision="bfloat16"))
+    train(study, "one", training_settings())
+    train(study, "low", training_settings(precision="bfloat16"))
     losses, _ = off(study, "one", "low")
     assert 0 < losses < 0.1
     assert {tensor.dtype for tensor in load_file(study / "low.safetensors").values()} == {torch.float32, torch.int64}
 
 
 def test_bfloat16_and_parts_go_with_two_processes(study):
-    own = told(**{**SETTINGS, "images": 128}, precision="bfloat16", accumulate=2)
+    own = training_settings(**{**SETTINGS, "images": 128}, precision="bfloat16", accumulate=2)
     train(study, "one", own)
     train(study, "two", own, processes=2)
     losses, _ = off(study, "one", "two")
@@ -156,7 +156,7 @@ def test_a_captured_network_trains_the_same_run(study, monkeypatch):
     monkeypatch.setattr(
         torch, "compile", partial(torch.compile, backend=lambda graph, _: captured.append(graph) or graph)
     )
-    own = told(images=32, attack_steps=2, curve=Curve((1.0,), 20, 2, 0.1, 4))
+    own = training_settings(images=32, attack_steps=2, curve=Curve((1.0,), 20, 2, 0.1, 4))
     train(study, "one", own)
     assert not captured
     train(study, "compiled", own, compile=True)

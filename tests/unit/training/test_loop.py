@@ -17,7 +17,7 @@ from robustlaws.storage import tables
 from robustlaws.training import distributed, learning_curve
 from robustlaws.training.optimiser import Nesterov
 from robustlaws.training.run_state import Run
-from tests.support.training_runs import ARCHITECTURE, _batches, told, train
+from tests.support.training_runs import ARCHITECTURE, _batches, train, training_settings
 
 
 def test_the_optimiser_is_torchs_sgd_without_decay_on_batchnorm():
@@ -67,7 +67,7 @@ def dies_after(monkeypatch):
 
 @pytest.mark.parametrize("steps_done", [1, 4, 5, 7])
 def test_a_run_cut_off_anywhere_ends_with_the_same_bytes(study, monkeypatch, dies_after, steps_done):
-    settings = told(validation_images=32)
+    settings = training_settings(validation_images=32)
     undisturbed = train(study, "undisturbed", settings)
     dies_after(steps_done)
     with pytest.raises(Killed):
@@ -85,11 +85,11 @@ def test_a_run_cut_off_anywhere_ends_with_the_same_bytes(study, monkeypatch, die
 
 def test_loop_resumes_a_mixture_in_small_windows(study, dies_after):
     # 75 draws from the first 40 images of one dataset and 37 from those of another, whose windows are 20 images
-    settings = told(shares=(2, 1), unique_images=40, window_images=20)
+    settings = training_settings(shares=(2, 1), unique_images=40, window_images=20)
     assert settings.parts == [(40, 75), (37, 37)]
     names = ("shard", "real")
     undisturbed = train(study, "undisturbed", settings, names)
-    assert undisturbed != train(study, "other", told(unique_images=40, window_images=20))
+    assert undisturbed != train(study, "other", training_settings(unique_images=40, window_images=20))
     dies_after(5)
     with pytest.raises(Killed):
         train(study, "cut", settings, names, state_minutes=1e-9)
@@ -134,7 +134,7 @@ def test_a_state_of_other_settings_is_refused_and_kept(study, dies_after, change
     with pytest.raises(Killed):
         train(study, "cut", state_minutes=1e-9)
     dies_after(None)
-    owner = {"revision": revision, "settings": as_params(told(**changes))}
+    owner = {"revision": revision, "settings": as_params(training_settings(**changes))}
     with pytest.raises(ValueError, match=says) as refused:
         resumable_state.newest(study / "cut.partial", owner)
     assert "step 3" in str(refused.value)
@@ -142,7 +142,7 @@ def test_a_state_of_other_settings_is_refused_and_kept(study, dies_after, change
     assert "\n" not in str(refused.value)
     if changes:
         with pytest.raises(ValueError, match="other settings"):
-            train(study, "cut", told(**changes))
+            train(study, "cut", training_settings(**changes))
     assert list((study / "cut.partial").glob("state-*.pt"))
 
 
@@ -239,13 +239,19 @@ def test_loop_keeps_the_weights_of_best_held_out_accuracy(study, monkeypatch):
 
     monkeypatch.setattr(learning_curve, "measured", measured)
     fractions = Curve((0.25, 0.5, 0.75, 1.0), 20, 2, 0.1, 4)
-    last, best, _ = train(study, "run", told(validation_images=32, curve=fractions))
+    last, best, _ = train(study, "run", training_settings(validation_images=32, curve=fractions))
     # of two equally good ones the later: the weights after 6 of 8 steps
-    short = Run(told(validation_images=32), distributed.SingleProcess(torch.device("cpu")), _batches(study, told(), 32))
+    short = Run(
+        training_settings(validation_images=32),
+        distributed.SingleProcess(torch.device("cpu")),
+        _batches(study, training_settings(), 32),
+    )
     for _ in range(6):
         short.advance()
     short.average.copy_statistics(short.network)
-    checkpoint.save(study / "six.safetensors", short.average.network, told(validation_images=32, curve=fractions))
+    checkpoint.save(
+        study / "six.safetensors", short.average.network, training_settings(validation_images=32, curve=fractions)
+    )
     assert best == (study / "six.safetensors").read_bytes() != last
 
 
@@ -268,5 +274,5 @@ def test_the_curve_says_what_was_spent(study):
 
 def test_a_diverging_run_says_what_to_change(study):
     with pytest.raises(ValueError, match="lower training.learning_rate"):
-        train(study, "run", told(learning_rate=1e30))
+        train(study, "run", training_settings(learning_rate=1e30))
     assert not (study / "run.safetensors").exists()

@@ -9,12 +9,11 @@ from robustlaws.runtime.signals import Stopped
 from robustlaws.settings import Compute
 from robustlaws.training import trades
 from tests.support.recorded import network
-from tests.support.sampled_shards import sample, told
+from tests.support.sampled_shards import sample, sampling_settings
 from tests.support.training_attacks import attack
 from tests.support.training_attacks import files as attacked_files
 from tests.support.training_ranks import SETTINGS, off
-from tests.support.training_runs import told as told_training
-from tests.support.training_runs import train
+from tests.support.training_runs import train, training_settings
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
 
@@ -46,8 +45,8 @@ def test_a_step_in_float64_is_the_recorded_one(fixture_arrays):
 
 
 def test_a_run_on_a_gpu_is_the_run_of_a_cpu(study):
-    train(study, "cpu", told_training(**SETTINGS))
-    train(study, "gpu", told_training(**SETTINGS), gpus=1)
+    train(study, "cpu", training_settings(**SETTINGS))
+    train(study, "gpu", training_settings(**SETTINGS), gpus=1)
     losses, weights = off(study, "cpu", "gpu")
     print(f"\nGPU against CPU, 8 steps: losses off by {losses:.1e}, weights by {weights:.1e}")
     assert losses < LOSS_OFF
@@ -55,7 +54,7 @@ def test_a_run_on_a_gpu_is_the_run_of_a_cpu(study):
 
 @pytest.mark.parametrize("changes", [{}, {"precision": "bfloat16"}, {"accumulate": 2}], ids=str)
 def test_a_run_that_is_stopped_on_a_gpu_goes_on_there(study, changes):
-    settings = told_training(**SETTINGS, **changes)
+    settings = training_settings(**SETTINGS, **changes)
     train(study, "whole", settings, gpus=1)
     with pytest.raises(Stopped, match="the time budget is used up.* at step 0 of 8, state saved"):
         train(study, "cut", settings, gpus=1, budget_minutes=1e-9)
@@ -65,8 +64,8 @@ def test_a_run_that_is_stopped_on_a_gpu_goes_on_there(study, changes):
 
 
 def test_a_compiled_run_is_the_run(study):
-    train(study, "plain", told_training(**SETTINGS), gpus=1)
-    train(study, "compiled", told_training(**SETTINGS), gpus=1, compile=True)
+    train(study, "plain", training_settings(**SETTINGS), gpus=1)
+    train(study, "compiled", training_settings(**SETTINGS), gpus=1, compile=True)
     losses, _ = off(study, "plain", "compiled")
     assert losses < LOSS_OFF
 
@@ -82,7 +81,7 @@ def test_memory_that_does_not_do_is_one_line(study):
     torch.cuda.set_per_process_memory_fraction(1e-5)
     try:
         with pytest.raises(ValueError, match="out of memory.* Raise training.accumulate"):
-            train(study, "run", told_training(**SETTINGS), gpus=1)
+            train(study, "run", training_settings(**SETTINGS), gpus=1)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert not (study / "run.safetensors").exists()
@@ -91,7 +90,7 @@ def test_memory_that_does_not_do_is_one_line(study):
 @pytest.mark.parametrize("sampler", ["edm", "pfgmpp", "dg"])
 def test_images_of_a_gpu_are_those_of_a_cpu(sampler, files, tmp_path):
     (images, labels), (others, other_labels) = (
-        sample(files, tmp_path, told(sampler), f"on-{gpus}", gpus=gpus) for gpus in (0, 1)
+        sample(files, tmp_path, sampling_settings(sampler), f"on-{gpus}", gpus=gpus) for gpus in (0, 1)
     )
     apart = np.abs(images.astype(int) - others.astype(int))
     print(f"\n{sampler}, GPU against CPU: {np.mean(apart > 0):.4%} of the pixels differ, by {apart.max()} at most")
@@ -101,14 +100,14 @@ def test_images_of_a_gpu_are_those_of_a_cpu(sampler, files, tmp_path):
 
 def test_the_attack_of_the_training_on_a_gpu_is_that_of_a_cpu(tmp_path):
     given = attacked_files(tmp_path)
-    found = {}
+    results = {}
     for gpus in (0, 1):
         paths = given | {"outcome_path": tmp_path / f"{gpus}.h5", "compute": Compute(gpus=gpus)}
         training_attack.attack_as_in_training(**paths, settings=attack())
-        found[gpus] = record.read(paths["outcome_path"])[0]
-    apart = np.abs(found[0]["adversarial"] - found[1]["adversarial"])
+        results[gpus] = record.read(paths["outcome_path"])[0]
+    apart = np.abs(results[0]["adversarial"] - results[1]["adversarial"])
     print(f"\nGPU against CPU: {(apart > 1e-6).mean():.2%} of the attacked pixels off, by {apart.max():.1e} at most")
     # a sign may turn with the rounding of a sum; the ball is the same
     assert (apart > 1e-6).mean() < 0.02
     for name in ("clean_prediction", "adversarial_prediction"):
-        assert (found[0][name] != found[1][name]).sum() <= 1
+        assert (results[0][name] != results[1][name]).sum() <= 1

@@ -102,11 +102,11 @@ def test_a_signal_is_answered_by_a_state_within_five_seconds(digits, name):
     assert not list((folder / "run.partial").glob("state-*"))
     asked = time.monotonic()
     os.kill(job.pid, getattr(signal, name))
-    _, said = job.communicate(timeout=60)
+    _, output = job.communicate(timeout=60)
     took = time.monotonic() - asked
     print(f"\n{name}: state saved and process gone after {took:.2f} s")
     assert job.returncode == 1
-    assert said.count("\n") == 1
-    assert f"stopped ({name}) at step" in said
+    assert output.count("\n") == 1
+    assert f"stopped ({name}) at step" in output
     assert list((folder / "run.partial").glob("state-*.pt"))
     assert took < 5

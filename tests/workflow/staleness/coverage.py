@@ -70,10 +70,10 @@ def _differing(before, after, node, place):
     # a block that comes whole tells nothing of its keys, but of an only one
     if not before and len(after) > 1:
         return set()
-    before, after, found = before or {}, after or {}, set()
+    before, after, result = before or {}, after or {}, set()
     for name in before.keys() | after.keys():
         if name in node.get("properties", {}):
-            found |= _differing(before.get(name), after.get(name), node["properties"][name], _below(place, name))
+            result |= _differing(before.get(name), after.get(name), node["properties"][name], _below(place, name))
         elif node.get("additionalProperties"):  # what another kind of generator had is no key of this one
-            found |= _differing(before.get(name), after.get(name), node["additionalProperties"], f"{place}.*")
-    return found
+            result |= _differing(before.get(name), after.get(name), node["additionalProperties"], f"{place}.*")
+    return result

@@ -20,9 +20,9 @@ def rewriting(pattern, old, new):
     """Return a change that replaces text in all files that match a pattern."""
 
     def rewrite(folder):
-        found = [path for path in folder.glob(pattern) if path.is_file() and old in path.read_text()]
-        assert found, f"no {pattern} holds {old!r}"
-        for path in found:
+        results = [path for path in folder.glob(pattern) if path.is_file() and old in path.read_text()]
+        assert results, f"no {pattern} holds {old!r}"
+        for path in results:
             path.write_text(path.read_text().replace(old, new))
 
     return rewrite
@@ -33,9 +33,9 @@ def touching(*patterns):
 
     def touch(folder):
         for pattern in patterns:
-            found = [path for path in folder.glob(pattern) if path.is_file()]
-            assert found, f"nothing matches {pattern}"
-            for path in found:
+            results = [path for path in folder.glob(pattern) if path.is_file()]
+            assert results, f"nothing matches {pattern}"
+            for path in results:
                 os.utime(path)
 
     return touch
@@ -79,8 +79,8 @@ def clone(folder):
 
 def copy_without_times(folder):
     """Give each file another time, as `cp -r` does, in the worst order: what was made first comes last."""
-    found = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: -path.stat().st_mtime_ns)
-    for second, path in enumerate(found):
+    result = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: -path.stat().st_mtime_ns)
+    for second, path in enumerate(result):
         os.utime(path, (LONG_AGO + second, LONG_AGO + second))
 
 

@@ -67,8 +67,8 @@ def finished_by_touch(names, folder):
         stand_in.parent.mkdir()
         stand_in.write_text(STAND_IN)
         stand_in.chmod(0o755)
-    for name, said in zip(names, _run_all(checkouts, *DRY), strict=True):
-        for _, outputs in listed(said):
+    for name, text in zip(names, _run_all(checkouts, *DRY), strict=True):
+        for _, outputs in listed(text):
             for output in outputs:
                 write_empty(checkouts[name].folder / "results" / config(name)["study"], output)
     _run_all(checkouts, "--touch", "--forceall")
@@ -78,13 +78,13 @@ def finished_by_touch(names, folder):
 def _run_all(checkouts, *arguments):
     asked = []
     for name, checkout in checkouts.items():
-        told = [*STUDIES[name].targets, *CONFIGURED, "--cores", "2", *STUDIES[name].arguments, *arguments]
+        settings = [*STUDIES[name].targets, *CONFIGURED, "--cores", "2", *STUDIES[name].arguments, *arguments]
         variables = with_conda(checkout.folder)
-        asked.append({"folder": str(checkout.folder), "arguments": told, "environment": variables})
+        asked.append({"folder": str(checkout.folder), "arguments": settings, "environment": variables})
     answers = snakemakes(asked)
-    for status, said in answers:
-        assert status == 0, said[-2000:]
-    return [said for _, said in answers]
+    for status, output in answers:
+        assert status == 0, output[-2000:]
+    return [output for _, output in answers]
 
 
 def with_conda(folder):

@@ -103,10 +103,10 @@ class Trials:
 
     def _request(self, study, folder, config, arguments):
         configured = [config if word == "study.yaml" else word for word in CONFIGURED]
-        told = [*STUDIES[study].targets, *configured, "--cores", "2", *STUDIES[study].arguments, *arguments, *DRY]
+        settings = [*STUDIES[study].targets, *configured, "--cores", "2", *STUDIES[study].arguments, *arguments, *DRY]
         # what `finished_by_touch` ran with
         variables = with_conda(self.checkouts[study].folder)
-        return {"folder": str(folder), "arguments": told, "environment": variables}
+        return {"folder": str(folder), "arguments": settings, "environment": variables}
 
     def run(self):
         """Try all that was added."""
@@ -114,9 +114,9 @@ class Trials:
 
     def jobs(self, name):
         """Return the jobs of a change, as :func:`tests.support.checkouts.jobs_in` gives them."""
-        status, said = self.answers[name]
-        assert status == 0, said
-        return jobs_in(said)
+        status, output = self.answers[name]
+        assert status == 0, output
+        return jobs_in(output)
 
     def whole(self, study):
         """Return all jobs of a study, likewise."""
