@@ -29,7 +29,7 @@ TRUTH = {
 DATASET = "DG"
 
 
-def told(law, refits, seed, starts="small"):
+def law_settings(law, refits, seed, starts="small"):
     """Return the settings of a fit."""
     return settings.LawFit(
         law=law, observations="final", min_train_fraction=0.5, huber_delta=1e-3, refits=refits, level=0.9, budgets=2,
@@ -45,8 +45,8 @@ def fitted(law, noise, refits, seed):
     if law == "additive_two_stage":
         from robustlaws.laws import two_stage
 
-        return two_stage.fit_observations(seen, told(law, refits, seed)).summary
-    return form.fit(registry.load(law, FORMS), seen, told(law, refits, seed)).summary
+        return two_stage.fit_observations(seen, law_settings(law, refits, seed)).summary
+    return form.fit(registry.load(law, FORMS), seen, law_settings(law, refits, seed)).summary
 
 
 def true_values(law):
@@ -62,17 +62,17 @@ def true_values(law):
 
 def entries(summary):
     """Return {name: entry} for the names of :func:`true_values`."""
-    own = next(one for one in summary["datasets"] if one["dataset"] == DATASET)
+    own = next(item for item in summary["datasets"] if item["dataset"] == DATASET)
     return summary["parameters"] | {"a": own["exponents"]["N_star"], "limit": own["asymptote"]}
 
 
 def study(law, noise, refits, seed):
     """Return {name: (interval holds the truth, its width over the truth)} of one simulated study."""
-    found, truth = entries(fitted(law, noise, refits, seed)), true_values(law)
+    result, truth = entries(fitted(law, noise, refits, seed)), true_values(law)
     return {
         name: (
-            found[name]["low"] <= value <= found[name]["high"],
-            (found[name]["high"] - found[name]["low"]) / abs(value),
+            result[name]["low"] <= value <= result[name]["high"],
+            (result[name]["high"] - result[name]["low"]) / abs(value),
         )
         for name, value in truth.items()
     }
@@ -93,13 +93,13 @@ def main():
             exact = entries(fitted(law, 0.0, 0, 1))
             off = max(abs(exact[name]["value"] / value - 1) for name, value in true_values(law).items())
             work = functools.partial(study, law, arguments.noise, arguments.refits)
-            found = list(pool.map(work, range(1, arguments.studies + 1)))
+            result = list(pool.map(work, range(1, arguments.studies + 1)))
             print(f"{law}: without noise, every number is within {off:.1e} of the truth\n")
             print(f"| {law} | truth | held by the 90% interval | median width |\n|---|---|---|---|")
             for name, value in true_values(law).items():
-                held = np.mean([one[name][0] for one in found])
-                width = np.median([one[name][1] for one in found])
-                print(f"| {name} | {value:.4g} | {100 * held:.1f}% | {100 * width:.2g}% |")
+                kept = np.mean([item[name][0] for item in result])
+                width = np.median([item[name][1] for item in result])
+                print(f"| {name} | {value:.4g} | {100 * kept:.1f}% | {100 * width:.2g}% |")
             print()
 
 

@@ -17,7 +17,7 @@ from importlib.metadata import version
 
 import numpy as np
 import simulated
-from coverage import told
+from coverage import law_settings
 from machine import processor
 
 from robustlaws import settings
@@ -30,7 +30,7 @@ DELTA = 1e-3
 
 def fitted(seen, recipe, starts):
     """Return the fit of five parameters from a grid of starts, its exponent a, and seconds."""
-    form, how = additive.FORM, told("additive", 20, 1)
+    form, how = additive.FORM, law_settings("additive", 20, 1)
     how = settings.LawFit(**settings.as_params(how) | {"recipe": recipe})
     problem = form.problem(seen.params, seen.images, seen.fid, seen.loss, quality=False)
     begin = time.perf_counter()
@@ -44,7 +44,7 @@ def truth(alpha, beta):
     """Return the published constants with other exponents, and terms of the same size in the middle of the grid."""
     _, params, images, _ = simulated.grid((DATASET,))
     known = published.ADDITIVE
-    params, images = (float(np.exp(np.log(one).mean())) for one in (params, images))
+    params, images = (float(np.exp(np.log(item).mean())) for item in (params, images))
     return known | {
         "A": known["A"] * params ** (alpha - known["alpha"]), "alpha": alpha,
         "B": known["B"] * images ** (beta - known["beta"]), "beta": beta,
@@ -63,13 +63,13 @@ def draws(count, starts, known):
         rng = np.random.default_rng([draw, 7])
         seen = simulated.observations(additive, known, noise, rng, datasets=(DATASET,))
         both = {recipe: fitted(seen, recipe, starts) for recipe in errors}
-        (one, a, _), (other, b, _) = both["converged"], both["published"]
-        ratios.append(other.objective / one.objective)
+        (best, a, _), (other, b, _) = both["converged"], both["published"]
+        ratios.append(other.objective / best.objective)
         errors["converged"].append(abs(a - true_a))
         errors["published"].append(abs(b - true_a))
-        print(f"| {100 * noise:.2f}% | {one.starts} | {one.objective:.4e} | {ratios[-1]:.4f} | {one.starts_agreeing} | "
-              f"{other.starts_agreeing} | {a - true_a:+.4f} | {b - true_a:+.4f} | {one.gradient_norm:.0e} | "
-              f"{other.gradient_norm:.0e} |", flush=True)  # fmt: skip
+        print(f"| {100 * noise:.2f}% | {best.starts} | {best.objective:.4e} | {ratios[-1]:.4f} | "
+              f"{best.starts_agreeing} | {other.starts_agreeing} | {a - true_a:+.4f} | {b - true_a:+.4f} | "
+              f"{best.gradient_norm:.0e} | {other.gradient_norm:.0e} |", flush=True)  # fmt: skip
     print(f"\npublished / converged objective: lowest {min(ratios):.6f}, median {np.median(ratios):.4f}, "
           f"highest {max(ratios):.4f}; median error of a: converged {np.median(errors['converged']):.4f}, "
           f"published {np.median(errors['published']):.4f}; largest {max(errors['converged']):.4f}, "

@@ -165,19 +165,19 @@ def measure(tree, folder, config, rounds):
         START: (empty, one_job(empty)),
         "of it: reading the Snakefile": (empty, ["--list-rules"]),
     }
-    found = {}
+    results = {}
     for _ in range(rounds):
         for what, (checkout, arguments) in wanted.items():
-            found.setdefault(what, []).append(checkout.snakemake(*arguments))
-        found.setdefault("of that: Snakemake itself", []).append(empty.run(*SNAKEMAKE, "--version"))
+            results.setdefault(what, []).append(checkout.snakemake(*arguments))
+        results.setdefault("of that: Snakemake itself", []).append(empty.run(*SNAKEMAKE, "--version"))
         seconds = map(float, empty.run(sys.executable, "-c", STUDY, CONFIG).text.split())
         for what, cpu in zip(("of that: import of the study", "of that: its tables"), seconds, strict=True):
-            found.setdefault(what, []).append(Cost(None, cpu, None, ""))
+            results.setdefault(what, []).append(Cost(None, cpu, None, ""))
     config = copy.deepcopy(config)
     config["attacks"]["pgd_cw"]["steps"] += 1
     done.configure(config)
-    found[CHANGED] = [done.snakemake("--dry-run")]
-    return found, checked({what: costs[-1].text for what, costs in found.items()}), made
+    results[CHANGED] = [done.snakemake("--dry-run")]
+    return results, checked({what: costs[-1].text for what, costs in results.items()}), made
 
 
 def checked(printed):
@@ -198,12 +198,12 @@ def checked(printed):
     }
 
 
-def show(found, about, made):
+def show(result, about, made):
     """Print the costs as a table."""
     print("\n" + "; ".join(f"{name}: {value:,}" for name, value in about.items()))
     print(f"to record all as done: {made.wall:.0f} s, once\n")
     print("| | wall, s | CPU, s | peak, MB | n |\n| --- | --- | --- | --- | --- |")
-    for what, costs in found.items():
+    for what, costs in result.items():
         peak = f"{max(cost.peak for cost in costs) / 1e6:,.0f}" if costs[0].peak else "-"
         print(f"| {what} | {_spread(costs, 'wall')} | {_spread(costs, 'cpu')} | {peak} | {len(costs)} |")
 
@@ -225,24 +225,24 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tree", type=Path, default=ROOT, help="checkout that is measured")
     parser.add_argument("--out", help="JSON file to write")
-    told = parser.parse_args()
-    tree = told.tree.resolve()
-    config = grown(yaml.safe_load((tree / told.config).read_text()), told.datasets, told.seeds)
-    if told.shard_images:
-        config["sampling"]["shard_images"] = told.shard_images
+    settings = parser.parse_args()
+    tree = settings.tree.resolve()
+    config = grown(yaml.safe_load((tree / settings.config).read_text()), settings.datasets, settings.seeds)
+    if settings.shard_images:
+        config["sampling"]["shard_images"] = settings.shard_images
     versions = ", ".join(f"{name} {version(name)}" for name in ("snakemake", "snakemake-executor-plugin-slurm"))
     print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}")
     print(f"load before: {_load()}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            found, about, made = measure(tree, Path(folder), config, told.rounds)
+            result, about, made = measure(tree, Path(folder), config, settings.rounds)
         except RuntimeError as error:
             sys.exit(f"graph.py: {error}")
     print(f"load after: {_load()}")
-    show(found, about, made)
-    if told.out:
-        rows = {what: [cost._asdict() | {"text": ""} for cost in costs] for what, costs in found.items()}
-        Path(told.out).write_text(json.dumps({"about": about, "costs": rows}, indent=2) + "\n")
+    show(result, about, made)
+    if settings.out:
+        rows = {what: [cost._asdict() | {"text": ""} for cost in costs] for what, costs in result.items()}
+        Path(settings.out).write_text(json.dumps({"about": about, "costs": rows}, indent=2) + "\n")
 
 
 def _load():

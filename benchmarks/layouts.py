@@ -29,9 +29,9 @@ def timed(work, images):
 
 def measure(path, layout, images, labels, random):
     """Write, read and check one file; return images per second by column, the bytes of the file."""
-    count, found = len(labels), {}
-    found["write"] = timed(lambda: shards.write(path, images, labels, {}, layout), count)
-    found["read whole"] = timed(lambda: shards.read(path), count)
+    count, result = len(labels), {}
+    result["write"] = timed(lambda: shards.write(path, images, labels, {}, layout), count)
+    result["read whole"] = timed(lambda: shards.read(path), count)
     for size, times in ((1024, 20), (1, 100)):
         starts = random.integers(0, count - size, times).tolist()
 
@@ -40,9 +40,9 @@ def measure(path, layout, images, labels, random):
                 for start in starts:
                     shards.values(file, path, start, start + size)
 
-        found[f"read {size}"] = timed(ranges, size * times)
-    found["verify"] = timed(lambda: verify.check(path), count)
-    return found, path.stat().st_size
+        result[f"read {size}"] = timed(ranges, size * times)
+    result["verify"] = timed(lambda: verify.check(path), count)
+    return result, path.stat().st_size
 
 
 def main():
@@ -55,13 +55,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(arguments.rounds):
             for layout in shards.LAYOUTS:
-                found, sizes[layout] = measure(Path(folder) / "shard.h5", layout, images, labels, random)
-                speeds[layout].append(found)
+                result, sizes[layout] = measure(Path(folder) / "shard.h5", layout, images, labels, random)
+                speeds[layout].append(result)
     shape = "x".join(map(str, images.shape[1:]))
     print(f"{len(labels):,} images of {shape}, {images.nbytes / 1e6:.0f} MB of pixels; images/s\n")
     print(f"| layout | MB | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 2)}")
     for layout, rounds in speeds.items():
-        medians = (statistics.median(one[column] for one in rounds) for column in COLUMNS)
+        medians = (statistics.median(item[column] for item in rounds) for column in COLUMNS)
         print(f"| {layout} | {sizes[layout] / 1e6:.1f} | {' | '.join(f'{value:,.0f}' for value in medians)} |")
 
 

@@ -148,7 +148,7 @@ def _stacked(samples):
 
 def variants(gigabytes):
     """Return name -> function (folder, batch) that yields batches."""
-    found = {
+    results = {
         "reader, contiguous": lambda *a: ours(a[0], "contiguous", a[1]),
         "reader, contiguous, not verified": lambda *a: ours(a[0], "contiguous", a[1], verify=False),
         "reader, chunked": lambda *a: ours(a[0], "chunked", a[1]),
@@ -162,7 +162,7 @@ def variants(gigabytes):
     missing = [
         word for word, package in (("zstd", "hdf5plugin"), ("webdataset", "webdataset")) if not _version(package)
     ]
-    return {name: make for name, make in found.items() if not any(word in name for word in missing)}
+    return {name: make for name, make in results.items() if not any(word in name for word in missing)}
 
 
 def measure(name, gigabytes, folder, images, batch, passes):
@@ -227,18 +227,18 @@ def apart(function, *given):
 def compare(folder, images, batch, passes, rounds, gigabytes):
     """Return a row for each variant: medians, and ratios within a round with their spread."""
     names = list(variants(gigabytes))
-    found, trained = {name: [] for name in names}, []
+    results, trained = {name: [] for name in names}, []
     for _ in range(rounds):
         trained.append(apart(consumed))
         for name in names:
-            found[name].append(apart(measure, name, gigabytes, folder, images, batch, passes))
-    rates = {name: [one["images_per_second"] for one in found[name]] for name in names}
+            results[name].append(apart(measure, name, gigabytes, folder, images, batch, passes))
+    rates = {name: [item["images_per_second"] for item in results[name]] for name in names}
     rows = []
     for name in names:
         row = {"variant": name, "times training": _ratios(rates[name], trained)}
         for key in ("first", "images_per_second", "cpu_seconds"):
-            row[key] = statistics.median(one[key] for one in found[name]) if found[name][0][key] else None
-        row["peak"] = max(one["peak"] for one in found[name])
+            row[key] = statistics.median(item[key] for item in results[name]) if results[name][0][key] else None
+        row["peak"] = max(item["peak"] for item in results[name])
         for peer in PEERS:
             row[f"times {peer}"] = _ratios(rates[name], rates[peer]) if peer in rates else None
         rows.append(row)
@@ -246,7 +246,7 @@ def compare(folder, images, batch, passes, rounds, gigabytes):
 
 
 def _ratios(ours, theirs):
-    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    ratios = [item / other for item, other in zip(ours, theirs, strict=True)]
     return [statistics.median(ratios), min(ratios), max(ratios)]
 
 
@@ -287,17 +287,17 @@ def main():
     parser.add_argument("--gigabytes", type=int, default=50, help="size of the sparse file; 0.3 %% of it on the disk")
     parser.add_argument("--folder", type=Path, help="for the data (6 times its size); a temporary one if not given")
     parser.add_argument("--out", help="JSON file to write")
-    told = parser.parse_args()
+    settings = parser.parse_args()
     packages = ("torch", "numpy", "h5py", "webdataset", "hdf5plugin")
     versions = ", ".join(f"{name} {_version(name) or 'missing'}" for name in packages)
     about = f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
     with tempfile.TemporaryDirectory() as temporary:
-        folder = told.folder or Path(temporary)
-        prepare(folder, told.images, told.gigabytes)
-        result = compare(folder, told.images, told.batch, told.passes, told.rounds, told.gigabytes)
+        folder = settings.folder or Path(temporary)
+        prepare(folder, settings.images, settings.gigabytes)
+        result = compare(folder, settings.images, settings.batch, settings.passes, settings.rounds, settings.gigabytes)
     show(result, about)
-    if told.out:
-        Path(told.out).write_text(json.dumps({"about": about, **result}, indent=2) + "\n")
+    if settings.out:
+        Path(settings.out).write_text(json.dumps({"about": about, **result}, indent=2) + "\n")
 
 
 def _version(package):

@@ -174,16 +174,21 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="also the compiled network")
     parser.add_argument("--out", help="JSON file to write")
-    told = parser.parse_args()
-    where = device.prepare_generating(Compute(gpus=int(told.device == "cuda"), threads=told.threads))
-    hardware = device.name(where) if where.type == "cuda" else f"{processor()}, {told.threads} thread(s)"
+    settings = parser.parse_args()
+    where = device.prepare_generating(Compute(gpus=int(settings.device == "cuda"), threads=settings.threads))
+    hardware = device.name(where) if where.type == "cuda" else f"{processor()}, {settings.threads} thread(s)"
     about = f"{hardware}, Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}"
-    variants = Variants(FULL if told.full else SMALL, told.steps, told.batch, told.compile, where)
-    result = {"parameters": variants.parameters, "steps": told.steps, "batch": told.batch, "rounds": told.rounds}
-    result["rows"] = compare(variants, told.rounds)
+    variants = Variants(FULL if settings.full else SMALL, settings.steps, settings.batch, settings.compile, where)
+    result = {
+        "parameters": variants.parameters,
+        "steps": settings.steps,
+        "batch": settings.batch,
+        "rounds": settings.rounds,
+    }
+    result["rows"] = compare(variants, settings.rounds)
     show(result, about)
-    if told.out:
-        Path(told.out).write_text(json.dumps({"about": about, **result}, indent=2) + "\n")
+    if settings.out:
+        Path(settings.out).write_text(json.dumps({"about": about, **result}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -207,25 +207,25 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="also the compiled steps (always with cuda)")
     parser.add_argument("--out", help="JSON file to write")
-    told = parser.parse_args()
-    where = device.prepare(told.threads, told.device == "cuda")
+    settings = parser.parse_args()
+    where = device.prepare(settings.threads, settings.device == "cuda")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    compiled = told.compile or told.device == "cuda"
+    compiled = settings.compile or settings.device == "cuda"
     names = [name for name in VARIANTS if compiled or "compiled" not in name]
     if where.type == "cuda":
         about = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     else:
-        about = f"{processor()}, {told.threads} thread(s), torch {torch.__version__}"
+        about = f"{processor()}, {settings.threads} thread(s), torch {torch.__version__}"
     results = []
-    for model in told.model:
-        results.append(_at_most(told.batch, model, names, told.rounds, where))
+    for model in settings.model:
+        results.append(_at_most(settings.batch, model, names, settings.rounds, where))
         show(results[-1], about)
     if RECORDED.exists():
         print(
             f"\nattacked pixels equal on the recorded trained WRN-10-2, NCHW reference against ours: {agreement():.4%}"
         )
-    if told.out:
-        Path(told.out).write_text(json.dumps({"about": about, "results": results}, indent=2) + "\n")
+    if settings.out:
+        Path(settings.out).write_text(json.dumps({"about": about, "results": results}, indent=2) + "\n")
 
 
 def _at_most(batch, model, names, rounds, where):

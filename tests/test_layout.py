@@ -42,3 +42,13 @@ def test_layout_unit_folders_are_chapters():
 def test_layout_test_names_have_at_most_60_characters():
     names = [name for path in FILES for name in re.findall(r"def (test_\w+)", path.read_text()) if len(name) > 60]
     assert names == []
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "workflow"])
+def test_layout_names_are_nouns(folder):
+    banned, uses = {"told", "found", "one", "said", "held", "brought"}, []
+    for path in sorted((TESTS.parent / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = {getattr(node, field, None) for field in ("id", "arg", "attr", "name", "asname")}
+            uses += [f"{path.name}:{node.lineno}: {name}" for name in banned & names]
+    assert uses == []

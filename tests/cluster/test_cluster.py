@@ -37,17 +37,17 @@ class Driver:
             )
 
     @property
-    def said(self):
+    def output(self):
         return self.path.read_text()
 
     @property
     def submitted(self):
         """Numbers of the SLURM jobs that Snakemake says it submitted, in order."""
-        return [int(number) for number in re.findall(r"has been submitted with SLURM jobid (\d+)", self.said)]
+        return [int(number) for number in re.findall(r"has been submitted with SLURM jobid (\d+)", self.output)]
 
     def end(self, seconds=900):
         """Wait for the end, which must be a good one."""
-        assert self.process.wait(seconds) == 0, self.said
+        assert self.process.wait(seconds) == 0, self.output
 
 
 def running(slurm, what):
@@ -103,7 +103,7 @@ def test_every_job_went_through_sbatch_and_both_nodes_had_some(finished, slurm):
     jobs = slurm.jobs()
     assert sorted(finished.driver.submitted) == sorted(jobs)
     assert {job["NodeList"] for job in jobs.values()} == {"n1", "n2"}
-    assert re.findall(r"localrule (\w+):", finished.driver.said) == ["all"]
+    assert re.findall(r"localrule (\w+):", finished.driver.output) == ["all"]
     done = [job for job in jobs.values() if job["JobState"] == "COMPLETED"]
     attacks = [f"attacks-runs/wrn-10-1/{run}/1_attack" for run in ("edm-2/128", "edm-4/128", "edm-4/1024")]
     single = ["import_data", "train_features", "train_generator", *["measure_split"] * 2, *["train_run"] * 3]
@@ -132,7 +132,7 @@ def test_group_requests_one_jobs_resources_and_all_times(finished, slurm):
 
 def test_a_run_that_its_time_limit_ended_went_on_from_its_state(finished, slurm):
     number = next(number for number, job in slurm.jobs().items() if job["JobState"] == "TIMEOUT")
-    assert f"SLURM-job '{number}' failed, SLURM status is: 'TIMEOUT'" in finished.driver.said
+    assert f"SLURM-job '{number}' failed, SLURM status is: 'TIMEOUT'" in finished.driver.output
     log = finished.folder / "results/tiny/logs/train/wrn-10-1/edm-4/1024/1.log"
     assert re.search(r"going on at step \d+ of 32", log.read_text())
 
@@ -156,14 +156,14 @@ def test_a_cancelled_job_and_one_without_memory_were_tried_again(finished, slurm
     assert "shards-edm-2" in ends["CANCELLED"]["Comment"]
     asked = [job["MinMemoryNode"] for job in slurm.jobs().values() if "train_features" in job["Comment"]]
     assert asked == ["100M", "800M"]
-    assert "status is: 'OUT_OF_MEMORY'" in finished.driver.said
+    assert "status is: 'OUT_OF_MEMORY'" in finished.driver.output
 
 
 def test_a_rerun_submits_nothing(finished, slurm):
     before = len(slurm.jobs())
     again = Driver(finished)
     again.end(120)
-    assert "Nothing to be done" in again.said
+    assert "Nothing to be done" in again.output
     assert len(slurm.jobs()) == before
 
 

@@ -39,18 +39,18 @@ class Server:
         self.study = study
         command = [sys.executable, "-m", "robustlaws", "serve", str(study), "--port", str(port), *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.told, self.address, self.organiser = "", None, None
+        self.output, self.address, self.organiser = "", None, None
         for line in self.process.stdout:
-            self.told += line
+            self.output += line
             if line.startswith("to stop:"):
                 break
-        if match := re.search(r"address: (\S+)", self.told):
+        if match := re.search(r"address: (\S+)", self.output):
             self.address = match[1]
-        if match := re.search(r"code, shown only now: (\S+)", self.told):
+        if match := re.search(r"code, shown only now: (\S+)", self.output):
             self.organiser = match[1]
         if self.address is None:
             self.process.wait()
-            raise RuntimeError(self.told)
+            raise RuntimeError(self.output)
 
     @property
     def port(self):
@@ -68,7 +68,7 @@ class Server:
     def _end(self, how):
         if self.process.poll() is None:
             os.kill(self.process.pid, how)
-        self.told += self.process.communicate(timeout=60)[0]
+        self.output += self.process.communicate(timeout=60)[0]
         return self.process.returncode
 
 

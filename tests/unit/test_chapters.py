@@ -78,7 +78,7 @@ def test_chapter_imports_only_lower_floors(chapter):
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "expected"),
     [
         ("from robustlaws import errors, __version__", ["errors"]),
         ("import robustlaws.data.shards as s", ["data"]),
@@ -87,5 +87,5 @@ def test_chapter_imports_only_lower_floors(chapter):
         ('"""Text about robustlaws.humans."""', []),
     ],
 )
-def test_imported_chapters_sees_each_kind_of_import(source, found):
-    assert [name for _, name in imported_chapters(source)] == found
+def test_imported_chapters_sees_each_kind_of_import(source, expected):
+    assert [name for _, name in imported_chapters(source)] == expected

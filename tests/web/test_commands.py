@@ -107,7 +107,7 @@ def test_answers_are_taken_while_they_cannot_be_exported(study, serve):
         until(lambda: "no export" in (paths.folder / "server.log").read_text())
         assert "Thank you" in item.page().text
     assert server.stop() == 0
-    assert "all answers are in" not in server.told
+    assert "all answers are in" not in server.output
     paths.table.rmdir()
     assert cli.main(["answers", str(study)]) == 0
     check_exported(study, ["p1"])

@@ -45,9 +45,9 @@ class Stubborn(Participant):
             elif fields(page, "/continue"):
                 self.insist(lambda: self.post("/continue"))
             for form in fields(page):
-                self.one(form)
+                self.answer_once(form)
 
-    def one(self, form):
+    def answer_once(self, form):
         """Answer one image; what is sent again is the same."""
         image = form["image"]
         if image not in self.sent:

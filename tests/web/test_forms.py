@@ -20,12 +20,12 @@ def test_any_bytes_are_a_form_or_refused(body):
 
 
 @given(st.fixed_dictionaries({"csrf": st.text(max_size=60), "image": st.text(max_size=60)}))
-def test_a_form_is_read_as_it_was_written(found):
+def test_a_form_is_read_as_it_was_written(written):
     try:
-        body = urlencode(found).encode()
+        body = urlencode(written).encode()
     except UnicodeEncodeError:  # half a surrogate is no text
         return
-    assert forms.fields(body, "csrf", "image") == found
+    assert forms.fields(body, "csrf", "image") == written
     with pytest.raises(Refusal):
         forms.fields(body + b"&csrf=", "csrf", "image", "more")
     with pytest.raises(Refusal):

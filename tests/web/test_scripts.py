@@ -127,10 +127,10 @@ def test_scripts_report_a_late_answer_at_its_image(open_page, serve, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "expected"),
     [(503, "the server has a problem (503)"), (429, "the server asks to wait"), (None, "the server cannot be reached")],
 )
-def test_why_an_answer_is_not_saved_yet_is_said_as_it_is(at_work, status, said):
+def test_why_an_answer_is_not_saved_yet_is_said_as_it_is(at_work, status, expected):
     def fail(route):
         if status is None:
             route.abort()
@@ -140,7 +140,7 @@ def test_why_an_answer_is_not_saved_yet_is_said_as_it_is(at_work, status, said):
     before = token(at_work)
     at_work.route("**/answers", fail)
     by_keyboard(at_work, 4, "high")
-    at_work.get_by_text(f"Not saved yet: {said}. Trying again").wait_for()
+    at_work.get_by_text(f"Not saved yet: {expected}. Trying again").wait_for()
     at_work.unroute("**/answers")
     changed(at_work, before)
     at(at_work, 2)

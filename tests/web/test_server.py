@@ -30,7 +30,7 @@ def test_server_exports_all_answers_at_a_participants_end(tmp_path, serve, page)
         form = fields(item.page().text)[0]
         item.answer(form, *choice(form["image"]))
         assert server.stop() == 0
-        assert "stopped; all answers are in" in server.told
+        assert "stopped; all answers are in" in server.output
         table = pd.read_parquet(paths.table)
         assert table["annotator_id"].tolist() == ["p1"] * 16 + ["p2"]
         serve(study, port=server.port)  # the session goes on

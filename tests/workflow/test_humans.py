@@ -34,7 +34,7 @@ def _people_answer(study, key):
                 assert person.enter().status_code == 200
                 person.finish(choose)
     finally:
-        assert server.stop() == 0, server.told
+        assert server.stop() == 0, server.output
 
 
 @pytest.fixture(scope="module")

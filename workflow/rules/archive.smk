@@ -47,7 +47,7 @@ rule collect_provenance:
         runtime=minutes("collect_provenance"),
     params:
         settings=as_params(study.crate()),
-        # written after this, and told of
+        # written after this, and described by it
         report=lambda wildcards: str(rules.write_report.output.page),
         # the same wherever a checkout lies
         snakefile=os.path.relpath(workflow.main_snakefile),

@@ -23,8 +23,8 @@ def checked_study():
     """Return the Study of the config; end with its one-line error before any job."""
     in_one_line(workflow_lock.check_writable, ".", "results")
     origin = workflow.configfiles[-1] if workflow.configfiles else "config"
-    if told := typed(dict(workflow.config_settings.config)):
-        update_config(config, told)
+    if overrides := typed(dict(workflow.config_settings.config)):
+        update_config(config, overrides)
         origin = f"{origin} with --config"
     return in_one_line(Study, config, Path(workflow.basedir, "workflow/schemas/config.yaml"), origin)
 
@@ -47,11 +47,11 @@ def first_shards(dataset, images):
 
 def of_each_run(pattern, runs, **fixed):
     """Return `pattern` for each of the named runs."""
-    found = []
+    files = []
     for name in runs:
         run = study.run(name)
-        found += expand(pattern, model=run.label, dataset=run.dataset, size=run.size, seed=run.seed, **fixed)
-    return found
+        files += expand(pattern, model=run.label, dataset=run.dataset, size=run.size, seed=run.seed, **fixed)
+    return files
 
 
 def run_shards(wildcards):
@@ -63,5 +63,5 @@ def run_shards(wildcards):
 
 def run_real(wildcards):
     """Return the real training images if the run mixes them in or holds some out."""
-    told = study.training(of_run(wildcards))
-    return rules.import_data.output.train if told.real_fraction or told.validation_images else []
+    training = study.training(of_run(wildcards))
+    return rules.import_data.output.train if training.real_fraction or training.validation_images else []

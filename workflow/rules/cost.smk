@@ -17,7 +17,7 @@ rule cost:
     params:
         folder=subpath(rules.write_report.output.page, parent=True),
         schema=str(Path(workflow.basedir, "workflow/schemas/config.yaml")),
-        # Snakemake is asked what is stale: this one, which the environment of the job need not have, and as it is told
+        # This Snakemake says which jobs are stale: the environment of the job need not have one, and its triggers count
         snakemake=[sys.executable, "-m", "snakemake", "--snakefile", workflow.main_snakefile],
         triggers=lambda wildcards: sorted(map(str, workflow.rerun_triggers)),
         software=lambda wildcards: sorted(map(str, workflow.deployment_settings.deployment_method)),

@@ -65,7 +65,7 @@ def record_of(wildcards):
 
 
 def model_files(participant, key):
-    """Return the file that a vision model is told in the config under `key`, if there is one."""
+    """Return the file that the config gives a vision model under `key`, if there is one."""
     own = study.humans["models"][participant]
     return [own[key]] if key in own else []
 

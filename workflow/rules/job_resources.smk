@@ -1,5 +1,5 @@
-# What the jobs ask of the machine, computed from what they are told: memory, time, processors. None of it makes an
-# output stale. Where nothing limits a resource, as on a laptop, it says nothing. And what is done before the first job.
+# Requests of the jobs, computed from their settings: memory, time, processors. They make no
+# output stale, and mean nothing where a resource has no limit, as on a laptop. And the checks before the first job.
 from functools import cache
 
 from snakemake.logging import logger

@@ -57,17 +57,17 @@ def accuracies(**shares):
 
 
 @pytest.mark.parametrize(
-    ("one", "two", "low", "high"),
+    ("first", "second", "low", "high"),
     [
         ((56, 70), (48, 80), 0.0524, 0.3339), ((9, 10), (3, 10), 0.1705, 0.8090), ((6, 7), (2, 7), 0.0582, 0.8062),
         ((5, 56), (0, 29), -0.0381, 0.1926), ((0, 10), (0, 20), -0.1611, 0.2775), ((0, 10), (0, 10), -0.2775, 0.2775),
         ((10, 10), (0, 20), 0.6791, 1.0), ((10, 10), (0, 10), 0.6075, 1.0),
     ],
 )  # fmt: skip
-def test_the_interval_of_a_difference_is_newcombes(one, two, low, high):
+def test_the_interval_of_a_difference_is_newcombes(first, second, low, high):
     """Newcombe 1998, table II, method 10."""
-    result = recipe_looks.lead(one[0] / one[1], one[1], two[0] / two[1], two[1])
-    assert result == pytest.approx((one[0] / one[1] - two[0] / two[1], low, high), abs=6e-5)
+    result = recipe_looks.lead(first[0] / first[1], first[1], second[0] / second[1], second[1])
+    assert result == pytest.approx((first[0] / first[1] - second[0] / second[1], low, high), abs=6e-5)
 
 
 def test_hyperparameters_name_the_best_recipe_with_its_lead(tmp_path):

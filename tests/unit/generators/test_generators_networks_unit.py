@@ -223,7 +223,7 @@ def test_a_head_has_at_most_the_channels_there_are():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "text"),
     [
         ({"img_resolution": 9}, r"network.img_resolution: 9 does not halve 1 times"),
         ({"img_resolution": 4, "channel_mult": (1, 1, 1, 1)}, r"4 does not halve 3 times"),
@@ -240,14 +240,14 @@ def test_a_head_has_at_most_the_channels_there_are():
     ],
     ids=str,
 )
-def test_a_network_that_cannot_be_is_refused_in_one_line(change, said):
-    with pytest.raises(ValueError, match=said) as caught:
+def test_a_network_that_cannot_be_is_refused_in_one_line(change, text):
+    with pytest.raises(ValueError, match=text) as caught:
         ddpmpp.build(dataclasses.replace(DDPMPP, **change))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "text"),
     [
         ({"img_resolution": 7}, r"encoder.img_resolution: 7 does not halve 1 times"),
         ({"model_channels": 48}, r"layer of 48 channels does not divide into 32 groups"),
@@ -257,8 +257,8 @@ def test_a_network_that_cannot_be_is_refused_in_one_line(change, said):
     ],
     ids=str,
 )
-def test_an_encoder_that_cannot_be_is_refused_in_one_line(change, said):
-    with pytest.raises(ValueError, match=said) as caught:
+def test_an_encoder_that_cannot_be_is_refused_in_one_line(change, text):
+    with pytest.raises(ValueError, match=text) as caught:
         discriminator.build(dataclasses.replace(ENCODER, **change))
     assert "\n" not in str(caught.value)
 

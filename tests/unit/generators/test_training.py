@@ -262,7 +262,7 @@ def test_poissons_perturbation_tends_to_the_gaussian():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "reason"),
     [
         ({"learning_rate": 1e30, "ramp_images": 0}, r"pfgmpp: the loss is (nan|inf) at update \d; lower its learning"),
         ({"augmented_dimension": None}, "augmented_dimension is None; PFGM"),
@@ -274,8 +274,8 @@ def test_poissons_perturbation_tends_to_the_gaussian():
         ({"kind": "ddpm"}, "unknown 'ddpm'; trained here are: edm, pfgmpp"),
     ],
 )  # fmt: skip
-def test_settings_that_cannot_work_are_refused_in_one_line(folder, changes, said):
-    with pytest.raises(ValueError, match=said) as caught:
+def test_settings_that_cannot_work_are_refused_in_one_line(folder, changes, reason):
+    with pytest.raises(ValueError, match=reason) as caught:
         generator(folder, **changes)
     assert "\n" not in str(caught.value)
 

@@ -249,7 +249,7 @@ def test_an_unparsable_reply_is_recorded_as_such(stimuli, text):
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "complaint"),
     [
         ({"status": 401, "body": error(f"Incorrect API key provided: {KEY}")}, "environment variable SEER_KEY"),
         ({"status": 403, "body": error("no")}, "environment variable SEER_KEY"),
@@ -258,9 +258,9 @@ def test_an_unparsable_reply_is_recorded_as_such(stimuli, text):
         ({"status": 429, "body": error("no money left", "insufficient_quota")}, "no money left"),
     ],
 )
-def test_what_no_other_request_would_pass_ends_at_once(stimuli, answer, said, tmp_path):
+def test_what_no_other_request_would_pass_ends_at_once(stimuli, answer, complaint, tmp_path):
     with serving(lambda image, turn: answer) as server:
-        with pytest.raises(ValueError, match=said) as failure:
+        with pytest.raises(ValueError, match=complaint) as failure:
             asked(stimuli, server, concurrency=1)
     one_line(failure)
     assert len(server.requests) == 1
@@ -300,7 +300,7 @@ def test_no_more_requests_at_a_time_than_the_settings_say(stimuli):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "complaint"),
     [
         ({"cost_limit": 1.0}, "cost_limit without price"),
         ({"price": {"input": 1.0}}, "give input and output"),
@@ -311,18 +311,18 @@ def test_no_more_requests_at_a_time_than_the_settings_say(stimuli):
         ({"replay": True}, "replay without a file"),
     ],
 )
-def test_impossible_settings_are_refused(stimuli, changes, said):
+def test_impossible_settings_are_refused(stimuli, changes, complaint):
     settings, asking = changed(**changes)
-    with pytest.raises(ValueError, match=said) as failure:
+    with pytest.raises(ValueError, match=complaint) as failure:
         ask(**stimuli.paths(), settings=settings, asking=asking, key=KEY)
     one_line(failure)
     assert not stimuli.replies.exists()
 
 
-@pytest.mark.parametrize(("text", "said"), [(b" \n", "empty"), (b"\xff\xfe", "not a text in UTF-8")])
-def test_a_prompt_that_is_none_is_refused(stimuli, tmp_path, text, said):
+@pytest.mark.parametrize(("text", "complaint"), [(b" \n", "empty"), (b"\xff\xfe", "not a text in UTF-8")])
+def test_a_prompt_that_is_none_is_refused(stimuli, tmp_path, text, complaint):
     (tmp_path / "prompt.txt").write_bytes(text)
-    with pytest.raises(ValueError, match=f"prompt.txt: {said}"):
+    with pytest.raises(ValueError, match=f"prompt.txt: {complaint}"):
         ask(**stimuli.paths(prompt_paths=[tmp_path / "prompt.txt"]), settings=SETTINGS, asking=ASKING, key=KEY)
 
 

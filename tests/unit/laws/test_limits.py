@@ -47,11 +47,11 @@ def runs_of(fids=FIDS):
     return runs.assign(dataset=runs["dataset"].map(names))
 
 
-def measured(name, table=None, *, told=None, summary=None, line=LINE, lines=None):
+def measured(name, table=None, *, limits_=None, summary=None, line=LINE, lines=None):
     """The rows of `limits.measure` by (dataset or "FID 0", quantity, budget or 0)."""
     table = drawn(name, E=np.full(20, TRUTHS[name]["E"])) if table is None else table
-    told = told or Limits((1e30,), 0.85, 0.9)
-    rows = limits.measure([summary or summary_of(name)], [table], line, lines, runs_of(), told)
+    limits_ = limits_ or Limits((1e30,), 0.85, 0.9)
+    rows = limits.measure([summary or summary_of(name)], [table], line, lines, runs_of(), limits_)
     return {
         (row["dataset"] or "FID 0", row["quantity"], row["budget"] or 0.0): row
         for row in rows.astype(object).where(rows.notna(), None).to_dict("records")
@@ -65,7 +65,7 @@ def test_the_exact_values_of_the_paper():
         assert rows[place, "accuracy", 1e30]["value"] == pytest.approx(accuracy, abs=5e-11)
     assert rows["FID 0", "accuracy_limit", 0]["value"] == pytest.approx(0.8965242471, abs=5e-11)
     for name, at_dg, at_best in (("additive", 0.61, 0.53), ("bottleneck", 0.63, 0.56)):
-        rows = measured(name, told=Limits((1e25,), None, 0.9))
+        rows = measured(name, limits_=Limits((1e25,), None, 0.9))
         assert rows["pfgmpp", "loss", 1e25]["value"] == pytest.approx(at_dg, abs=0.005)
         assert rows["FID 0", "loss", 1e25]["value"] == pytest.approx(at_best, abs=0.005)
         assert rows["FID 0", "N_star", 0]["value"] == pytest.approx(0.47 if name == "bottleneck" else 0.483, abs=0.005)
@@ -106,14 +106,14 @@ def test_budget_of_loss_inverts_loss_of_budget(name, alpha, beta, a, fid, log_fl
 
 
 def test_flops_to_level_above_the_limit_are_unbounded():
-    rows = measured("additive", told=Limits((1e30,), 0.9046, 0.9))
+    rows = measured("additive", limits_=Limits((1e30,), 0.9046, 0.9))
     row = rows["FID 0", "flops_to_human", 0]
     assert (row["value"], row["low"], row["high"]) == (None, None, None)
     assert row["why"] == "never: the limit is 89.7%"
     assert not row["determined"]
     # one refit in five has a limit of 84.9%: 0.85 is never reached there, and the interval has no upper end
     e = np.where(np.arange(100) % 5 == 0, (0.849 - LINE["intercept"]) / LINE["slope"], published.ADDITIVE["E"])
-    row = measured("additive", drawn("additive", E=e), told=Limits((1e30,), 0.85, 0.9))["FID 0", "flops_to_human", 0]
+    row = measured("additive", drawn("additive", E=e), limits_=Limits((1e30,), 0.85, 0.9))["FID 0", "flops_to_human", 0]
     assert not row["determined"]
     assert row["why"].endswith("some of the refits never get there")
     assert row["value"] == row["low"]
@@ -122,7 +122,7 @@ def test_flops_to_level_above_the_limit_are_unbounded():
     assert exact["value"] == exact["low"] == exact["high"] == row["value"]
     # the other way round: the fit never gets there, and one refit in five does
     e = np.where(np.arange(100) % 5 == 0, (0.95 - LINE["intercept"]) / LINE["slope"], published.ADDITIVE["E"])
-    row = measured("additive", drawn("additive", E=e), told=Limits((1e30,), 0.92, 0.9))["FID 0", "flops_to_human", 0]
+    row = measured("additive", drawn("additive", E=e), limits_=Limits((1e30,), 0.92, 0.9))["FID 0", "flops_to_human", 0]
     assert (row["value"], row["determined"]) == (None, False)
     assert row["why"] == "the limit is 89.7%, but 20% of the refits get there"
 
@@ -163,7 +163,7 @@ def test_limits_name_the_undetermined_number_they_rest_on():
             summary["datasets"][0]["asymptote"] = unknown(0.5, "too wide")
         else:
             line = {"intercept": known(1.25), "slope": unknown(-0.7, "too wide")}
-        rows = measured("additive", told=options, summary=summary, line=line)
+        rows = measured("additive", limits_=options, summary=summary, line=line)
         for (place, quantity, budget), row in rows.items():
             hit = quantity in rest_on_it and (place == "dg" or what == "line")
             # within the study's own budgets a loss needs no asymptote; FID 0 is far from all runs
@@ -174,7 +174,7 @@ def test_limits_name_the_undetermined_number_they_rest_on():
             assert row["determined"] != hit, (what, place, quantity, budget, row["why"])
             if hit:
                 assert "too wide" in row["why"]
-    rows = measured("additive", told=options, summary=summary_of("additive") | {
+    rows = measured("additive", limits_=options, summary=summary_of("additive") | {
         "parameters": summary_of("additive")["parameters"] | {"E": unknown(0.5, "at the edge")}})  # fmt: skip
     assert rows["FID 0", "asymptote", 0]["why"] == "E: at the edge"
     assert rows["FID 0", "loss", 1e15]["why"] == "E: at the edge"
@@ -182,7 +182,7 @@ def test_limits_name_the_undetermined_number_they_rest_on():
 
 
 def test_an_accuracy_where_the_line_ends_is_not_one():
-    rows = measured("additive", told=Limits((1e9,), 0.7, 0.9))
+    rows = measured("additive", limits_=Limits((1e9,), 0.7, 0.9))
     row = rows["edm", "accuracy", 1e9]
     assert row["value"] == 0.0
     assert not row["determined"]

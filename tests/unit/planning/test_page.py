@@ -63,7 +63,7 @@ class Finished:
         accuracy = folder / "accuracy.json"
         settings = study.law("accuracy")
         fit_jobs.fit_accuracy(**given, accuracy_path=accuracy, refits_path=folder / "lines", settings=settings)
-        self.told = replace(study.plan(), law="additive")
+        self.settings = replace(study.plan(), law="additive")
 
     def write(self, name="plan", **changes):
         page, block = self.folder / f"{name}.html", self.folder / f"{name}.yaml"
@@ -77,7 +77,7 @@ class Finished:
             accuracy_path=self.folder / "accuracy.json",
             accuracy_refits_path=self.folder / "lines",
             folder=self.folder,
-            settings=replace(self.told, **changes),
+            settings=replace(self.settings, **changes),
         )
         text = page.read_text(encoding="utf-8")
         read = Page(text)
@@ -120,7 +120,7 @@ def test_the_block_makes_a_study_with_its_runs_and_no_others(finished):
         # what the page names for the budget is within it, as the study itself counts
         for run in after.collecting().runs:
             if run["run"] in new:
-                assert run["flops"] <= finished.told.flops * (1 + 1e-9)
+                assert run["flops"] <= finished.settings.flops * (1 + 1e-9)
 
 
 def test_the_page_names_the_best_network_and_the_next_run(finished):
@@ -197,7 +197,7 @@ def test_the_speed_comes_from_the_studys_own_runs(digits):
 def test_a_run_that_is_done_is_not_advised_again(digits):
     _, _, block = digits.write()
     names = [f"{row['models'][0]}/{row['datasets'][0]}/{row['sizes'][0]}" for row in yaml.safe_load(block)["grid"]]
-    _, _, again = digits.write(runs=(*digits.told.runs, *(f"{name}/1" for name in names)))
+    _, _, again = digits.write(runs=(*digits.settings.runs, *(f"{name}/1" for name in names)))
     for row in (yaml.safe_load(again) or {"grid": []})["grid"]:
         assert f"{row['models'][0]}/{row['datasets'][0]}/{row['sizes'][0]}" not in names
 

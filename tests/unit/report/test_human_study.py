@@ -205,7 +205,7 @@ def test_human_section_counts_fooling_images_of_a_part(tmp_path, study):
 
 
 @pytest.mark.parametrize(
-    ("shown", "told"),
+    ("shown", "sentence"),
     [
         ([(4, 4), (4, 4)], None),
         ([(4, 4), (3, 0)], "Of 2 people who began, 1 has not finished."),
@@ -214,11 +214,11 @@ def test_human_section_counts_fooling_images_of_a_part(tmp_path, study):
         ([(0, 4), (4, 4)], None),  # of a table from elsewhere: has not begun
     ],
 )  # fmt: skip
-def test_those_who_have_not_finished_are_counted(tmp_path, shown, told):
+def test_those_who_have_not_finished_are_counted(tmp_path, shown, sentence):
     rows = [row for place, many in enumerate(shown) for row in accuracy(f"P{place}", "person", *many)]
     rows += accuracy("vlm", "model", 1, 0)
     sentences = human_study.section(**write(tmp_path, extra=rows))["sentences"]
-    assert sentences[1:] == ([told] if told else [])
+    assert sentences[1:] == ([sentence] if sentence else [])
 
 
 def test_human_section_counts_clean_only_participants(tmp_path, study):

@@ -165,7 +165,7 @@ def test_approaches_stand_at_the_best_fid_and_at_fid_0(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("best", "zero", "told"),
+    ("best", "zero", "sentence"),
     [
         (unknown("never: the limit is 78.1%"), cell(1.1e30, 0.5),
          "Human level takes 1.1e30 [5.5e29, 1.65e30] FLOPs at FID 0 and is never reached on edm-18 (FID 2.10)."),
@@ -177,14 +177,14 @@ def test_approaches_stand_at_the_best_fid_and_at_fid_0(tmp_path):
     ],
     ids=["never and at last", "never", "perhaps never", "not determined"],
 )  # fmt: skip
-def test_human_level_is_told_with_what_it_takes(tmp_path, best, zero, told):
+def test_human_level_is_told_with_what_it_takes(tmp_path, best, zero, sentence):
     limits = [human(0.9046), limit("flops_to_human", best), limit("flops_to_human", zero, (None, 0.0))]
     text, page = write(tmp_path, limits=limits)
     assert "Human level here is 90.5% accuracy under attack." in page.text
-    assert told in page.text
+    assert sentence in page.text
     assert "human_accuracy" not in text
     table = between(page, "FLOPs to human level", "N*, D*" if "N*, D*" in page.text else " Laws ")
-    assert ("never" in table) == (best["why"].startswith("never") or "never" in told)
+    assert ("never" in table) == (best["why"].startswith("never") or "never" in sentence)
     if best["why"].startswith("never"):
         assert "never 1" in table
         assert "1 never: the limit is 78.1%" in table

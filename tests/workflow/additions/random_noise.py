@@ -43,5 +43,5 @@ def _attacked(network, x, y, start, settings):
         loss = F.cross_entropy(network(tried), y, reduction="none")
         higher = loss > highest
         worst, highest = torch.where(higher[:, None, None, None], tried, worst), torch.where(higher, loss, highest)
-    found = clean.argmax(1), network(worst).argmax(1), worst.permute(0, 2, 3, 1)
-    return tuple(tensor.cpu().numpy() for tensor in found)
+    outcome = clean.argmax(1), network(worst).argmax(1), worst.permute(0, 2, 3, 1)
+    return tuple(tensor.cpu().numpy() for tensor in outcome)
