@@ -19,7 +19,7 @@ import simulated
 from machine import processor
 
 from robustlaws import registry, settings
-from robustlaws.laws import FORMS, LAWS, additive, bottleneck, form, published
+from robustlaws.laws import FORMS, LAWS, additive, bottleneck, one_stage, published
 
 TRUTH = {
     "additive": (additive, published.ADDITIVE),
@@ -46,7 +46,7 @@ def fitted(law, noise, refits, seed):
         from robustlaws.laws import two_stage
 
         return two_stage.fit_observations(seen, law_settings(law, refits, seed)).summary
-    return form.fit(registry.load(law, FORMS), seen, law_settings(law, refits, seed)).summary
+    return one_stage.fit(registry.load(law, FORMS), seen, law_settings(law, refits, seed)).summary
 
 
 def true_values(law):

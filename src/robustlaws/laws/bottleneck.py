@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from robustlaws.laws import PARAMETERS, determination, form, published
+from robustlaws.laws import PARAMETERS, determination, form, one_stage, published
 from robustlaws.laws.arrays import Numbers
 from robustlaws.laws.determination import Law
 from robustlaws.laws.fit import published_recipe
@@ -285,4 +285,4 @@ def fit(runs: pd.DataFrame, curves: pd.DataFrame, settings: LawFit) -> Law:
     ValueError
         If there are no runs at all, or a setting is unknown.
     """
-    return form.fit(FORM, observe(runs, curves, settings), settings)
+    return one_stage.fit(FORM, observe(runs, curves, settings), settings)

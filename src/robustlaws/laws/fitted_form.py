@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from robustlaws.laws import determination
+from robustlaws.laws.form import Form
 from robustlaws.laws.observations import Observations
-
-if TYPE_CHECKING:
-    from robustlaws.laws.form import Form
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Fitted:
     refit ended at its bound, (refits,)}; `refits_converged` (refits,), bool.
     """
 
-    form: "Form"
+    form: Form
     seen: Observations
     core: Observations
     everyone: Observations

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from robustlaws import seeds
-from robustlaws.laws import additive, determination, form, law_summary
+from robustlaws.laws import additive, determination, form, law_summary, one_stage
 from robustlaws.laws.determination import Law
 from robustlaws.laws.fit import multistart, published_recipe
 from robustlaws.laws.fitted_form import Fitted
@@ -54,7 +54,7 @@ def fit(runs: pd.DataFrame, curves: pd.DataFrame, settings: LawFit) -> Law:
 
 def fit_observations(everyone: Observations, settings: LawFit) -> Law:
     """Return approach 2 fitted in two stages to observations, as a `Law`; see `fit`."""
-    form.check(settings)
+    one_stage.check(settings)
     base, quality = _chosen(everyone, settings.two_stage)
     levels = {"N": 0, "D": 0, "FID": determination.levels(everyone.fid)}
     if base is None:
@@ -72,12 +72,12 @@ def fit_observations(everyone: Observations, settings: LawFit) -> Law:
         "D": determination.levels(core.images),
         "FID": determination.levels(seen.fid),
     }
-    reason = form.too_little(len(core), len(_BASE), levels)
+    reason = one_stage.too_little(len(core), len(_BASE), levels)
     if reason:
         return law_summary.unfitted(FORM, everyone, settings, levels, f"{base}, the base: {reason}")
     stages = _Stages(_relative(core, core.fid[0]), _relative(everyone.of(of_quality), core.fid[0]), float(core.fid[0]))
     choice = {"base": base, "quality": list(quality), "chosen": settings.two_stage is None}
-    return form.as_law(_fitted(seen, core, everyone, stages, levels, choice, settings), settings)
+    return one_stage.as_law(_fitted(seen, core, everyone, stages, levels, choice, settings), settings)
 
 
 def _chosen(everyone, given):

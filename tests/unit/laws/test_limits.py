@@ -13,8 +13,8 @@ from robustlaws.laws import (
     bootstrap_table,
     determination,
     fit_jobs,
-    form,
     limits,
+    one_stage,
     published,
 )
 from robustlaws.settings import Limits
@@ -323,7 +323,7 @@ def test_where_nobody_has_answered_there_is_no_level_to_reach(tmp_path):
 
 def test_a_law_that_was_not_fitted_says_why():
     runs = study(additive, published.ADDITIVE, params=(5_000_000,), sizes=(1_000_000, 2_000_000))
-    fitted = form.fit(additive.FORM, additive.observe(runs, NO_CURVES, settings()), settings())
+    fitted = one_stage.fit(additive.FORM, additive.observe(runs, NO_CURVES, settings()), settings())
     rows = limits.measure([fitted.summary], [fitted.refits], LINE, None, runs, Limits((1e20,), 0.8, 0.9))
     rows = rows[rows["law"] != "human"]
     assert len(rows) == 4 * 9
