@@ -24,7 +24,7 @@ MARKED = {
     "tests/unit/training/test_loop_kills.py": "slow",
     "tests/unit/training/test_distributed.py": "slow",
     "tests/unit/training/test_loop_gpu.py": "gpu",
-    "tests/unit/laws/test_laws_recipes.py": "slow",
+    "tests/unit/laws/test_published_recipe.py": "slow",
     "tests/unit/networks/test_foreign_checkpoint": "slow",
     "tests/unit/fit_table/test_pipeline.py": "slow",
     "tests/unit/report/test_explorer_browser.py": "browser",
