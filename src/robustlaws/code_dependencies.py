@@ -154,7 +154,7 @@ class _Used(NamedTuple):
 
 @cache
 def _used(text: str) -> _Used:
-    """Return what a source text imports and loads."""
+    """Return the imports and loads of a source text."""
     tree = ast.parse(text)
     used, called = _Used(set(), set(), set(), set()), {}
     for node in ast.walk(tree):

@@ -157,7 +157,7 @@ class _Graph:
         return self.crate.get(quote(name))
 
     def read(self, path):
-        """Return what a job read: a file of the study or one from elsewhere."""
+        """Return the inputs of a job: files of the study or from elsewhere."""
         if path not in self._read:
             within = Path(path).is_relative_to(self.folder)
             own = self.at(Path(path).relative_to(self.folder).as_posix()) if within else None

@@ -60,7 +60,7 @@ def export(*, weights_path, record_paths, test_path, checkpoint_path, info_path,
 
 
 def model_info(clean, autoattack, test_images, settings):
-    """Return what RobustBench's leaderboard asks for about a run.
+    """Return the leaderboard entry of a run, as RobustBench requires.
 
     Parameters
     ----------

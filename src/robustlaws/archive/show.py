@@ -68,7 +68,7 @@ def _wanted(path, stamp, arguments):
 
 
 def page(path, stamp):
-    """Return what there is to say of the file at `path` with the provenance `stamp`, as text.
+    """Return the description of the file at `path` with the provenance `stamp`.
 
     Raises
     ------

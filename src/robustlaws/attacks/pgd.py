@@ -26,7 +26,7 @@ _COMPACT = 64  # images; a batch shrinks in steps of this size, as each new size
 
 
 def cw_margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return how far the best wrong class leads the right one.
+    """Return the margin of the best wrong class over the right one.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def cw_margin(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _gain(objective, logits, labels):
-    """Return what the attack maximises, 0-d, and which images still have a gradient, bool (batch,)."""
+    """Return the objective, 0-d, and which images still have a gradient, bool (batch,)."""
     if objective == "cross_entropy":
         return F.cross_entropy(logits, labels, reduction="sum"), torch.ones_like(labels, dtype=torch.bool)
     margin = cw_margin(logits, labels)
@@ -124,7 +124,7 @@ def evaluate(
     first: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return what the network makes of clean and attacked images, per image.
+    """Return predictions and losses on clean and attacked images, per image.
 
     Parameters
     ----------

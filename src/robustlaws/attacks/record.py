@@ -89,7 +89,7 @@ def read(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def standing(labels: np.ndarray, clean_prediction: np.ndarray, broken_by: np.ndarray, count: int) -> list[int]:
-    """Return how many images are right when clean, and how many still after each of `count` attacks in turn.
+    """Return the number of images that are right when clean, and after each of `count` attacks in turn.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def evaluate(
     batch: int,
     progress: Progress | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return what the network makes of clean images and of those that the attack of the training makes of them.
+    """Return the network's predictions on clean images and under the attack of the training.
 
     An image that is misclassified when clean stays as it is, as in AutoAttack. The images that fool the network are
     then those whose attacked version it gets wrong.

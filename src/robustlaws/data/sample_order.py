@@ -102,7 +102,7 @@ class Order:
         self._passes: dict[int, tuple[Tensor, int]] = {}
 
     def locate(self, position: int) -> tuple[tuple[int, int], int]:
-        """Return where an image is: ((pass, window), its place in the order of that window)."""
+        """Return the place of an image: ((pass, window), its place in the order of that window)."""
         turn, place = divmod(position, self.length)
         if self.windows == 1:
             return (turn, 0), place

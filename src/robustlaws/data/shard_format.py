@@ -66,7 +66,7 @@ def digests(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def portion_images(image_shape: tuple[int, ...], count: int) -> int:
-    """Return how many images to hold in memory at once: whole chunks, some megabytes."""
+    """Return the number of images to hold in memory at once: whole chunks, some megabytes."""
     size = math.prod(image_shape)
     chunk = _chunk(image_shape, count)
     return chunk * max(1, _PORTION // (chunk * size))

@@ -145,7 +145,7 @@ class Writer:
         resumable_state.forget(self.folder)
 
     def _taken_up(self):
-        """Return how many images of the same owner are there."""
+        """Return the number of images there of the same owner."""
         try:
             journal = read_json(self.folder / "journal.json")
             done, starts = int(journal.pop("done")), journal.pop("starts", [])

@@ -102,7 +102,7 @@ def attributes(path: Path | str) -> dict[str, Any]:
 
 
 def length(path: Path | str) -> int:
-    """Return how many images a shard holds; ValueError if `path` is not a shard."""
+    """Return the number of images of a shard; ValueError if `path` is not a shard."""
     return raw_layout(path).length
 
 
@@ -112,7 +112,7 @@ def image_shape(path: Path | str) -> tuple[int, ...]:
 
 
 def raw_layout(path: Path | str) -> Raw:
-    """Return where in the file the plain bytes of images and labels are, as :class:`Raw`.
+    """Return the byte offsets of plain images and labels in the file, as :class:`Raw`.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def opened(path: Path | str) -> Iterator[h5py.File]:
 
 
 def remedy(path: Path | str) -> str:
-    """Return what to do about a damaged shard of a study, see :mod:`robustlaws.data.repair`."""
+    """Return the command to repair a damaged shard of a study, see :mod:`robustlaws.data.repair`."""
     return f"robustlaws remake {path} makes it again; then run again"
 
 

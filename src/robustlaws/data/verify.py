@@ -215,7 +215,7 @@ def _datasets(files):
 
 
 def _shape_error(file, path):
-    """Return what is wrong with the types and sizes of the datasets, or an empty string."""
+    """Return the fault in the types and sizes of the datasets, or an empty string."""
     image, label, digest = file["image"], file["label"], file["digest"]
     types = (image.dtype, label.dtype, digest.dtype)
     if types != (np.uint8, np.dtype("<i8"), np.dtype("<u8")):
@@ -306,7 +306,7 @@ def _disagreements(members):
 
 
 def _common(member):
-    """Return what a shard should have in common with the others of its dataset."""
+    """Return the attributes that a shard should have in common with the others of its dataset."""
     common = {name: value for name, value in member.attributes.items() if name in _COMMON or name.endswith("sha256")}
     try:
         settings = json.loads(member.attributes.get("settings", "{}"))

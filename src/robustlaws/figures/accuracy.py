@@ -237,7 +237,7 @@ def _human(axes, row):
 
 
 def _who(row):
-    """Return whose accuracy the human level is, where this study measured it."""
+    """Return the source of the human level, if this study measured it."""
     if row["source"] == "simulated":
         return ["The red line is of simulated participants: no person has answered."]
     if row["source"] == "person":
@@ -246,7 +246,7 @@ def _who(row):
 
 
 def _to_human(limits, law, level):
-    """Return what it takes to reach the human level (`level`), one sentence for FID 0 and one for the best dataset."""
+    """Return the compute to reach the human level (`level`): a sentence for FID 0 and one for the best dataset."""
     mine = limits[(limits["law"] == (law or {}).get("law")) & (limits["quantity"] == "flops_to_human")]
     remarks = []
     for row in mine.sort_values("fid", kind="stable").head(2).to_dict("records"):

@@ -66,7 +66,7 @@ def draw(*, paths, runs, laws, predictions, refits):
 
 
 def _summary(fit, dataset):
-    """Return what stands in a dataset's panel: R2, and whether the fit has not seen it."""
+    """Return the text of a dataset's panel: R2, and whether the fit has not seen it."""
     r2 = (fit.summary.get("r2_by_dataset") or {}).get(dataset) if fit else None
     parts = ["held out" if fit and dataset in fit.held_out() else "", fit_panels.r2_label(r2)]
     return "\n".join(part for part in parts if part)

@@ -113,7 +113,7 @@ def _head(group):
 
 
 def _lead(group, best, other):
-    """Return what is said of the distance of two recipes, and whether it is beyond the luck of the test images."""
+    """Return the difference of two recipes in words, and whether it exceeds the sampling error of the test images."""
     leader, two = group.loc[best], group.loc[other]
     name = recipe_looks.label(other, 14) if other != recipe_looks.OWN else "own"
     if not _by_accuracy(group):

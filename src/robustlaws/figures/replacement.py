@@ -87,7 +87,7 @@ def _why_nothing(runs, ends):
 
 
 def _line(recipe):
-    """Return how a recipe's line is drawn: the study's own wide and pale, so that one on top of it is seen."""
+    """Return the look of a recipe's line: the study's own is wide and pale, so that a line on top of it is visible."""
     return {"linewidth": 2.2, "alpha": 0.55} if recipe == recipe_looks.OWN else {"linewidth": 1.6, "alpha": 1.0}
 
 
@@ -122,7 +122,7 @@ def _panel(axes, group, table, looks, columns):
 
 
 def _difference(group, recipe, alone):
-    """Return what is said of a recipe at the end of training, against the study's own on the same seeds."""
+    """Return a recipe's loss at the end of training against the study's own on the same seeds, in words."""
     other = group[group["recipe"] == recipe]
     own = group[(group["recipe"] == recipe_looks.OWN) & group["seed"].isin(other["seed"])]
     loss = other["adv_loss"].mean() - own["adv_loss"].mean()

@@ -57,7 +57,7 @@ def draw(*, paths, train_images, test_images, inner_train, inner_test, autoattac
 
 
 def _rows(images_path, attacks):
-    """Return what is known of the images that all `attacks` (name -> (path, record)) met, in the order of the split."""
+    """Return the outcomes on the images that all `attacks` (name -> (path, record)) met, in the order of the split."""
     images, labels = shards.read(images_path)
     index = None
     for _, (columns, _) in attacks.values():

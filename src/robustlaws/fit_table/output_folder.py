@@ -27,7 +27,7 @@ def check(folder):
 
 
 def _mark(folder):
-    """Return what the mark of a folder says, or None if it has none of ours."""
+    """Return the mark of a folder, or None if it has none of ours."""
     try:
         mark = read_json(folder / MARK)
     except (OSError, ValueError):
@@ -36,7 +36,7 @@ def _mark(folder):
 
 
 def read_mark(folder):
-    """Return what `fit.json` says; ValueError if the folder has none of ours."""
+    """Return the content of `fit.json`; ValueError if the folder has none of ours."""
     mark = _mark(Path(folder))
     if mark is None:
         raise ValueError(f"{folder}: no folder of a fit (no {MARK} of ours)")

@@ -115,7 +115,7 @@ def _with(forecast, parameters, flops_per_parameter_image=None):
 
 
 def _asked_of_form(forecast):
-    """Return what is asked of approaches 2 and 3, in the order of the table."""
+    """Return the quantities of approaches 2 and 3, in the order of the table."""
     asked = [_parameter(name) for name in forecast.form.judges]
     asked += [_exponent(A, "N_star"), _exponent(B, "D_star")]
     if forecast.name == "bottleneck":  # whose exponents depend on the budget, and whose limit is not E' alone
@@ -196,7 +196,7 @@ def _to_humans(law):
 
 
 def _asked_of_envelope(forecast):
-    """Return what is asked of approach 1: of the datasets for which the paper prints or uses it."""
+    """Return the quantities of approach 1, for the datasets for which the paper prints or uses it."""
     asked = []
     for dataset, fid in (place for place in forecast.places if place[0] in _ENVELOPES):
         own, in_paper = forecast.of_dataset(dataset), published.ENVELOPE.get(dataset, {})
@@ -257,7 +257,7 @@ def text(table):
 
 
 def _form(quantity):
-    """Return how the numbers of a quantity are written."""
+    """Return the number format of a quantity."""
     if quantity.startswith(("N* at", "D* at")):
         return numbers.count
     if quantity.startswith("accuracy at") or quantity == ACCURACY_LIMIT:

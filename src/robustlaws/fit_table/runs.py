@@ -55,7 +55,7 @@ _KEY = ("model", "recipe", "dataset", "size", "seed")
 
 
 def run_name(model, recipe, dataset, size, seed):
-    """Return what a run is called: model/dataset/size/seed, of another recipe model@recipe/dataset/size/seed."""
+    """Return the name of a run: model/dataset/size/seed, of another recipe model@recipe/dataset/size/seed."""
     return f"{model}{f'@{recipe}' if recipe else ''}/{dataset}/{size}/{seed}"
 
 

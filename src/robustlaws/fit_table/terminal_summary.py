@@ -81,7 +81,7 @@ def _unknown(cells, head=""):
 
 
 def _limits(table):
-    """Return what the laws say of budgets, at the best FID and at FID 0."""
+    """Return the laws' numbers at budgets, at the best FID and at FID 0."""
     rows = [["law", "FID", "budget", *(label for label, _ in _AT_BUDGET.values()), "accuracy"]]
     ends = [["law", "FID", *(label for label, _ in _ALWAYS.values())]]
     for law, own in table.groupby("law", sort=False):

@@ -72,7 +72,7 @@ class Guidance:
         return self._last < 0
 
     def first(self, step, x, sigma, record):
-        """Return what is added to the slope of the first evaluation."""
+        """Return the term added to the slope of the first evaluation."""
         s = self._settings
         if s.weight == 0:
             return torch.zeros((), dtype=torch.float64, device=x.device)
@@ -85,7 +85,7 @@ class Guidance:
         return s.weight * (g / sigma.expand(len(x))[:, None, None, None])
 
     def second(self, x, sigma):
-        """Return what is added to the slope of the second evaluation."""
+        """Return the term added to the slope of the second evaluation."""
         weight = self._settings.weight_second_order
         if weight == 0:
             return torch.zeros((), dtype=torch.float64, device=x.device)

@@ -40,7 +40,7 @@ def noise_levels(steps, sigma_min=0.002, sigma_max=80.0, rho=7.0, limits=(0.0, m
 
 
 def integrate(denoiser, start, levels, *, churn=None, noise=None, guidance=None, record=None):
-    """Return what the second-order sampler makes of `start`; 2n - 1 evaluations of the denoiser.
+    """Return the second-order sampler's images from `start`; 2n - 1 evaluations of the denoiser.
 
     Parameters
     ----------

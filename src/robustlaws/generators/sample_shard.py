@@ -89,7 +89,7 @@ def _fill(writer, sampler, s, stop):
 
 
 def _provenance(sampler, s, revision, where):
-    """Return where the images of the shard come from, as attributes of its file."""
+    """Return the origin of the shard's images, as attributes of its file."""
     last = s.first + s.count - 1
     by_seed = s.seeds == "index" and s.steps is not None  # images of files are not made from seeds
     return {

@@ -97,7 +97,7 @@ def _participants(answers, shown):
 
 
 def _answer(row, who, verdicts):
-    """Return what is shown of an image once the visitor has answered."""
+    """Return the text of an image after the visitor's answer."""
     index = row["index"]
     given = [answers[index] for answers in who["given"].values() if index in answers]
     named = [label for label in given if label is not None]

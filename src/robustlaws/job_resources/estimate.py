@@ -168,7 +168,7 @@ class Sum:
 
 
 def summary(name, costs, wanted, left, pace):
-    """Return what all jobs of a study cost and what those cost that are left, as JSON values.
+    """Return the cost of all jobs of a study and of the remaining ones, as JSON values.
 
     Parameters
     ----------

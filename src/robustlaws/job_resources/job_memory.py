@@ -69,7 +69,7 @@ class Memory:
         self.test_images = costs.test_images or _ASSUMED
 
     def of(self, rule, wildcards):
-        """Return what a job holds; one of a rule without a method here works on tables; ValueError as `Costs.of`."""
+        """Return the memory of a job; a rule without a method here works on tables; ValueError as `Costs.of`."""
         of_rule = _OF_RULES.get(registry.check(rule, RULES, "rule"))
         return of_rule(self, **wildcards) if of_rule else MemoryNeed()
 
@@ -234,7 +234,7 @@ class Memory:
         return MemoryNeed(values, loads="gpu", pass_flops=s.batch * self._forward(a))
 
     def _record_images(self, bundle):
-        """Return what a job holds that reads the attacked images of a record, and as many clean ones."""
+        """Return the memory of a job that reads the attacked images of a record, and as many clean ones."""
         there = {"train": self.train_images, "test": self.test_images}[bundle]
         images = min(self.study.inner_attack(bundle).images, there)
         return MemoryNeed(self._pixels(there) + self._pixels(images, 3 * _FLOAT))

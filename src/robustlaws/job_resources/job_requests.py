@@ -95,7 +95,7 @@ class Needs:
         return math.ceil(asked)
 
     def slices(self, rule, wildcards):
-        """Return how often a job has to be started until it is done, 1 where nothing cuts it into slices."""
+        """Return the number of starts until a job is done: 1 unless its time is sliced."""
         if not self.compute.budget_minutes or not RULES[rule].resumed:
             return 1
         return max(1, math.ceil(self._working(rule, _key(rule, wildcards)) / _SLACK / self.compute.budget_minutes))

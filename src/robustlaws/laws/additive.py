@@ -191,7 +191,7 @@ def _share(logs, log_budget, fid):
 
 
 def overhead(parameters: Mapping[str, Numbers], model_ratio: Numbers) -> tuple[Numbers, Numbers]:
-    """Return what a model of the wrong size costs, at equal loss.
+    """Return the cost of a model of the wrong size, at equal loss.
 
     At the optimum alpha A/N*^alpha = beta B'/D*^beta, so the answer is the same for every budget and FID.
 

@@ -149,7 +149,7 @@ def loss_above_zero(lowest: float) -> Callable[..., str]:
 
 
 def levels(values: np.ndarray | Sequence[float]) -> int:
-    """Return how many distinct levels `values` have; within 5% counts as one."""
+    """Return the number of distinct levels of `values`; within 5% counts as one."""
     values = np.sort(np.asarray(values, dtype=float))
     if not len(values):
         return 0

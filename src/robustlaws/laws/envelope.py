@@ -163,7 +163,7 @@ def _check(points):
 
 
 def followed(runs: pd.DataFrame, curves: Any, points: str, min_train_fraction: float) -> Any:
-    """Return what the envelope of one dataset follows.
+    """Return the curves that the envelope of one dataset follows.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ class Forecast:
         return {"loss": entry, "accuracy": self.accuracy_entry(loss, why or _of("the loss", entry))}
 
     def of_dataset(self, dataset: str | None) -> dict[str, Any] | None:
-        """Return what the summary says of one dataset, or None."""
+        """Return the summary's entry of one dataset, or None."""
         return next((entry for entry in self.summary["datasets"] if entry["dataset"] == dataset), None)
 
 
@@ -331,7 +331,7 @@ class NoForecast(Forecast):
 
 
 def read(summary: dict[str, Any], refits: pd.DataFrame | None, line: Line, measured: Measured, level: float) -> Any:
-    """Return what a law forecasts.
+    """Return the forecasts of a law.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ def _dataset(fitted, dataset, fid, log_budget):
 
 
 def warnings(seen: Observations, levels: Mapping[str, int]) -> list[str]:
-    """Return what the design of the study cannot show, one sentence each."""
+    """Return the questions that the design of the study leaves open, one sentence each."""
     warnings_ = []
     for axis, values in (("N", seen.params), ("D", seen.images), ("FLOPs", seen.flops)):
         if len(values) and values.max() < _NARROW * values.min():

@@ -150,5 +150,5 @@ def _human(path):
 
 
 def called(source: str) -> str:
-    """Return what the level of `source` (as in `tables.APPROACHES`) is called: a simulation's is no human's."""
+    """Return the name of the level of `source` (as in `tables.APPROACHES`): a simulation's level is not human."""
     return "level of the simulated participants" if source == "simulated" else "human level"

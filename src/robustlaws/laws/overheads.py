@@ -16,7 +16,7 @@ _HALVINGS = 60
 
 
 def at_equal_loss(forecast: Any, flops: float, fid: float, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what models need to reach L* of a budget.
+    """Return the images and compute that models need to reach L* of a budget.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ _FURTHEST = 60.0  # e-folds of images past D*: more than there are
 def overhead(
     form: Any, logs: Mapping[str, Numbers], model_ratio: Numbers, log_budget: float, fid: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what models of w_N times N* cost at the loss that a budget reaches with N*, for any form of the loss.
+    """Return the cost of models of w_N times N*, at the loss of a budget with N*, for any form of the loss.
 
     Parameters
     ----------

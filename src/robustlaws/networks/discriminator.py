@@ -54,7 +54,7 @@ def group_norm(channels):
 
 
 def _heads(channels, head_channels):
-    """Return how many heads attend over `channels`; a head has at most as many channels as there are."""
+    """Return the number of attention heads over `channels`; a head has at most as many channels as there are."""
     width = min(head_channels, channels)
     if width < 1 or channels % width:
         raise ValueError(f"encoder.head_channels: {head_channels} does not divide the {channels} channels of a layer")

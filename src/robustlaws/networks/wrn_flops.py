@@ -71,7 +71,7 @@ def wrn_forward_flops(depth, width, image_size, classes=10, channels=3):
 
 @cache
 def wrn_touched(depth, width, image_size):
-    """Return how many of the FLOPs of a forward pass are those of layers that work element by element.
+    """Return the FLOPs of the element-wise layers of a forward pass.
 
     As many numbers, about, a forward pass of one image leaves for the backward pass to the weights.
     """

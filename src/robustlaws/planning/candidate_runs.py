@@ -159,7 +159,7 @@ def images_needed(candidate):
 
 
 def images_to_sample(candidate, dataset, settings):
-    """Return how many images a run needs beyond those that the config says of its dataset (None: it has none)."""
+    """Return the number of images that a run needs beyond its dataset in the config (None: it has none)."""
     there = next(
         (dataset_entry["images"] for dataset_entry in settings.datasets if dataset_entry["name"] == dataset), 0
     )

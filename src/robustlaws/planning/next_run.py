@@ -242,7 +242,7 @@ def _left_out(run, fid, rule):
 
 
 def expected_widths(values, outcomes, one_run, level, seed):
-    """Return how wide the interval of a number would be, on average, once the outcome of each candidate is known.
+    """Return the mean width of a number's interval after the outcome of each candidate.
 
     Parameters
     ----------

@@ -140,7 +140,7 @@ def _picture(proposal, laws, runs):
 
 
 def _line(forecast, proposal):
-    """Return what the picture shows of one law."""
+    """Return the picture's part of one law."""
 
     def at(flops):
         samples = forecast.best_params(proposal.dataset, proposal.fid, flops)

@@ -8,14 +8,14 @@ _BEST_RUNS = 5
 
 
 def hours(flops, speed):
-    """Return how long FLOPs take on one device, "" where no speed is known."""
+    """Return the time that FLOPs take on one device, "" where no speed is known."""
     if speed is None:
         return ""
     return numbers.duration(flops / speed.value)
 
 
 def place(proposal):
-    """Return whose images are meant, in words."""
+    """Return the dataset that is meant, in words."""
     if proposal.fid is None:
         return "images of no known FID"
     if proposal.dataset is None:
@@ -232,7 +232,7 @@ def run_in_words(next_run, speed):
 
 
 def summary(proposal, next_runs, speed, title):
-    """Return what the page says, in a few sentences."""
+    """Return the summary of the page, in a few sentences."""
     sentences, entries = [], proposal.entries
     if proposal.budget.flops is None:
         never = proposal.budget.why.removeprefix("never: ")
@@ -307,7 +307,7 @@ def largest(next_runs, speed):
 
 
 def caveats(next_runs):
-    """Return what to bear in mind of the runs worth doing: a list of sentences."""
+    """Return the caveats of the runs worth doing: a list of sentences."""
     sentences = [
         "Outcomes are simulated from the refits, with the noise of the study's own runs"
         f" ({numbers.relative(next_runs.noise)} of the loss). Each refit is then weighted by the likelihood of the"

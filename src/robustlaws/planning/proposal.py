@@ -159,7 +159,7 @@ def budget(forecast, dataset, fid, speed, settings):
 
 
 def propose(laws, speed, settings):
-    """Return what the planner says.
+    """Return the proposal of the planner.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def networks(forecast, dataset, fid, flops, settings):
 
 
 def bought(dataset, flops, settings):
-    """Return what a budget buys for each model of the study, without any forecast: a list of :class:`Network`."""
+    """Return the run that a budget buys for each model of the study, without forecasts: a list of :class:`Network`."""
     runs = [candidate_runs.for_flops(network, flops, settings) for network in candidate_runs.of_study(settings)]
     return [_network(None, dataset, None, run, None, settings) for run in runs if run is not None]
 

@@ -214,7 +214,7 @@ def _write(path, pieces, about):
 
 
 def about(path):
-    """Return what a file of moments says of itself: `features` and the checksum of `images`.
+    """Return the metadata of a file of moments: `features` and the checksum of `images`.
 
     Raises
     ------

@@ -92,7 +92,7 @@ def write(
 
 
 def _of_runs(runs, curves, attacks, quality, laws, limits):
-    """Return what the page shows of the tables, and the findings."""
+    """Return the page's part of tables and findings."""
     runs, curves = records.read(runs, records.RUNS), records.read(curves, records.CURVES)
     attacks = None if attacks is None else records.read(attacks, records.ATTACKS)
     return {
@@ -109,7 +109,7 @@ def _of_runs(runs, curves, attacks, quality, laws, limits):
 
 
 def _of_laws(laws, limits, accuracy, comparison):
-    """Return what the page shows of the fits."""
+    """Return the page's part of the fits."""
     return {
         "approaches": approaches.table(limits, law_sections.unconverged(laws)),
         "laws": [law_sections.section(law) for law in laws],
@@ -120,7 +120,7 @@ def _of_laws(laws, limits, accuracy, comparison):
 
 
 def _of_the_making(path, figures, timings, provenance, versions, settings):
-    """Return what the page shows of how it came about, and the figures: links are as seen from the page `path`."""
+    """Return the page's part of provenance and figures; links are relative to the page `path`."""
     return {
         "figures": pictures.read(figures, path),
         "stages": job_times.table(timings),

@@ -121,7 +121,7 @@ def _over_budgets(limits, where, titles):
 
 
 def human_sentence(limits):
-    """Return what counts as human level; empty where the study names none."""
+    """Return the human level; empty if the study names none."""
     human = human_level(limits)
     if human is None:
         return ""
@@ -132,7 +132,7 @@ def human_sentence(limits):
 
 
 def to_human_level(limits, law):
-    """Return what a law says of reaching human level, at the best FID and at FID 0; empty where it says nothing."""
+    """Return a law's compute to reach human level, at the best FID and at FID 0, in words; empty without it."""
     never, parts = [], []
     for dataset, fid in list(places(limits).items())[:2]:
         row = at(limits, law, dataset, "flops_to_human")

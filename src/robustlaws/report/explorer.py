@@ -181,7 +181,7 @@ def _residual(value):
 
 
 def _categories(runs, order):
-    """Return what runs can be coloured and chosen by: for each its values, how they look, and every run's."""
+    """Return the categories that runs are coloured and chosen by: for each its values, their looks, and every run's."""
     params = runs.groupby("model")["params"].median().sort_values(kind="stable")
     recipes = runs["recipe"].astype(object).where(runs["recipe"].notna(), "")
     named = {
@@ -228,7 +228,7 @@ def _scale():
 
 
 def _laws(allocations, laws, accuracy, datasets):
-    """Return what each law gives over budgets, only where the data determine it, and remarks on the rest."""
+    """Return each law's lines over budgets, only where the data determine them, and remarks on the rest."""
     explained = []
     for law in laws:
         mine = allocations[allocations["law"] == law["law"]]

@@ -11,7 +11,7 @@ from robustlaws.report import approaches, tables
 
 
 def summary(runs, attacks, laws, limits):
-    """Return what stands at the head of the page.
+    """Return the head of the page.
 
     Parameters
     ----------

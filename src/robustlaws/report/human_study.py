@@ -21,7 +21,7 @@ _MEANS = {"person": "mean person", "model": "mean model", "simulated": "mean sim
 
 
 def section(accuracy, validity, benchmark, agreement):
-    """Return what the page shows of the human study, or None without one.
+    """Return the page's section on the human study, or None without one.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def _count(names, noun):
 
 
 def _fooled(benchmark):
-    """Return how many images fooled the network; None where no benchmark says it."""
+    """Return the number of images that fooled the network; None without a benchmark."""
     if benchmark is None or benchmark.empty:
         return None
     alone = benchmark[(benchmark["who"] == "network") & (benchmark["data"] == "all")].iloc[0]
@@ -91,7 +91,7 @@ def _fooled(benchmark):
 
 
 def _judged_in_words(bundle, table, fooled):
-    """Return how many images of a bundle were shown, and what became of them."""
+    """Return the number of images shown of a bundle and their verdicts, in words."""
     shown = len(table)
     whole = fooled is None or fooled <= shown
     if not shown:
@@ -140,7 +140,7 @@ def _unfinished(table, images):
 
 
 def _clean_only(tables):
-    """Return how many participants are in no row of the table of accuracies; empty if all are."""
+    """Return the number of participants without a row in the table of accuracies; empty without any."""
     shown = {name for table in tables for name in _shown(table)}
     many = len({name for table in tables for name in _named(table)} - shown)
     if not many:
@@ -251,7 +251,7 @@ def _agreement(tables, judges):
 
 
 def _among(row, everybody):
-    """Return who agrees; what a simulation answered is called so."""
+    """Return the agreement, by kind of participants; simulated answers are named so."""
     if row["among"] == "pair":
         pair = f"{row['first']} and {row['second']}"
         return pair if not row["simulated"] or "simulated" in pair else f"{pair} (simulated)"

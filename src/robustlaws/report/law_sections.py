@@ -25,7 +25,7 @@ def unconverged(laws):
 
 
 def overview(laws):
-    """Return how well and how surely the laws fit, one row each, as a table; None without laws."""
+    """Return the table of the laws' fits and their certainty, one row each; None without laws."""
     rows = []
     for law in laws:
         fits, unseen = stages(law), [errors for errors in (law.get("held_out") or {}).values() if errors]
@@ -64,7 +64,7 @@ def _from_to(values, text):
 
 
 def section(law):
-    """Return what the page shows of one law."""
+    """Return the page's section of one law."""
     warnings = _gathered(law)
     says_so = any("converged" in warning for warning in warnings)
     if not converged(law) and not says_so:
@@ -126,7 +126,7 @@ def _dataset(law, entry):
 
 
 def _notes(law):
-    """Return what stands below a law's tables: what it was fitted to, and how surely."""
+    """Return the text below a law's tables: its observations, and the quality of the fit."""
     notes = [f"Fitted to {numbers.plural(law.get('n_runs') or 0, 'run')}{left_out(law)}."]
     interval = law.get("interval")
     if interval and interval["refits"]:
@@ -141,7 +141,7 @@ def _notes(law):
 
 
 def left_out(fitted):
-    """Return how many runs a fit did not see, and why, after the number of those that it saw."""
+    """Return the number of runs that a fit excludes, and why, after the number of those that it uses."""
     return "".join(f"; {count:,} left out: {why}" for why, count in (fitted.get("n_runs_left_out") or {}).items())
 
 

@@ -18,7 +18,7 @@ _TEXTS = ("stage", "code", "commit", "machine", "when (UTC)")
 
 
 def section(path, page):
-    """Return what the page says of where its numbers come from; None where there is no table.
+    """Return the page's section on provenance; None without a table.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ def read(path):
 
 
 def form(quantity):
-    """Return how numbers of a quantity are written, and what stands for an endless one."""
+    """Return the number format of a quantity, and the text for an endless one."""
     if quantity.startswith(("N* at", "D* at")):
         return numbers.count, "\N{INFINITY}"
     if quantity.startswith("accuracy at") or quantity == "limit of accuracy":

@@ -9,7 +9,7 @@ SHOWN = 8  # rows before the rest is folded away
 
 
 def datasets(runs, quality):
-    """Return what was trained on, best FID first.
+    """Return the table of datasets, best FID first.
 
     Parameters
     ----------
@@ -175,6 +175,6 @@ def _share(row):
 
 
 def spent(runs):
-    """Return how much of the FLOPs charged was really spent, in words; empty where it is not known or all."""
+    """Return the share of the charged FLOPs that was spent, in words; empty if unknown or all."""
     total, charged = runs["flops_spent"].sum(min_count=len(runs)), runs["flops"].sum()
     return numbers.percent(total / charged) if len(runs) and pd.notna(total) and total < charged else ""

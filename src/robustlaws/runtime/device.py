@@ -55,7 +55,7 @@ def take(n_gpus, count):
 
 
 def _seen(n_gpus):
-    """Return how many GPUs torch sees; ValueError if these are fewer than `n_gpus`."""
+    """Return the number of GPUs that torch sees; ValueError if it is below `n_gpus`."""
     seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if seen < n_gpus:
         raise ValueError(
@@ -102,7 +102,7 @@ def prepare_generating(compute):
 
 
 def name(where):
-    """Return what computes at `where`: the name of the GPU, or "cpu"."""
+    """Return the processor at `where`: the name of the GPU, or "cpu"."""
     return torch.cuda.get_device_name(where) if where.type == "cuda" else where.type
 
 

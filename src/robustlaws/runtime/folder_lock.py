@@ -71,7 +71,7 @@ def locked(folder, seconds=60.0, silence=SILENCE):
 
 
 def boot():
-    """Return what no other running system has: the id that Linux takes at boot, or the name of the machine."""
+    """Return a name of this running system: the id that Linux takes at boot, or the name of the machine."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -79,7 +79,7 @@ def boot():
 
 
 def signature():
-    """Return who this process is (dict of strings and numbers), for others to read."""
+    """Return the identity of this process (dict of strings and numbers), for others to read."""
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     about = {"host": socket.gethostname(), "boot": boot(), "process": os.getpid(), "since": now}
     return about | {"job": slurm.job()}

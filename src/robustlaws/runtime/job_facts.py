@@ -47,7 +47,7 @@ def _of_job(snakemake):
 
 
 def _gpus_given(snakemake):
-    """Return how many GPUs of this machine the job was given."""
+    """Return the number of GPUs of this machine that the job has."""
     given = snakemake.resources.get("gpu")
     if given is None and snakemake.rule == "train_run":  # on several nodes it asks for them without that resource
         given = (snakemake.config.get("compute") or {}).get("gpus")

@@ -15,7 +15,7 @@ def job():
 
 
 def end():
-    """Return when the batch system will end this job.
+    """Return the time at which the batch system will end this job.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def _squeue(number, form):
 
 
 def on_each_node(nodes, threads):
-    """Return what starts a command once on each of the nodes of this job.
+    """Return the command line that starts a command once on each node of this job.
 
     Parameters
     ----------

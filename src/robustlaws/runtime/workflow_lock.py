@@ -112,7 +112,7 @@ def check_idle(folder):
 
 
 def at_work(folder):
-    """Return what the Snakemakes that are at work in `folder` have written down, by the path of their record."""
+    """Return the records of the Snakemakes at work in `folder`, by the path of each record."""
     running = {}
     for path in sorted(_drivers(folder).glob("*.json")):
         try:
@@ -139,7 +139,7 @@ def holder(folder):
 
 
 def left_jobs(folder):
-    """Return how many SLURM jobs of each Snakemake that is gone are there for `folder`, by their name."""
+    """Return the numbers of SLURM jobs that dead Snakemakes left for `folder`, by name."""
     if not shutil.which("squeue"):
         return {}
     command = ["squeue", "--me", "--noheader", "--format=%i|%j|%Z|%k"]

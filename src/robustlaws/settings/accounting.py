@@ -121,5 +121,5 @@ class Accounting:
             )
 
     def seen(self, step: int) -> int:
-        """Return how many images were drawn before optimiser step `step`."""
+        """Return the number of images drawn before optimiser step `step`."""
         return step * self.batch if self.epoch_images else min(step * self.batch, self.images)

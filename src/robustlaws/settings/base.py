@@ -182,12 +182,12 @@ class Compute(Settings):
 
     @classmethod
     def of_one(cls, config: dict[str, Any], threads: int, gpus: int, ends: float | None) -> "Compute":
-        """Return what a job of one process may use: the study's `compute`, but `gpus` (0 or 1)."""
+        """Return the resources of a job of one process: the study's `compute`, but `gpus` (0 or 1)."""
         alone = {"gpus": gpus, "processes": None, "nodes": 1}
         return cls(**config | alone, threads=threads, ends=ends)
 
     def deadline(self, now: float) -> float | None:
-        """Return when a job that begins at `now` has to stop, or None; both in seconds since the epoch.
+        """Return the time at which a job that begins at `now` has to stop, or None; in seconds since the epoch.
 
         A batch system ends a job without notice to this process. So the job stops itself a tenth of its time before the
         limit, at most five minutes: enough to write several GB to a shared disk.

@@ -39,7 +39,7 @@ def of(job_facts: dict[str, Any] | None) -> Iterator[None]:
 
 
 def job() -> dict[str, Any] | None:
-    """Return what is known of the job at work (JSON values), for another process that writes its files; or None."""
+    """Return the facts of the current job (JSON values), for another process that writes its files; or None."""
     return _job.get()
 
 
@@ -84,7 +84,7 @@ def seeds(settings: Any, where: str = "") -> dict[str, int]:
 
 
 def starts() -> list[str]:
-    """Return when the job at work began, and before that those whose work it goes on with; [] outside a job.
+    """Return the start times of the current job and of those whose work it continues; [] outside a job.
 
     Unfinished work keeps it, for the job that ends it.
     """

@@ -112,7 +112,7 @@ class Study(Analysing, Generating, Showing):
         return [name for name in self.config["attacks"] if name in ATTACKS]
 
     def victims(self, attack: str, kinds: Collection[str] = ("runs", "checkpoints")) -> list[str]:
-        """Return what an attack is run on: `runs/<run>` and `checkpoints/<checkpoint>`, or only these `kinds`.
+        """Return the victims of an attack: `runs/<run>` and `checkpoints/<checkpoint>`, or only these `kinds`.
 
         An attack whose block names no runs meets every run; any attack of the study meets every checkpoint.
         """

@@ -80,7 +80,7 @@ class Generating(StudyBase):
         return [f"{index:05d}" for index in range(ceil(images / self.config["sampling"]["shard_images"]))]
 
     def measured_images(self) -> int:
-        """Return how many first images of a dataset its FIDs are taken of."""
+        """Return the number of first images of a dataset that its FIDs use."""
         return max(self._measured_ends)
 
     @property

@@ -171,7 +171,7 @@ class _States:
 
 
 def _owner(settings, revision, paths):
-    """Return what a state belongs to: the settings, the code, and the images by their checksums."""
+    """Return the owner of a state: the settings, the code, and the images by their checksums."""
     images = {name: paths[f"{name}_path"] for name in ("real", "test") if paths[f"{name}_path"]}
     images |= {f"shard {index}": path for index, path in enumerate(paths["shard_paths"])}
     return {

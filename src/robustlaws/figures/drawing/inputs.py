@@ -28,7 +28,7 @@ def law_named(laws, name):
 
 
 def title(law):
-    """Return what a reader calls the law."""
+    """Return the law's name for readers."""
     return law.get("title") or law["law"]
 
 
@@ -79,7 +79,7 @@ def fids_of_laws(laws):
 
 
 def dataset_entry(law, dataset):
-    """Return what a law file says of one dataset; empty if nothing."""
+    """Return a law file's entry of one dataset; empty without one."""
     entries = (law or {}).get("datasets") or []
     return next((entry for entry in entries if entry["dataset"] == dataset), {})
 

@@ -20,7 +20,7 @@ def named(table):
 
 
 def label(recipe, length=10_000):
-    """Return what a reader calls a recipe, a long name shortened."""
+    """Return a recipe's name for readers, shortened if long."""
     return style.short(recipe, length) if recipe != OWN else "the study's own"
 
 

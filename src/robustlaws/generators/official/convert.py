@@ -134,7 +134,7 @@ def _save(config_path, weights_path, module, about):
 
 
 def _on_meta(build):
-    """Return what `build` returns, made without memory, time and random numbers for its weights."""
+    """Return `build()`, made without memory, time and random numbers for its weights."""
     try:
         with torch.device("meta"):
             return build()

@@ -132,7 +132,7 @@ def walk(record, walked, prefix="", depth=DEPTH):
 
 
 def arguments(record, kind):
-    """Return what the network `record` was made with.
+    """Return the arguments that the network `record` was made with.
 
     Returns
     -------

@@ -108,7 +108,7 @@ class NumpyType(Buildable):
 
 @contextmanager
 def opened(path):
-    """Yield what the checkpoint at `path` holds; its tensors can be loaded until the block ends.
+    """Yield the content of the checkpoint at `path`; its tensors can be loaded until the block ends.
 
     Parameters
     ----------

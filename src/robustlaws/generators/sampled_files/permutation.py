@@ -30,7 +30,7 @@ class Order:
         self._keys = [np.uint64(derive(seed, "order", turn)) for turn in range(_ROUNDS)]
 
     def at(self, places):
-        """Return what stands at `places` of the order, int64; both arrays of the same shape (count,).
+        """Return the rows at `places` of the order, int64; both arrays of the same shape (count,).
 
         Raises
         ------

@@ -182,7 +182,7 @@ class _Generator(loop.Work):
         sample_sheet.write(path, edm.to_uint8(made).cpu().numpy(), labels.numpy(), names)
 
     def about(self):
-        """Return what is stored beside the network."""
+        """Return the values stored beside the network."""
         s = self.settings
         about = {"kind": s.kind, "sigma_data": s.sigma_data, "updates": s.updates, "batch": s.batch}
         return about | ({"augmented_dimension": s.augmented_dimension} if s.kind == "pfgmpp" else {})

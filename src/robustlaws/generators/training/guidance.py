@@ -211,7 +211,7 @@ class _Discriminator(_Encoder):
 
 
 def _owner(settings, revision, paths):
-    """Return what a state belongs to: the settings, the code, and the images by their checksums."""
+    """Return the owner of a state: the settings, the code, and the images by their checksums."""
     images = {name: shards.attributes(path)["checksum"] for name, path in paths.items()}
     return {"revision": revision, "settings": as_params(settings), "images": images}
 

@@ -13,7 +13,7 @@ PAIRED = 25  # participants of the study at most of whom each pair is given
 
 
 def fleiss_kappa(counts):
-    """Return how far participants agree on the classes of images, beyond chance.
+    """Return the agreement of participants on the classes of images, beyond chance.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ def image_weights(rng, images, resamples, more=0):
 
 
 def participant_weights(rng, participants, resamples):
-    """Return how often each participant is drawn in each resample (resamples, participants); a lone one always is."""
+    """Return the draws of each participant in each resample (resamples, participants); a lone one is always drawn."""
     drawn = rng.integers(0, participants, (resamples, participants)) + np.arange(resamples)[:, None] * participants
     return np.bincount(drawn.ravel(), minlength=resamples * participants).reshape(resamples, participants)
 

@@ -130,6 +130,6 @@ def _participants(answers):
 
 
 def _place(participant):
-    """Return what a participant (name, kind) is ordered by: people first, then by name, numbers at its end by size."""
+    """Return the sort key of a participant (name, kind): people first, then by name, final numbers by size."""
     name, kind = participant
     return kind == "model", name.rstrip("0123456789"), len(name), name

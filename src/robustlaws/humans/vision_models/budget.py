@@ -45,7 +45,7 @@ class Spending:
         self._seen = self._warned = False
 
     def cost(self, line):
-        """Return what the attempt behind a line of the replies costs; None without a price.
+        """Return the cost of the attempt behind a line of the replies; None without a price.
 
         Without usage it is the upper estimate of a request, and the log warns. An endpoint that refuses by its status
         charges nothing.
@@ -63,12 +63,12 @@ class Spending:
         return self._dollars(*tokens)
 
     def total(self, lines):
-        """Return what was paid for all `lines` of the replies; those from before there was a price at this price."""
+        """Return the cost of all `lines` of the replies; those from before there was a price count at this price."""
         costs = (self.cost(line) if line["cost"] is None else line["cost"] for line in lines)
         return sum(cost or 0.0 for cost in costs)
 
     def estimate(self):
-        """Return what the next request costs at most, as far as one can know; 0.0 without a price."""
+        """Return the largest likely cost of the next request; 0.0 without a price."""
         return 0.0 if self.price is None else self._dollars(self._input, self._output)
 
     def learn(self, usage):

@@ -161,7 +161,7 @@ def _json(text):
 
 
 def _codes(about):
-    """Return what an error is called, in lower case."""
+    """Return the names of an error, in lower case."""
     codes = []
     while isinstance(about, dict):
         codes += [str(about.get(name)).lower() for name in ("code", "type") if about.get(name)]
@@ -170,7 +170,7 @@ def _codes(about):
 
 
 def _error_text(reply):
-    """Return what the error of an endpoint says, in one line; "" if nothing."""
+    """Return the message of an endpoint's error, in one line; "" if nothing."""
     about = reply.get("error", reply) if isinstance(reply, dict) else reply
     text = about.get("message") if isinstance(about, dict) else about
     return " ".join(text.split())[:200] if isinstance(text, str) else ""

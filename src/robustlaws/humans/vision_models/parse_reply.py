@@ -22,7 +22,7 @@ _ENDS_WITH_CONFIDENCE = re.compile(rf"(?<!\w)(?:{_WORDS})[\s,;/|&\u2013\u2014-]*
 
 
 def parse(text, class_names):
-    """Return what class and confidence a reply ends with, or None if it does not say exactly one of each.
+    """Return the class and confidence that a reply ends with, or None unless there is exactly one of each.
 
     Case, markdown, quotes, brackets, a final period and line breaks between the two do not matter. A sentence that
     names another class too, or says what the image is not, has no single class.

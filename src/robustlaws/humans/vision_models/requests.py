@@ -112,7 +112,7 @@ class Requests:
         return True
 
     async def _reserve(self):
-        """Return what the next request may cost once it stays within the limit; None if it cannot, which ends all."""
+        """Return the cost that the next request may have within the limit; None if there is none, which ends all."""
         async with self.freed:
             while not self.ended.is_set() and not self.spending.fits():
                 if self.under_way:  # those under way may cost less than they might

@@ -33,10 +33,10 @@ def token():
 
 
 def digest(text, purpose):
-    """Return what a database keeps of a code or token: equal for equal ones of one purpose, and no way back."""
+    """Return the digest of a code or token for the database: equal for equal ones of one purpose, not invertible."""
     return hashlib.blake2b(text.encode(), digest_size=24, person=purpose.encode()[:16]).hexdigest()
 
 
 def csrf(session):
-    """Return what a form of the session with this token carries, so that no other page can send it."""
+    """Return the CSRF value for forms of the session with this token, so that no other page can send them."""
     return digest(session, "form")

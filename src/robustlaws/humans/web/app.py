@@ -244,7 +244,7 @@ class _Pages:
         return self._done(request, self.store.place(visitor.participant))
 
     def _done(self, request, where, image=None, further=0, late=False):
-        """Return what follows a form that was carried out; on the page of a batch near the image."""
+        """Return the response after a form was carried out; on the page of a batch near the image."""
         complete = where.state in (progress.REST, progress.FINISHED)
         if wants_json(request.headers):
             counts = {"answered": where.answered, "images": len(self.bundle.ids)}

@@ -37,7 +37,7 @@ class Attempts:
 
 
 def network(address):
-    """Return what one attacker has: an address, of IPv6 the /64 that a line gets."""
+    """Return the network of one attacker: an address, of IPv6 the /64 of a line."""
     try:
         parsed = ipaddress.ip_address(address.split("%")[0])
     except ValueError:

@@ -34,7 +34,7 @@ class Fit:
 
 
 def agreeing(values: np.ndarray, runs: int) -> int:
-    """Return how many of `values` (S,) are the lowest of them, but for rounding, of an objective of `runs` runs."""
+    """Return the number of `values` (S,) that equal the lowest up to rounding, of an objective of `runs` runs."""
     # 1e-15 per run: residuals of some 1e-8, which is what an exact law leaves
     return int((values <= values.min() * (1 + 1e-6) + 1e-15 * runs).sum())
 
@@ -118,7 +118,7 @@ def lowest(problem: Problem, starts: np.ndarray, weights: np.ndarray, delta: flo
 
 
 def draws(runs: int, refits: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how often each of `runs` runs is drawn, with replacement, for each refit: float array (refits, runs)."""
+    """Return the counts of each of `runs` runs drawn with replacement for each refit: float array (refits, runs)."""
     return rng.multinomial(runs, np.full(runs, 1.0 / runs), size=refits).astype(float)
 
 

@@ -194,7 +194,7 @@ def _bent(problem, here, there):
 
 
 def _trials(problem, here, weights, delta, matrices, scale, gradient, blocked, damping):
-    """Return where a step by each of two matrices leads, (2, S, p), and the objective there, (2, S).
+    """Return the points after a step by each of two matrices, (2, S, p), and the objective there, (2, S).
 
     `matrices`: two of (S, f, f); `damping` (S, 2).
     """
@@ -286,7 +286,7 @@ def polish(problem: Problem, theta: np.ndarray, weights: np.ndarray, delta: floa
 def minimise(
     problem: Problem, starts: np.ndarray, weights: np.ndarray, delta: float, iterations: int = _ITERATIONS
 ) -> Minima:
-    """Return where the minimisation ends from each of `starts`.
+    """Return the ends of the minimisation from each of `starts`.
 
     Parameters
     ----------

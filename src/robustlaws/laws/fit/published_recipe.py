@@ -105,7 +105,7 @@ def _published(printed, problem, starts, seen, delta, what):
 
 
 def _search(log_loss, points, free, seen, delta, what):
-    """Return where SciPy ends from each of `points` (S, p), and the mean Huber loss there (S,); nan where it fails."""
+    """Return SciPy's end points from each of `points` (S, p), and the mean Huber loss (S,); nan where it fails."""
     log_params, log_images, measured = np.log(seen.params), np.log(seen.images), np.log(seen.loss)
     ends, values = points.copy(), np.full(len(points), np.nan)
     progress = Progress(f"published recipe of {what}", len(points), unit="starts", every=_LOG_SECONDS)
