@@ -44,10 +44,11 @@ def training_flops(settings, images):
 def wrn_parameters(depth, width, classes=10, channels=3):
     """Return the number of trainable parameters of a WideResNet."""
     total = channels * 16 * 9
-    for block in _blocks(depth, width, image_size=4):
-        total += 2 * block.channels_in + 9 * block.channels_in * block.channels_out
-        total += 2 * block.channels_out + 9 * block.channels_out**2
-        total += block.channels_in * block.channels_out if block.channels_in != block.channels_out else 0
+    for many, block in _blocks(depth, width, image_size=4):
+        of_block = 2 * block.channels_in + 9 * block.channels_in * block.channels_out
+        of_block += 2 * block.channels_out + 9 * block.channels_out**2
+        of_block += block.channels_in * block.channels_out if block.channels_in != block.channels_out else 0
+        total += many * of_block
     last = 64 * width
     return total + 2 * last + last * classes + classes
 
@@ -57,14 +58,14 @@ def wrn_forward_flops(depth, width, image_size, classes=10, channels=3):
     """Return the FLOPs of one eval-mode forward pass of one square image of `image_size` pixels a side."""
     flops = 2 * channels * 16 * 9 * image_size**2
     size = image_size
-    for block in _blocks(depth, width, image_size):
+    for many, block in _blocks(depth, width, image_size):
         size = block.size_out
         n_in, n_out = block.channels_in * block.size_in**2, block.channels_out * size**2
-        flops += 3 * n_in + 2 * 9 * block.channels_in * n_out  # BatchNorm 2, SiLU 1, convolution
-        flops += 3 * n_out + 2 * 9 * block.channels_out * n_out
+        of_block = 3 * n_in + 2 * 9 * block.channels_in * n_out  # BatchNorm 2, SiLU 1, convolution
+        of_block += 3 * n_out + 2 * 9 * block.channels_out * n_out
         if block.channels_in != block.channels_out:
-            flops += 2 * block.channels_in * n_out
-        flops += n_out
+            of_block += 2 * block.channels_in * n_out
+        flops += many * (of_block + n_out)
     last = 64 * width
     return flops + 4 * last * size**2 + 2 * last * classes  # BatchNorm, SiLU, mean; linear
 
@@ -76,8 +77,8 @@ def wrn_touched(depth, width, image_size):
     As many numbers, about, a forward pass of one image leaves for the backward pass to the weights.
     """
     total, last = 0, 64 * width
-    for block in _blocks(depth, width, image_size):
-        total += 3 * block.channels_in * block.size_in**2 + 4 * block.channels_out * block.size_out**2
+    for many, block in _blocks(depth, width, image_size):
+        total += many * (3 * block.channels_in * block.size_in**2 + 4 * block.channels_out * block.size_out**2)
     return total + 4 * last * block.size_out**2
 
 
@@ -88,9 +89,12 @@ class _Block:
 
 
 def _blocks(depth, width, image_size):
-    channels_in, size_in = 16, image_size
+    """Yield (number of equal blocks, block): six pairs at most, however deep a network somebody names."""
+    channels_in, size_in, many = 16, image_size, (depth - 4) // 6
     for group, channels_out in enumerate((16 * width, 32 * width, 64 * width)):
-        for index in range((depth - 4) // 6):
-            size_out = -(-size_in // 2) if group and not index else size_in
-            yield _Block(channels_in, channels_out, size_in, size_out)
+        if many:
+            size_out = -(-size_in // 2) if group else size_in
+            yield 1, _Block(channels_in, channels_out, size_in, size_out)
             channels_in, size_in = channels_out, size_out
+        if many > 1:
+            yield many - 1, _Block(channels_out, channels_out, size_in, size_in)

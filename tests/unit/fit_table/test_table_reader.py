@@ -319,6 +319,14 @@ def test_curves_find_their_runs_by_whatever_names_them(tmp_path):
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("depth", [604, 600_000_000_004])
+def test_a_depth_beyond_all_networks_is_refused_at_once(tmp_path, depth):
+    table = made.rows()[:12]
+    table[3]["depth"] = depth
+    with pytest.raises(ValueError, match=rf"params.*WRN-{depth}-\d+ has about \d+; give a count, or leave depth"):
+        run_table.runs(made.write_csv(tmp_path / "mine.csv", table))
+
+
 CELLS = st.one_of(
     st.integers(-5, 10**12).map(str),
     st.floats(allow_nan=True, allow_infinity=True).map(str),
