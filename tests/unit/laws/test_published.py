@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robustlaws.laws import accuracy, additive, bottleneck, determination, published, two_stage
-from robustlaws.laws import form as parametric
+from robustlaws.laws import accuracy, additive, bottleneck, determination, one_stage, published, two_stage
 from robustlaws.laws.fit import multistart, newton
 from robustlaws.laws.observations import Observations
 
@@ -178,7 +177,7 @@ def test_bottleneck_grid_beats_the_published_constants(fitted_rows):
 
 def test_a_dataset_that_bends_the_form_is_named(fitted_rows):
     """The paper: approach 2 fits poorly once EDM-5 is in. The bootstrap alone would call the result certain."""
-    summary = parametric.fit(additive.FORM, observations(fitted_rows), settings()).summary
+    summary = one_stage.fit(additive.FORM, observations(fitted_rows), settings()).summary
     exponent = summary["datasets"][0]["exponents"]["N_star"]
     assert exponent["high"] - exponent["low"] < 0.1
     assert not exponent["determined"]
