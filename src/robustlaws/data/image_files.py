@@ -122,7 +122,7 @@ class Layout(ABC):
         if not self.count:
             raise ValueError(f"{self.path}: no images in it")
 
-    def _in_colour(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def _with_channels(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield blocks of images with their channels, which grey ones may lack."""
         return (block.reshape(len(block), *(self.shape or ())) for block in blocks)
 
@@ -171,7 +171,7 @@ class Npz(Layout):
 
     def images(self, first: int = 0) -> Iterator[np.ndarray]:
         """Yield the images from index `first` on, in blocks."""
-        return self._in_colour(self._images.blocks(self.rows, first))
+        return self._with_channels(self._images.blocks(self.rows, first))
 
 
 class Hdf5(Layout):
@@ -219,7 +219,7 @@ class Hdf5(Layout):
         """Yield the images from index `first` on, in blocks."""
         # whole chunks, or each would be unpacked several times
         chunk = self._image.chunks[0] if self._image.chunks else 1
-        return self._in_colour(self._blocks(self._image, max(chunk, self.rows // chunk * chunk), first))
+        return self._with_channels(self._blocks(self._image, max(chunk, self.rows // chunk * chunk), first))
 
     def _blocks(self, dataset, rows, first):
         try:
